@@ -1,0 +1,1 @@
+"""Dormant, bootable standby replicas of machines on KVM hosts."""

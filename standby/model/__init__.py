@@ -1,0 +1,1 @@
+"""Frozen nouns of the product. Standard library only; no I/O."""

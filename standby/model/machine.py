@@ -1,0 +1,30 @@
+"""The machine as the source shows it and as a point keeps it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class PowerState(Enum):
+    """What the source VM does."""
+
+    RUNNING = "running"
+    PAUSED = "paused"
+    OFF = "off"
+
+
+@dataclass(frozen=True, slots=True)
+class MachineIdentity:
+    """Which machine it is: its name and UUID on the source."""
+
+    name: str
+    uuid: str
+
+
+@dataclass(frozen=True, slots=True)
+class MachineDefinition:
+    """What, besides disks, makes the machine: kept with every boot point."""
+
+    domain_xml: str  # the source's own definition, inactive form
+    nvram: bytes | None = None  # UEFI variables; None without UEFI

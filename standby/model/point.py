@@ -1,0 +1,66 @@
+"""Boot points and the deltas they stand on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import Enum
+
+from standby.model.names import PointName
+
+
+class Way(Enum):
+    """How a cycle moves a disk's state."""
+
+    SEED = "seed"  # everything
+    INCREMENTAL = "incremental"  # only changed extents, from a change tracker
+    RESYNC = "resync"  # only blocks whose digests differ
+
+
+class Consistency(Enum):
+    """What a boot point is worth to the programs inside it."""
+
+    CRASH = "crash"
+    FILESYSTEM = "filesystem"
+    APPLICATION = "application"
+
+
+class Standing(Enum):
+    """Whether a point may still be read."""
+
+    WHOLE = "whole"
+    GIVEN_UP = "given up"  # a merge may be writing the younger neighbour's state into it
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """One disk's file of one point. Sizes in bytes."""
+
+    disk: str
+    file: str  # relative to the standby's directory: deltas/vda.0007.qcow2
+    size: int  # virtual size of the disk at this point
+    stored: int  # allocated bytes of the file when it was published
+
+
+@dataclass(frozen=True, slots=True)
+class BootPoint:
+    """One restorable state of the whole machine."""
+
+    name: PointName
+    made: Way
+    reason: str  # why it was made this way, for people
+    consistency: Consistency
+    deltas: tuple[Delta, ...]
+    sent: int  # bytes that crossed to the KVM host for it
+    true_at: datetime  # UTC; last moment at which a cycle found the source still in this state
+    checkpoint: str | None = None  # the source's checkpoint at this state
+    pinned: bool = False
+    standing: Standing = Standing.WHOLE
+
+    def delta_of(self, disk: str) -> Delta | None:
+        """Return the delta of one disk, or None when this point has no such disk."""
+        return next((delta for delta in self.deltas if delta.disk == disk), None)
+
+    def still_true(self, moment: datetime) -> BootPoint:
+        """Return this point stamped as still true at `moment` (UTC)."""
+        return replace(self, true_at=max(self.true_at, moment))
