@@ -1,0 +1,155 @@
+"""The manifest: what one standby's directory says about itself, and how it may change.
+
+Every change is a pure function from one manifest to the next; the store publishes the result
+with one atomic rename. A reader who sees a manifest therefore sees a state that one of the
+functions below made on purpose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import Enum
+from typing import TypeAlias
+
+from standby.errors import RepairStore
+from standby.model.machine import MachineIdentity
+from standby.model.names import PointName
+from standby.model.point import BootPoint, Delta, Standing
+
+JsonObject: TypeAlias = Mapping[str, object]
+
+MANIFEST_VERSION = 1
+
+
+class Role(Enum):
+    """What the standby lastingly is."""
+
+    WAITING_FOR_SEED = "waiting for seed"
+    PROTECTED = "protected"
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """One standby as its own directory on the KVM host describes it. Points oldest first."""
+
+    standby: str
+    machine: MachineIdentity
+    generation: int = 0  # raised by every holder of the lock; an overtaken one cannot publish
+    domain_uuid: str | None = None  # UUID of our dormant domain, once defined
+    next_delta: int = 1  # number of the next delta file; never used twice
+    reverted_to: PointName | None = None  # None: the head follows the newest point
+    profile: JsonObject = field(default_factory=dict)  # effective, without secrets
+    points: tuple[BootPoint, ...] = ()
+
+    @property
+    def role(self) -> Role:
+        """The lasting role, derived so that it cannot contradict the points."""
+        return Role.PROTECTED if self.whole_points else Role.WAITING_FOR_SEED
+
+    @property
+    def whole_points(self) -> tuple[BootPoint, ...]:
+        """Points that may be read, oldest first."""
+        return tuple(point for point in self.points if point.standing is Standing.WHOLE)
+
+    @property
+    def newest(self) -> BootPoint | None:
+        """The newest point; it is always whole."""
+        return self.points[-1] if self.points else None
+
+    def point(self, name: PointName) -> BootPoint:
+        """Return the point called `name`; raise RepairStore when there is none."""
+        for point in self.points:
+            if point.name == name:
+                return point
+        raise RepairStore(f"standby {self.standby}", f"has no boot point {name}")
+
+    def younger_neighbour(self, name: PointName) -> BootPoint:
+        """Return the point that stands directly on the point called `name`."""
+        position = self.points.index(self.point(name))
+        if position + 1 == len(self.points):
+            raise RepairStore(f"boot point {name}", "nothing stands on it", "a younger neighbour")
+        return self.points[position + 1]
+
+    def chain_of(self, disk: str, name: PointName) -> tuple[Delta, ...]:
+        """Return the files that make up `disk` at the point called `name`, oldest first.
+
+        A disk that was absent at some point in between starts anew with its next delta.
+        """
+        chain: list[Delta] = []
+        for point in self.points:
+            delta = point.delta_of(disk)
+            chain = [*chain, delta] if delta else []
+            if point.name == name:
+                break
+        return tuple(chain)
+
+    def files(self) -> frozenset[str]:
+        """Return every delta file that belongs to a point."""
+        return frozenset(delta.file for point in self.points for delta in point.deltas)
+
+    # ---- transitions -------------------------------------------------------------------
+
+    def taken_over(self) -> Manifest:
+        """Return the manifest of the next holder of the lock."""
+        return replace(self, generation=self.generation + 1)
+
+    def with_point(self, point: BootPoint) -> Manifest:
+        """Return the manifest with a new newest point; refuse one that is not newer."""
+        if self.newest and point.name <= self.newest.name:
+            raise RepairStore(f"boot point {point.name}", f"not newer than {self.newest.name}")
+        return replace(self, points=(*self.points, point))
+
+    def stamped(self, moment: datetime) -> Manifest:
+        """Return the manifest with the newest point still true at `moment` (UTC)."""
+        if self.newest is None:
+            return self
+        return self._replacing(self.newest.still_true(moment))
+
+    def giving_up(self, name: PointName) -> Manifest:
+        """Return the manifest in which a point is marked before a merge writes into it.
+
+        Raises RepairStore for the newest point and for a pinned one: neither may be given up.
+        """
+        point = self.point(name)
+        self.younger_neighbour(name)
+        if point.pinned:
+            raise RepairStore(f"boot point {name}", "pinned", "an unpinned point to merge")
+        return self._replacing(replace(point, standing=Standing.GIVEN_UP))
+
+    def merged(self, older: PointName, stored: Mapping[str, int]) -> Manifest:
+        """Return the manifest after a merge: the younger took over the files of the older.
+
+        `stored` gives the allocated bytes of each disk's file now.
+        """
+        gone = self.point(older)
+        if gone.standing is not Standing.GIVEN_UP:
+            raise RepairStore(f"boot point {older}", "not given up", "a mark before its merge")
+        heir = self.younger_neighbour(older)
+        survivor = replace(heir, deltas=tuple(_inherit(d, gone, stored) for d in heir.deltas))
+        points = tuple(survivor if p is heir else p for p in self.points if p is not gone)
+        return replace(self, points=points)
+
+    def with_pin(self, name: PointName) -> Manifest:
+        """Return the manifest with a point protected from merging."""
+        return self._replacing(replace(self.point(name), pinned=True))
+
+    def without_pin(self, name: PointName) -> Manifest:
+        """Return the manifest with a point open to merging again."""
+        return self._replacing(replace(self.point(name), pinned=False))
+
+    def with_delta_numbers_used(self, count: int) -> Manifest:
+        """Return the manifest after `count` delta numbers were handed out."""
+        return replace(self, next_delta=self.next_delta + count)
+
+    def _replacing(self, changed: BootPoint) -> Manifest:
+        points = tuple(changed if p.name == changed.name else p for p in self.points)
+        return replace(self, points=points)
+
+
+def _inherit(delta: Delta, gone: BootPoint, stored: Mapping[str, int]) -> Delta:
+    below = gone.delta_of(delta.disk)
+    if below is None:
+        return delta
+    return replace(delta, file=below.file, stored=stored.get(delta.disk, below.stored))

@@ -1,0 +1,91 @@
+"""What a cycle sees before it plans: the source and the KVM host, as they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from standby.model.disk import DiskLeftOut, SourceDisk
+from standby.model.machine import MachineDefinition, MachineIdentity, PowerState
+from standby.model.manifest import Manifest
+from standby.model.names import PointName
+
+
+@dataclass(frozen=True, slots=True)
+class TrackedCheckpoint:
+    """A checkpoint of ours on the source, and the disks whose bitmaps are usable for it.
+
+    `lost` says, disk by disk, why the history of the others cannot be used.
+    """
+
+    name: str
+    usable_disks: frozenset[str]
+    lost: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ScratchSpace:
+    """Where the scratch files of some disks would go. Sizes in bytes."""
+
+    directory: str
+    disks: tuple[str, ...]
+    available: int
+
+
+@dataclass(frozen=True, slots=True)
+class SourceObservation:
+    """The source machine before a cycle."""
+
+    identity: MachineIdentity
+    power: PowerState
+    definition: MachineDefinition
+    disks: tuple[SourceDisk, ...]
+    left_out: tuple[DiskLeftOut, ...]
+    checkpoints: tuple[TrackedCheckpoint, ...]  # ours only, oldest first
+    scratch: tuple[ScratchSpace, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+class HeadUse(Enum):
+    """What became of the head since it was made."""
+
+    ABSENT = "absent"
+    DORMANT = "dormant"
+    RUNNING = "running"
+    RAN = "ran and was stopped"
+
+
+class DomainFound(Enum):
+    """Whose domain has the standby's name on the KVM host."""
+
+    ABSENT = "absent"
+    OURS = "ours"
+    FOREIGN = "not ours"
+
+
+@dataclass(frozen=True, slots=True)
+class HeadObservation:
+    """The head as found: its use, and the point it stands on."""
+
+    use: HeadUse
+    stands_on: PointName | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """An image or a running process of the KVM host that stands on files of this store."""
+
+    what: str  # for people: "domain web-standby (running)", "kept/V…/vda.qcow2"
+    stands_on: PointName | None  # the youngest point below it; None: cannot be told
+
+
+@dataclass(frozen=True, slots=True)
+class TargetObservation:
+    """The standby's directory and domain before a cycle. Sizes in bytes."""
+
+    manifest: Manifest
+    head: HeadObservation
+    domain: DomainFound
+    available: int  # free space of the storage
+    debris: tuple[str, ...] = ()  # left by interrupted runs; relative paths
+    users: tuple[User, ...] = ()  # unexpected or long-lived ones; the dormant head is not one
