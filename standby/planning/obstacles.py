@@ -1,0 +1,123 @@
+"""Who stands in the way of a merge.
+
+A merge of two neighbours writes into the file of the older one and then drops the file of the
+younger. Whoever reads a boot point reads its file and every file below. Hence two kinds of
+obstacles: a *protected* point must not become the state of its younger neighbour, while an image
+or process *in use* at a point lets nobody write to that point's file or below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from standby.model.names import PointName
+from standby.model.observation import HeadObservation, HeadUse, TargetObservation, User
+from standby.model.point import BootPoint, Standing
+
+
+class Protection(Enum):
+    """Why a point is never the older of a pair."""
+
+    PINNED = "is pinned"
+    PROVEN = "is the newest proven boot point"
+    REVERTED_TO = "is what the standby is reverted to"
+    HEAD = "is what the dormant standby stands on"
+
+
+# What the others protected is lost once a merge may have written into the point. A dormant head
+# found on a given-up point was put there by that very merge, which is finished then.
+_HOLDS_WHEN_GIVEN_UP = frozenset({Protection.REVERTED_TO})
+
+
+@dataclass(frozen=True, slots=True)
+class Protected:
+    """A point that keeps its state, and why."""
+
+    point: PointName
+    why: Protection
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacles:
+    """Who stands where. Pins are part of the points themselves and need not be repeated.
+
+    `users` are running machines, mounts, kept heads and anything unexpected; a user who stands
+    nowhere known defers every merge of the standby.
+    """
+
+    protected: tuple[Protected, ...] = ()
+    users: tuple[User, ...] = ()
+
+    def following(self, newest: PointName) -> Obstacles:
+        """Return the obstacles once a dormant head has moved to `newest`."""
+        others = tuple(p for p in self.protected if p.why is not Protection.HEAD)
+        return replace(self, protected=(*others, Protected(newest, Protection.HEAD)))
+
+
+NO_OBSTACLES = Obstacles()
+
+
+def obstacles(target: TargetObservation, newest_proven: PointName | None = None) -> Obstacles:
+    """Return the obstacles to merges of the standby that was observed."""
+    protected: list[Protected] = []
+    if target.manifest.reverted_to is not None:
+        protected.append(Protected(target.manifest.reverted_to, Protection.REVERTED_TO))
+    if newest_proven is not None:
+        protected.append(Protected(newest_proven, Protection.PROVEN))
+    if target.head.use is HeadUse.DORMANT and target.head.stands_on is not None:
+        protected.append(Protected(target.head.stands_on, Protection.HEAD))
+    return Obstacles(tuple(protected), (*_head_users(target.head), *target.users))
+
+
+def _head_users(head: HeadObservation) -> tuple[User, ...]:
+    match head.use:
+        case HeadUse.RUNNING:
+            return (User("the standby, which runs", head.stands_on),)
+        case HeadUse.RAN:
+            return (User("the standby's head, which was run and stopped", head.stands_on),)
+        case HeadUse.DORMANT if head.stands_on is None:
+            return (User("the dormant standby's head", None),)
+    return ()
+
+
+def why_not(older: int, points: tuple[BootPoint, ...], hindrance: Obstacles) -> str | None:
+    """Say why the pair of points[older] and its younger neighbour must wait, or return None."""
+    return (
+        _users_in_the_way(points[older].name, {p.name for p in points}, hindrance.users)
+        or _protection(points[older], hindrance.protected)
+        or _unfinished_neighbour(older, points)
+    )
+
+
+def _users_in_the_way(
+    older: PointName, known: Collection[PointName], users: tuple[User, ...]
+) -> str | None:
+    for user in users:
+        if user.stands_on is None:
+            return f"{user.what} stands on an unknown boot point"
+        if user.stands_on not in known:
+            return f"{user.what} stands on {user.stands_on}, which is not in the chain"
+    above = (user for user in users if user.stands_on is not None and user.stands_on >= older)
+    return next((f"in use by {user.what}, on {user.stands_on}" for user in above), None)
+
+
+def _protection(older: BootPoint, protected: tuple[Protected, ...]) -> str | None:
+    reasons = {entry.why for entry in protected if entry.point == older.name}
+    if older.pinned:
+        reasons.add(Protection.PINNED)
+    if older.standing is Standing.GIVEN_UP:
+        reasons &= _HOLDS_WHEN_GIVEN_UP
+    first = next((why for why in Protection if why in reasons), None)
+    return f"{older.name} {first.value}" if first else None
+
+
+def _unfinished_neighbour(older: int, points: tuple[BootPoint, ...]) -> str | None:
+    """Keep away from the files of a merge that has yet to be finished."""
+    if points[older + 1].standing is Standing.GIVEN_UP:
+        return f"{points[older + 1].name} waits for its own merge to be finished"
+    below = points[older - 1] if older else None
+    if below and below.standing is Standing.GIVEN_UP:
+        return f"the merge of {below.name} into {points[older].name} has yet to be finished"
+    return None
