@@ -13,10 +13,10 @@ from datetime import datetime
 from enum import Enum
 from typing import TypeAlias
 
-from standby.errors import RepairStore
+from standby.errors import FixRequest, RepairStore
 from standby.model.machine import MachineIdentity
 from standby.model.names import PointName
-from standby.model.point import BootPoint, Delta, Standing
+from standby.model.point import Base, BootPoint, Delta, Standing
 
 JsonObject: TypeAlias = Mapping[str, object]
 
@@ -80,7 +80,8 @@ class Manifest:
         chain: list[Delta] = []
         for point in self.points:
             delta = point.delta_of(disk)
-            chain = [*chain, delta] if delta else []
+            below = chain if delta and delta.base is Base.BELOW else []
+            chain = [*below, delta] if delta else []
             if point.name == name:
                 break
         return tuple(chain)
@@ -110,46 +111,84 @@ class Manifest:
     def giving_up(self, name: PointName) -> Manifest:
         """Return the manifest in which a point is marked before a merge writes into it.
 
-        Raises RepairStore for the newest point and for a pinned one: neither may be given up.
+        Raises RepairStore for a point that may not be given up: the newest, a pinned one, the
+        one reverted to, and one whose younger neighbour is itself given up.
         """
         point = self.point(name)
-        self.younger_neighbour(name)
+        self._heir_of(name)
         if point.pinned:
             raise RepairStore(f"boot point {name}", "pinned", "an unpinned point to merge")
+        if name == self.reverted_to:
+            raise RepairStore(f"boot point {name}", "reverted to", "a point that nobody chose")
         return self._replacing(replace(point, standing=Standing.GIVEN_UP))
+
+    def commits(self, older: PointName) -> tuple[tuple[Delta, Delta], ...]:
+        """Return the files a merge has to write: pairs of the younger's delta and the older's.
+
+        A disk that one of the two points lacks, or that starts anew in the younger, needs no
+        writing. Files that no point names after `merged` are to be removed.
+        """
+        gone, heir = self.point(older), self._heir_of(older)
+        pairs = ((delta, _taken_over(delta, gone)) for delta in heir.deltas)
+        return tuple((delta, below) for delta, below in pairs if below)
 
     def merged(self, older: PointName, stored: Mapping[str, int]) -> Manifest:
         """Return the manifest after a merge: the younger took over the files of the older.
 
         `stored` gives the allocated bytes of each disk's file now.
         """
-        gone = self.point(older)
+        gone, heir = self.point(older), self._heir_of(older)
         if gone.standing is not Standing.GIVEN_UP:
             raise RepairStore(f"boot point {older}", "not given up", "a mark before its merge")
-        heir = self.younger_neighbour(older)
         survivor = replace(heir, deltas=tuple(_inherit(d, gone, stored) for d in heir.deltas))
         points = tuple(survivor if p is heir else p for p in self.points if p is not gone)
         return replace(self, points=points)
 
     def with_pin(self, name: PointName) -> Manifest:
-        """Return the manifest with a point protected from merging."""
-        return self._replacing(replace(self.point(name), pinned=True))
+        """Return the manifest with a point protected from merging; FixRequest if too late."""
+        return self._replacing(replace(self._readable(name), pinned=True))
 
     def without_pin(self, name: PointName) -> Manifest:
         """Return the manifest with a point open to merging again."""
         return self._replacing(replace(self.point(name), pinned=False))
 
+    def reverted(self, name: PointName | None) -> Manifest:
+        """Return the manifest whose head stays on a point, or (None) follows the newest again.
+
+        Raises FixRequest when a merge gave the point up.
+        """
+        return replace(self, reverted_to=None if name is None else self._readable(name).name)
+
     def with_delta_numbers_used(self, count: int) -> Manifest:
         """Return the manifest after `count` delta numbers were handed out."""
         return replace(self, next_delta=self.next_delta + count)
+
+    def _readable(self, name: PointName) -> BootPoint:
+        point = self.point(name)
+        if point.standing is Standing.GIVEN_UP:
+            raise FixRequest(f"boot point {name}", "given up, a merge may be writing into it")
+        return point
+
+    def _heir_of(self, older: PointName) -> BootPoint:
+        heir = self.younger_neighbour(older)
+        if heir.standing is Standing.GIVEN_UP:
+            raise RepairStore(f"boot point {heir.name}", "given up", "a whole point to survive")
+        return heir
 
     def _replacing(self, changed: BootPoint) -> Manifest:
         points = tuple(changed if p.name == changed.name else p for p in self.points)
         return replace(self, points=points)
 
 
+def _taken_over(delta: Delta, gone: BootPoint) -> Delta | None:
+    """Return the delta of `gone` whose file `delta` takes over, if it stands on one."""
+    return gone.delta_of(delta.disk) if delta.base is Base.BELOW else None
+
+
 def _inherit(delta: Delta, gone: BootPoint, stored: Mapping[str, int]) -> Delta:
-    below = gone.delta_of(delta.disk)
+    below = _taken_over(delta, gone)
     if below is None:
-        return delta
-    return replace(delta, file=below.file, stored=stored.get(delta.disk, below.stored))
+        # Without `gone` in between, an older delta of the same disk may come to lie right below.
+        return replace(delta, base=Base.NOTHING)
+    now = stored.get(delta.disk, below.stored)
+    return replace(delta, file=below.file, base=below.base, stored=now)

@@ -32,6 +32,13 @@ class Standing(Enum):
     GIVEN_UP = "given up"  # a merge may be writing the younger neighbour's state into it
 
 
+class Base(Enum):
+    """What a delta's file stands on."""
+
+    BELOW = "below"  # the same disk's delta of the point directly below, where there is one
+    NOTHING = "nothing"  # a disk's first copy, or its first one after it had been absent
+
+
 @dataclass(frozen=True, slots=True)
 class Delta:
     """One disk's file of one point. Sizes in bytes."""
@@ -40,6 +47,7 @@ class Delta:
     file: str  # relative to the standby's directory: deltas/vda.0007.qcow2
     size: int  # virtual size of the disk at this point
     stored: int  # allocated bytes of the file when it was published
+    base: Base = Base.BELOW
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +62,7 @@ class BootPoint:
     sent: int  # bytes that crossed to the KVM host for it
     true_at: datetime  # UTC; last moment at which a cycle found the source still in this state
     checkpoint: str | None = None  # the source's checkpoint at this state
+    definition: str = ""  # digest of the machine's definition and firmware variables
     pinned: bool = False
     standing: Standing = Standing.WHOLE
 
