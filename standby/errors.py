@@ -130,8 +130,18 @@ class CaptureLost(StandbyError):
     retry = Retry.LATER
 
 
+@dataclass(eq=False)
 class TransferFailed(StandbyError):
-    """A block could not be read from the source or written to the target."""
+    """A block could not be read from the source or written to the target.
+
+    `offset` and `length` in bytes, None when the whole connection failed; `errno` as in
+    errno.h, 0 when the failure has none.
+    """
+
+    disk: str = ""
+    offset: int | None = None
+    length: int | None = None
+    errno: int = 0
 
     retry = Retry.LATER
 

@@ -1,0 +1,251 @@
+"""One NBD connection that never blocks."""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+import nbd
+
+from standby.errors import TransferFailed
+from standby.model.extent import NbdEndpoint
+
+ALLOCATION = nbd.CONTEXT_BASE_ALLOCATION
+# What a server that names no maximum must accept, by the NBD protocol.
+_DEFAULT_MAXIMUM = 32 * 1024 * 1024
+
+Done = Callable[[], None]
+Statuses = list[int]  # length, flags, length, flags, …
+
+
+class Role(Enum):
+    """Which end of the copy a connection leads to."""
+
+    SOURCE = "source"
+    TARGET = "target"
+
+
+@dataclass(frozen=True, slots=True)
+class _Operation:
+    name: str
+    offset: int
+    length: int
+    done: Done
+
+
+class Connection:
+    """One connection to one export.
+
+    libnbd calls back while it holds the handle's lock, so its callbacks only take notes;
+    `deliver` then runs what waits for them, free to start new requests.
+    """
+
+    def __init__(
+        self, disk: str, role: Role, endpoint: NbdEndpoint, context: str | None = None
+    ) -> None:
+        """Start to connect; `context` is the one that `statuses` will ask. Never waits."""
+        self._where = f"disk {disk}"
+        self._disk = disk
+        self._role = role
+        self._socket = endpoint.socket
+        self._context = context
+        self._operations: deque[tuple[_Operation, int]] = deque()
+        self._in_flight = 0
+        self.touched = time.monotonic()
+        self._handle: nbd.NBD | None = nbd.NBD()
+        # Every byte of a buffer is written by a read that succeeded before it is used.
+        self._nbd.set_pread_initialize(False)
+        self._nbd.set_export_name(endpoint.export)
+        if context is not None:
+            self._nbd.add_meta_context(context)
+        self._guarded(lambda: self._nbd.aio_connect_unix(endpoint.socket))
+
+    @property
+    def _nbd(self) -> nbd.NBD:
+        if self._handle is None:
+            raise self._lost("used after it was closed", errno.EBADF)
+        return self._handle
+
+    @property
+    def where(self) -> str:
+        """Name this connection in messages."""
+        return f"{self._where}, {self._role.value}"
+
+    # Facts, once ready.
+
+    def ready(self) -> bool:
+        """Tell whether the handshake is done."""
+        return not self._nbd.aio_is_connecting() and not self._nbd.aio_is_negotiating()
+
+    def size(self) -> int:
+        """Return the export's size in bytes."""
+        return int(self._nbd.get_size())
+
+    def alignment(self) -> int:
+        """Return the unit, in bytes, of every request's offset and length."""
+        return max(int(self._nbd.get_block_size(nbd.SIZE_MINIMUM)), 1)
+
+    def longest(self) -> int:
+        """Return how many bytes one read or write may carry."""
+        return int(self._nbd.get_block_size(nbd.SIZE_MAXIMUM)) or _DEFAULT_MAXIMUM
+
+    def has_context(self) -> bool:
+        """Tell whether the server granted the context that was asked for."""
+        return self._context is not None and bool(self._nbd.can_meta_context(self._context))
+
+    def lacks(self) -> list[str]:
+        """Name what a target must offer and this server does not."""
+        offers = {
+            "writing": not self._nbd.is_read_only(),
+            "write-zeroes": self._nbd.can_zero(),
+            "flush": self._nbd.can_flush(),
+        }
+        return [name for name, offered in offers.items() if not offered]
+
+    # Requests. `done` runs from `deliver`; a failed request raises there instead.
+
+    def read(self, buffer: memoryview, offset: int, done: Done) -> None:
+        """Fill `buffer` from `offset`."""
+        shared = nbd.Buffer.from_buffer(buffer)
+        self._begin(
+            _Operation("read", offset, len(buffer), done),
+            lambda finished: self._nbd.aio_pread(shared, offset, finished),
+        )
+
+    def write(self, buffer: memoryview, offset: int, done: Done) -> None:
+        """Write `buffer` at `offset`; it must not change before `done`."""
+        shared = nbd.Buffer.from_buffer(buffer)
+        self._begin(
+            _Operation("write", offset, len(buffer), done),
+            lambda finished: self._nbd.aio_pwrite(shared, offset, finished),
+        )
+
+    def zero(self, offset: int, length: int, done: Done) -> None:
+        """Make a range read as zeroes, whatever lies below; the server may keep it thin."""
+        self._begin(
+            _Operation("write-zeroes", offset, length, done),
+            lambda finished: self._nbd.aio_zero(length, offset, finished),
+        )
+
+    def flush(self, done: Done) -> None:
+        """Make what was written durable."""
+        self._begin(_Operation("flush", 0, 0, done), self._nbd.aio_flush)
+
+    def statuses(self, offset: int, length: int, done: Callable[[Statuses], None]) -> None:
+        """Ask the context about a range; the answer may be shorter or longer than it."""
+        answer: Statuses = []
+
+        def note(context: str, _offset: int, entries: Statuses, _error: object) -> int:
+            if context == self._context:
+                answer.extend(entries)
+            return 0
+
+        self._begin(
+            _Operation("block status", offset, length, lambda: done(answer)),
+            lambda finished: self._nbd.aio_block_status(length, offset, note, finished),
+        )
+
+    def _begin(self, operation: _Operation, start: Callable[[Callable[..., int]], int]) -> None:
+        operations = self._operations  # the callback must not keep the handle alive
+
+        def finished(error: object) -> int:
+            operations.append((operation, getattr(error, "value", 0)))
+            return 1  # retire the command
+
+        if not self._in_flight:
+            self.touched = time.monotonic()
+        self._guarded(lambda: start(finished), operation)
+        self._in_flight += 1
+
+    # The loop's side.
+
+    def fileno(self) -> int:
+        """Return the socket."""
+        return int(self._nbd.aio_get_fd())
+
+    def events(self) -> int:
+        """Return what to poll the socket for."""
+        direction = self._nbd.aio_get_direction()
+        wanted = select.POLLIN if direction & nbd.AIO_DIRECTION_READ else 0
+        return wanted | (select.POLLOUT if direction & nbd.AIO_DIRECTION_WRITE else 0)
+
+    def notify(self, events: int) -> None:
+        """Let libnbd use the socket after `events` happened on it."""
+        self.touched = time.monotonic()
+        if events & ~select.POLLOUT and self.events() & select.POLLIN:
+            self._guarded(self._nbd.aio_notify_read)
+        elif self.events() & select.POLLOUT:
+            self._guarded(self._nbd.aio_notify_write)
+        if self._nbd.aio_is_dead() or self._nbd.aio_is_closed():
+            self._raise_lost("the server closed the connection", errno.ENOTCONN)
+
+    def busy(self) -> bool:
+        """Tell whether an answer is awaited."""
+        return self._in_flight > 0 or not self.ready()
+
+    def has_finished(self) -> bool:
+        """Tell whether `deliver` has something to do."""
+        return bool(self._operations)
+
+    def deliver(self) -> None:
+        """Run what waits for finished requests; raise TransferFailed for a failed one."""
+        while self._operations:
+            operation, code = self._operations.popleft()
+            self._in_flight -= 1
+            if code:
+                raise self._failed(operation, code)
+            operation.done()
+
+    def close(self) -> None:
+        """Close the socket at once; what is in flight is abandoned."""
+        # Dropping the only reference closes the handle: libnbd's Python has no close().
+        self._handle = None
+        self._operations.clear()
+
+    def leave(self) -> None:
+        """Tell the server that we go, then close. Waits for nothing."""
+        if self._handle is not None and self.ready() and not self._in_flight:
+            self._guarded(self._nbd.aio_disconnect)
+        self.close()
+
+    def _guarded(self, call: Callable[[], object], operation: _Operation | None = None) -> None:
+        try:
+            call()
+        except nbd.Error as error:
+            if operation is not None:
+                raise self._failed(operation, error.errnum or errno.EIO) from error
+            self._raise_lost(error.string, error.errnum or errno.ENOTCONN, error)
+
+    def _raise_lost(self, found: str, code: int, cause: Exception | None = None) -> None:
+        # A request that the loss cut short names the place better than the loss does.
+        for operation, failure in self._operations:
+            if failure:
+                raise self._failed(operation, failure) from cause
+        raise self._lost(found, code) from cause
+
+    def _failed(self, operation: _Operation, code: int) -> TransferFailed:
+        return TransferFailed(
+            self.where,
+            f"{operation.name} of {operation.length} bytes at {operation.offset}:"
+            f" {os.strerror(code)}",
+            remedy=_REMEDIES.get(code, ""),
+            disk=self._disk,
+            offset=operation.offset,
+            length=operation.length,
+            errno=code,
+        )
+
+    def _lost(self, found: str, code: int) -> TransferFailed:
+        return TransferFailed(self.where, f"{self._socket}: {found}", disk=self._disk, errno=code)
+
+
+_REMEDIES = {
+    errno.ENOSPC: "free space on the KVM host's storage",
+    errno.ENOTCONN: "see whether the server behind it still runs",
+}

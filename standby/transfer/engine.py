@@ -1,0 +1,177 @@
+"""Copying several disks in one poll loop, and counting beforehand what that would move."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from standby.errors import AskForFullCopy
+from standby.model.extent import ExtentKind, NbdEndpoint
+from standby.transfer.connection import ALLOCATION, Connection, Role
+from standby.transfer.job import (
+    AliveCheck,
+    CancelToken,
+    Changed,
+    CopyResult,
+    DiskCopy,
+    Pending,
+    Progress,
+    Scope,
+)
+from standby.transfer.lane import Lane, new_pool
+from standby.transfer.poller import STALL_LIMIT, Patience, Poller
+from standby.transfer.rate import RateLimit
+from standby.transfer.scout import Scout
+
+_REPORT_EVERY = 0.25  # seconds
+
+
+def pending(
+    disk: str,
+    source: NbdEndpoint,
+    scope: Scope,
+    *,
+    cancel: CancelToken | None = None,
+    stall_limit: float = STALL_LIMIT,
+) -> Pending:
+    """Count what a copy of `disk` would move; reads no data.
+
+    Raises AskForFullCopy when the tracker's context is not there, TransferFailed, Cancelled.
+    """
+    with ExitStack() as opened:
+        reader = _Reader.open(opened, disk, source, scope)
+        poller = Poller(reader.connections(), Patience(cancel, None, stall_limit))
+        poller.until_ready()
+        count = _Count(reader.scout())
+        poller.until(count.complete, count.pump)
+        _leave(reader.connections())
+    return Pending(count.bytes[ExtentKind.DATA], count.bytes[ExtentKind.ZERO])
+
+
+def copy_disks(
+    copies: Sequence[DiskCopy],
+    *,
+    limiter: RateLimit | None = None,
+    progress: Progress | None = None,
+    cancel: CancelToken | None = None,
+    alive: AliveCheck | None = None,
+    stall_limit: float = STALL_LIMIT,
+) -> tuple[CopyResult, ...]:
+    """Copy all disks side by side; when it returns every target is flushed.
+
+    `stall_limit`: seconds without any byte moved after which a server counts as gone. When
+    one disk fails all stop, and every connection is closed, whatever is in flight.
+
+    Raises TransferFailed, Cancelled, AskForFullCopy when a tracker's context is not there,
+    RepairStore when a target is too small, UseOtherStorage when it cannot zero or flush, and
+    whatever `alive` raises.
+    """
+    with ExitStack() as opened:
+        readers = [_Reader.open(opened, copy.disk, copy.source, copy.scope) for copy in copies]
+        targets = [_open(opened, copy.disk, Role.TARGET, copy.target) for copy in copies]
+        connections = [line for reader in readers for line in reader.connections()] + targets
+        poller = Poller(connections, Patience(cancel, alive, stall_limit))
+        poller.until_ready()
+        pool = new_pool()
+        lanes = [
+            Lane(copy, reader.scout(), (reader.data, target), pool, limiter)
+            for copy, reader, target in zip(copies, readers, targets, strict=True)
+        ]
+        loop = _Loop(lanes, progress)
+        poller.until(loop.complete, loop.pump)
+        if alive is not None:
+            alive()
+        loop.report()
+        _leave(connections)
+    return tuple(lane.result() for lane in lanes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """The connections to one source: its data and, for changes, its tracker."""
+
+    disk: str
+    data: Connection
+    changes: Connection | None
+    scope: Scope
+
+    @classmethod
+    def open(cls, opened: ExitStack, disk: str, source: NbdEndpoint, scope: Scope) -> _Reader:
+        """Start to connect; `opened` closes what was opened, whatever happens."""
+        data = _open(opened, disk, Role.SOURCE, source, ALLOCATION)
+        changes = None
+        if isinstance(scope, Changed):
+            changes = _open(opened, disk, Role.SOURCE, source, scope.context)
+        return cls(disk, data, changes, scope)
+
+    def connections(self) -> list[Connection]:
+        return [line for line in (self.data, self.changes) if line is not None]
+
+    def scout(self) -> Scout:
+        """Raise AskForFullCopy when the tracker's context was not granted."""
+        if isinstance(self.scope, Changed) and self.changes and not self.changes.has_context():
+            raise AskForFullCopy(
+                self.data.where,
+                f"the server does not offer {self.scope.context}",
+                "the record of what changed since the newest point",
+            )
+        return Scout(self.data.size(), self.data, self.changes)
+
+
+def _open(
+    opened: ExitStack, disk: str, role: Role, endpoint: NbdEndpoint, context: str | None = None
+) -> Connection:
+    connection = Connection(disk, role, endpoint, context)
+    opened.callback(connection.close)
+    return connection
+
+
+def _leave(connections: Iterable[Connection]) -> None:
+    for connection in connections:
+        connection.leave()
+
+
+class _Count:
+    """Drains a scout, keeping only sums."""
+
+    def __init__(self, scout: Scout) -> None:
+        self._scout = scout
+        self.bytes = dict.fromkeys(ExtentKind, 0)
+
+    def pump(self) -> None:
+        self._scout.pump()
+        while self._scout.runs:
+            run = self._scout.runs.popleft()
+            self.bytes[run.kind] += run.length
+            self._scout.pump()
+
+    def complete(self) -> bool:
+        return self._scout.exhausted()
+
+
+class _Loop:
+    """All lanes together, taking turns at who comes first to the shared buffers."""
+
+    def __init__(self, lanes: list[Lane], progress: Progress | None) -> None:
+        self._lanes = list(lanes)
+        self._progress = progress
+        self._next_report = 0.0
+
+    def complete(self) -> bool:
+        return all(lane.finished() for lane in self._lanes)
+
+    def pump(self) -> float | None:
+        self._lanes.append(self._lanes.pop(0))
+        pauses = [lane.pump() for lane in self._lanes if not lane.finished()]
+        if self._progress is not None and time.monotonic() >= self._next_report:
+            self.report()
+        return min((pause for pause in pauses if pause is not None), default=None)
+
+    def report(self) -> None:
+        """Tell the progress of every disk."""
+        if self._progress is not None:
+            for lane in self._lanes:
+                self._progress(*lane.progress())
+            self._next_report = time.monotonic() + _REPORT_EVERY

@@ -1,0 +1,100 @@
+"""What to copy, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+from standby.errors import FixRequest
+from standby.model.extent import NbdEndpoint
+
+# The block that digests are kept for, that a dirty bitmap marks and that a qcow2 cluster
+# holds by default. Everything the engine decides, it decides for whole blocks.
+BLOCK = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Everything:
+    """The whole disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """What a change tracker marked. `context` as in qemu:dirty-bitmap:backup-vda."""
+
+    context: str
+
+
+Scope = Everything | Changed
+
+
+class ZeroPolicy(Enum):
+    """What to do with what reads as zeroes on the source."""
+
+    # Only into a new image without a backing file, which reads as zeroes already.
+    LEAVE_OUT = "leave out"
+    # A write-zeroes request: it hides what lies below, which a trim does not.
+    WRITE = "write"
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """What a copy would move, in bytes; an upper bound, in whole blocks.
+
+    Zeroes that the source stores as data count as data: only reading them tells.
+    """
+
+    data_bytes: int
+    zero_bytes: int
+
+    @property
+    def total_bytes(self) -> int:
+        """Bytes of both kinds."""
+        return self.data_bytes + self.zero_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class DiskCopy:
+    """One disk's copy. `expected`, from `pending`, gives progress its total."""
+
+    disk: str
+    source: NbdEndpoint
+    target: NbdEndpoint
+    scope: Scope
+    zeroes: ZeroPolicy
+    expected: Pending | None = None
+
+    def __post_init__(self) -> None:
+        if self.zeroes is ZeroPolicy.LEAVE_OUT and not isinstance(self.scope, Everything):
+            raise FixRequest(
+                f"disk {self.disk}",
+                "leaving zeroes out of a copy of changes",
+                "zeroes left out only of the first seed",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class CopyResult:
+    """What was sent for one disk: bytes as data, bytes as write-zeroes requests, seconds."""
+
+    disk: str
+    data_bytes: int
+    zero_bytes: int
+    seconds: float
+
+
+class CancelToken(Protocol):
+    """Says that somebody wants us to stop; a threading.Event is one."""
+
+    def is_set(self) -> bool:
+        """Tell whether to stop."""
+
+
+# Disk, bytes done, bytes in all (the disk's size where nothing better is known).
+Progress = Callable[[str, int, int], None]
+
+# Raises a StandbyError when what is read may no longer be the moment of the capture. Called
+# about once a second from the copy loop, and after the last read: it must return quickly.
+AliveCheck = Callable[[], None]

@@ -1,0 +1,90 @@
+"""Waiting for many connections at once, never for ever."""
+
+from __future__ import annotations
+
+import errno
+import select
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from standby.errors import Cancelled, TransferFailed
+from standby.transfer.connection import Connection
+from standby.transfer.job import AliveCheck, CancelToken
+
+# How long a wait may last before cancel and the stall limit are looked at, in seconds.
+_LOOK_UP = 0.1
+_ALIVE_EVERY = 1.0
+# Seconds; above the timeouts after which TCP and SSH mend what can be mended.
+STALL_LIMIT = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """When to stop waiting. `stall` is seconds without any byte moved while one is awaited."""
+
+    cancel: CancelToken | None = None
+    alive: AliveCheck | None = None
+    stall: float = STALL_LIMIT
+
+
+class Poller:
+    """Moves bytes on connections until somebody loses patience."""
+
+    def __init__(self, connections: Sequence[Connection], patience: Patience) -> None:
+        self._connections = connections
+        self._patience = patience
+        self._poll = select.poll()
+        self._polled: dict[int, int] = {}
+        self._by_socket = {connection.fileno(): connection for connection in connections}
+        self._next_alive = time.monotonic() + _ALIVE_EVERY
+
+    def until_ready(self) -> None:
+        """Wait until every handshake is done. Raises as `until` does."""
+        self.until(lambda: all(line.ready() for line in self._connections), lambda: None)
+
+    def until(self, reached: Callable[[], bool], pump: Callable[[], float | None]) -> None:
+        """Wait until `reached`; `pump` starts requests and says how long to wait at most.
+
+        Raises TransferFailed when a request fails, a server is gone or nothing moves any
+        more; Cancelled; whatever the alive check raises.
+        """
+        while True:
+            pause = pump()
+            if reached():
+                return
+            self._wait(_LOOK_UP if pause is None else min(pause, _LOOK_UP))
+            self._lose_patience()
+
+    def _wait(self, seconds: float) -> None:
+        if any(connection.has_finished() for connection in self._connections):
+            seconds = 0
+        self._register()
+        # Rounded up: a wait of zero milliseconds would spin until the moment comes.
+        for socket, events in self._poll.poll(-int(-seconds * 1000 // 1)):
+            self._by_socket[socket].notify(events)
+        for connection in self._connections:
+            connection.deliver()
+
+    def _register(self) -> None:
+        for socket, connection in self._by_socket.items():
+            events = connection.events()
+            if self._polled.get(socket) != events:
+                self._poll.register(socket, events)
+                self._polled[socket] = events
+
+    def _lose_patience(self) -> None:
+        if self._patience.cancel is not None and self._patience.cancel.is_set():
+            raise Cancelled("transfer", "stopped because somebody asked for it")
+        now = time.monotonic()
+        for connection in self._connections:
+            if connection.busy() and now - connection.touched > self._patience.stall:
+                raise TransferFailed(
+                    connection.where,
+                    f"no byte moved for {self._patience.stall:.0f} seconds",
+                    remedy="see whether the host and the link to it are up",
+                    errno=errno.ETIMEDOUT,
+                )
+        if self._patience.alive is not None and now >= self._next_alive:
+            self._patience.alive()
+            self._next_alive = now + _ALIVE_EVERY
