@@ -1,0 +1,135 @@
+"""What is wrong with a standby, and what to do about it. Pure: from what was observed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+
+from standby.model.manifest import Role
+from standby.model.observation import DomainFound, HeadUse, TargetObservation
+from standby.model.point import Standing
+from standby.planning.retention import ChainLevel, MergePlan
+
+
+class Severity(Enum):
+    """How much a problem matters."""
+
+    NOTE = "note"  # nothing is wrong; good to know
+    WARNING = "warning"  # protected, and somebody should look
+    CRITICAL = "critical"  # not protected any more, or soon not
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that somebody should know, and the next step."""
+
+    severity: Severity
+    text: str
+    remedy: str
+
+
+def problems(target: TargetObservation, plan: MergePlan, now: datetime) -> tuple[Problem, ...]:
+    """Return what is wrong with a standby, the gravest first. `now` is UTC.
+
+    `plan` is what plan_merges decides for the chain as observed.
+    """
+    found = [
+        *_of_the_domain(target),
+        *_of_the_head(target),
+        *_of_the_chain(target, plan),
+        *_of_the_clock(target, now),
+        *_of_the_users(target),
+    ]
+    gravest_first = list(reversed(Severity))
+    return tuple(sorted(found, key=lambda problem: gravest_first.index(problem.severity)))
+
+
+def _of_the_domain(target: TargetObservation) -> Iterator[Problem]:
+    name = target.manifest.standby
+    if target.domain is DomainFound.FOREIGN:
+        yield Problem(
+            Severity.CRITICAL,
+            f"domain {name} on the KVM host is not ours; it is left alone",
+            f"give the standby another name in its profile, or rename it: virsh domrename {name}",
+        )
+    if target.manifest.role is Role.WAITING_FOR_SEED:
+        yield Problem(Severity.WARNING, "waiting for its first seed", f"standby run {name}")
+    elif target.domain is DomainFound.ABSENT:
+        yield Problem(
+            Severity.WARNING,
+            f"domain {name} is not defined on the KVM host",
+            f"the next cycle defines it: standby run {name}",
+        )
+
+
+def _of_the_head(target: TargetObservation) -> Iterator[Problem]:
+    name, head = target.manifest.standby, target.head
+    if head.use is HeadUse.RUNNING:
+        where = head.stands_on or "an unknown boot point"
+        yield Problem(
+            Severity.WARNING,
+            f"the standby runs, on {where}; no cycle touches it",
+            f"when it is not needed any more: virsh shutdown {name}",
+        )
+    if head.use is HeadUse.RAN:
+        yield Problem(
+            Severity.WARNING,
+            "somebody ran the standby and stopped it; the next cycle sets that head aside",
+            "look under kept/ afterwards, and delete it there when nothing in it is needed",
+        )
+    if target.manifest.reverted_to is not None:
+        yield Problem(
+            Severity.NOTE,
+            f"reverted to {target.manifest.reverted_to}: the standby does not follow new points",
+            f"standby revert {name} latest",
+        )
+
+
+def _of_the_chain(target: TargetObservation, plan: MergePlan) -> Iterator[Problem]:
+    name, limit = target.manifest.standby, plan.keep.limit
+    held_up = plan.deferred[0].obstacle if plan.deferred else None
+    remedy = f"held up: {held_up}" if held_up else f"the next cycle merges them: standby run {name}"
+    if plan.level_before is ChainLevel.AT_HARD_CAP:
+        yield Problem(
+            Severity.CRITICAL if plan.level_after is ChainLevel.AT_HARD_CAP else Severity.WARNING,
+            f"{plan.before} boot points, at the hard cap of {plan.keep.hard_cap}: "
+            "no cycle adds one until some are merged",
+            remedy,
+        )
+    elif plan.level_before is ChainLevel.ABOVE_LIMIT:
+        yield Problem(
+            Severity.WARNING, f"{plan.before} boot points, above the limit of {limit}", remedy
+        )
+    given_up = [str(p.name) for p in target.manifest.points if p.standing is Standing.GIVEN_UP]
+    if given_up:
+        yield Problem(
+            Severity.WARNING, f"an interrupted merge has given up {', '.join(given_up)}", remedy
+        )
+
+
+def _of_the_clock(target: TargetObservation, now: datetime) -> Iterator[Problem]:
+    newest = target.manifest.newest
+    if newest is not None and newest.name.moment > now:
+        yield Problem(
+            Severity.WARNING,
+            f"the newest boot point, {newest.name}, is named for a time to come",
+            "compare the manager's clock with the true time; new points are named after it",
+        )
+
+
+def _of_the_users(target: TargetObservation) -> Iterator[Problem]:
+    for user in target.users:
+        if user.stands_on is None:
+            yield Problem(
+                Severity.WARNING,
+                f"{user.what} uses files of this standby; all merges wait",
+                "find out what it is, and stop or delete it",
+            )
+        else:
+            yield Problem(
+                Severity.NOTE,
+                f"{user.what} stands on {user.stands_on}; merges at or below it wait",
+                "end or delete it when it is not needed any more",
+            )
