@@ -1,0 +1,1 @@
+"""Thin edges to hosts: commands, small files, sockets, libvirt, QMP, templates."""
