@@ -1,0 +1,63 @@
+"""Profiles: YAML files of the configuration root, read into frozen, typed settings."""
+
+from standby.profile.dormant import (
+    Connection,
+    Disconnected,
+    DiskBus,
+    Identifier,
+    Link,
+    NicModel,
+    Standby,
+    ToBridge,
+    ToNetwork,
+)
+from standby.profile.effective import Origin, Profile
+from standby.profile.hosts import HostSettings, LocalAddress, SshAddress
+from standby.profile.loader import Configuration, load
+from standby.profile.mistakes import Mark, Mistake, ProfileMistakes
+from standby.profile.points import BootPoints, Keep
+from standby.profile.profile_file import Compression, Merge, Transfer
+from standby.profile.root import find_root, is_profile_file
+from standby.profile.secret import SecretFile, SecretVariable
+from standby.profile.source import Disks, LibvirtSource, OnUnavailableAgent, Scratch
+from standby.profile.target import Allocation, StoragePool, Target
+from standby.profile.units import Reserve
+
+__all__ = [
+    "Allocation",
+    "BootPoints",
+    "Compression",
+    "Configuration",
+    "Connection",
+    "Disconnected",
+    "DiskBus",
+    "Disks",
+    "HostSettings",
+    "Identifier",
+    "Keep",
+    "LibvirtSource",
+    "Link",
+    "LocalAddress",
+    "Mark",
+    "Merge",
+    "Mistake",
+    "NicModel",
+    "OnUnavailableAgent",
+    "Origin",
+    "Profile",
+    "ProfileMistakes",
+    "Reserve",
+    "Scratch",
+    "SecretFile",
+    "SecretVariable",
+    "SshAddress",
+    "Standby",
+    "StoragePool",
+    "Target",
+    "ToBridge",
+    "ToNetwork",
+    "Transfer",
+    "find_root",
+    "is_profile_file",
+    "load",
+]

@@ -1,0 +1,88 @@
+"""A profile as it holds: every value resolved, and where each came from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from standby.profile.document import Branch, Node
+from standby.profile.dormant import Standby
+from standby.profile.hosts import HostSettings
+from standby.profile.layers import find
+from standby.profile.mistakes import Mark, PathInFile, Plain, dotted
+from standby.profile.points import BootPoints
+from standby.profile.profile_file import Merge, Transfer
+from standby.profile.source import Source
+from standby.profile.target import Target
+
+SECTIONS = ("source", "target", "standby", "boot_points", "transfer", "merge")
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a value stands; None: nowhere, it is built in."""
+
+    mark: Mark | None = None
+
+    def __str__(self) -> str:
+        return "built in" if self.mark is None else str(self.mark)
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """How one machine is protected: everything resolved, nothing secret."""
+
+    name: str
+    file: Path
+    policy: str | None
+    source: Source
+    target: Target
+    standby: Standby
+    boot_points: BootPoints
+    transfer: Transfer
+    merge: Merge
+    source_host: HostSettings
+    target_host: HostSettings
+    standby_name: str  # of the domain and of the directory on the KVM host
+    provenance: Mapping[str, Origin]  # dotted path of each value of effective() to its origin
+
+    def effective(self) -> dict[str, Plain]:
+        """Return all values as JSON has them; secrets are references only."""
+        values: dict[str, Plain] = {"name": self.name, "policy": self.policy}
+        for key in SECTIONS:
+            values[key] = getattr(self, key).model_dump(mode="json")
+        hosts = {self.source_host.name: self.source_host, self.target_host.name: self.target_host}
+        values["hosts"] = {name: host.effective() for name, host in hosts.items()}
+        return values
+
+
+def values_of(value: Plain, path: PathInFile = ()) -> Iterator[tuple[PathInFile, Plain]]:
+    """Yield every single value below `value` with its path; lists count as one value."""
+    if not isinstance(value, dict) or not value:
+        yield path, value
+        return
+    for key, below in value.items():
+        yield from values_of(below, (*path, key))
+
+
+def origins(values: Plain, layers: Branch, hosts: Mapping[str, Branch]) -> dict[str, Origin]:
+    """Map the dotted path of every value to the place it was read from."""
+    found: dict[str, Origin] = {}
+    for path, _ in values_of(values):
+        if path == ("name",):
+            continue  # it is that of the file
+        if path[0] == "hosts":
+            tree = hosts.get(path[1])
+            found[dotted(path)] = Origin() if tree is None else _origin(tree, path[2:])
+        else:
+            found[dotted(path)] = _origin(layers, path)
+    return found
+
+
+def _origin(tree: Node, path: PathInFile) -> Origin:
+    """Return the place of the value at `path`, also where it was written as one of its parents."""
+    nearest = find(tree, path)
+    if nearest.depth < len(path) and isinstance(nearest.node, Branch):
+        return Origin()
+    return Origin(nearest.node.mark)

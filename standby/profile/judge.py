@@ -1,0 +1,143 @@
+"""What is wrong with a tree, in words that name the key, the value found and what is allowed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from difflib import get_close_matches
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from standby.profile.layers import plain
+from standby.profile.mistakes import PathInFile
+from standby.profile.schema import FileKind, JsonSchema, at, in_words, json_schema, known_keys
+from standby.profile.units import format_duration, format_rate, format_size
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+    from standby.profile.document import Branch
+
+_LONGEST_QUOTE = 60
+# A value below these keys may be a secret written in the wrong place: it is never repeated.
+_SECRET_KEYS = frozenset({"password"})
+_BOUNDS = {"greater_than_equal": ("ge", "at least"), "less_than_equal": ("le", "at most")}
+
+
+class Fault(Enum):
+    """What kind of mistake it is; layers and complete profiles are held to different ones."""
+
+    WRONG = "wrong"  # an unknown key or a value that is not allowed
+    MISSING = "missing"  # a required key
+    IMPOSSIBLE = "impossible"  # keys that exclude each other
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong with a tree. `involved` are the paths that contradict each other."""
+
+    fault: Fault
+    path: PathInFile
+    wrong: str
+    allowed: str = ""
+    involved: tuple[PathInFile, ...] = ()
+
+
+def judge(kind: FileKind, tree: Branch) -> tuple[Finding, ...]:
+    """Return everything that is wrong with a file of `kind`, or with layers put together."""
+    try:
+        kind.model.model_validate(plain(tree))
+    except ValidationError as error:
+        schema = json_schema(kind)
+        return tuple(_finding(schema, details) for details in error.errors(include_url=False))
+    return ()
+
+
+def _finding(schema: JsonSchema, details: ErrorDetails) -> Finding:
+    path = _path(details["loc"])
+    if _SECRET_KEYS.intersection(path[:-1]):
+        return _secret(path, details)
+    match details["type"]:
+        case "extra_forbidden":
+            return _unknown(schema, path)
+        case "impossible":
+            return _impossible(path, details)
+        case "not_worded":
+            return _not_worded(path, details)
+    fault = Fault.MISSING if details["type"] == "missing" else Fault.WRONG
+    return Finding(fault, path, _found(details), _bound(details) or _allowed(schema, path))
+
+
+def _path(location: tuple[int | str, ...]) -> PathInFile:
+    """Leave out what pydantic adds to a path: the branch of a union, the mark of a key."""
+    return tuple(
+        str(part) for part in location if part != "[key]" and not str(part).startswith("<")
+    )
+
+
+def _secret(path: PathInFile, details: ErrorDetails) -> Finding:
+    fault = Fault.MISSING if details["type"] == "missing" else Fault.WRONG
+    depth = next(depth for depth, key in enumerate(path, 1) if key in _SECRET_KEYS)
+    return Finding(
+        fault, path[:depth], "does not say where the secret is", "{file: PATH} or {env: NAME}"
+    )
+
+
+def _unknown(schema: JsonSchema, path: PathInFile) -> Finding:
+    known = known_keys(schema, path[:-1])
+    near = get_close_matches(path[-1], known, n=1)
+    hint = f" (did you mean {near[0]!r}?)" if near else ""
+    return Finding(Fault.WRONG, path, f"unknown key{hint}", ", ".join(known))
+
+
+def _impossible(path: PathInFile, details: ErrorDetails) -> Finding:
+    context = details["ctx"]
+    involved = tuple((*path, key) for key in context["keys"])
+    return Finding(Fault.IMPOSSIBLE, path, details["msg"], context["allowed"], involved)
+
+
+def _not_worded(path: PathInFile, details: ErrorDetails) -> Finding:
+    what = "the key " if details["loc"][-1] == "[key]" else ""
+    return Finding(Fault.WRONG, path, f"found {what}{describe(details['input'])}", details["msg"])
+
+
+def _found(details: ErrorDetails) -> str:
+    match details["type"]:
+        case "missing":
+            return "is missing"
+        case "not_allowed":
+            return details["msg"]
+    return f"found {describe(details['input'])}"
+
+
+def _bound(details: ErrorDetails) -> str:
+    """Say the bound of a duration, size or rate; those of whole numbers stand in the schema."""
+    if details["type"] not in _BOUNDS or not isinstance(details["input"], str):
+        return ""
+    key, words = _BOUNDS[details["type"]]
+    bound = details["ctx"][key]
+    if isinstance(bound, timedelta):
+        return f"{words} {format_duration(bound)}"
+    return f"{words} {(format_rate if details['input'].endswith('/s') else format_size)(bound)}"
+
+
+def _allowed(schema: JsonSchema, path: PathInFile) -> str:
+    node = at(schema, path)
+    return in_words(schema, node) if node is not None else ""
+
+
+def describe(value: object) -> str:
+    """Say what kind of value was found, and a short one itself."""
+    if value is None:
+        return "nothing (null)"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return f"the number {value}"
+    if isinstance(value, str):
+        short = value if len(value) <= _LONGEST_QUOTE else value[:_LONGEST_QUOTE] + "…"
+        return f"the text {short!r}"
+    return "a mapping" if isinstance(value, Mapping) else "a list"

@@ -1,0 +1,165 @@
+"""The kinds of values that keys take: how each is read, shown and described.
+
+A kind raises the error `not_allowed` with what is wrong; what is allowed is the kind's title,
+which the JSON Schema, the reference and the mistakes share.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from standby.model.names import SAFE_NAME, SAFE_NAME_RULE, is_safe_name
+from standby.profile import units
+
+_PLAIN_PATH = re.compile(r"[^\x00-\x1f\x7f]{1,1024}")
+
+ALL_NICS = "all"
+
+
+def not_allowed(wrong: str) -> PydanticCustomError:
+    """Make the error of a value that a kind does not take; it never repeats a secret."""
+    return PydanticCustomError("not_allowed", "{wrong}", {"wrong": wrong})
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise PydanticCustomError("wrong_kind", "wrong kind")
+    return value
+
+
+def parsed(parse: Callable[[str], object]) -> BeforeValidator:
+    """Make the annotation of text that `parse` reads; its ValueError says what is wrong."""
+
+    def read(value: object) -> object:
+        try:
+            return parse(_text(value))
+        except ValueError as error:
+            raise not_allowed(str(error)) from error
+
+    return BeforeValidator(read)
+
+
+def worded(
+    title: str, pattern: str = "", check: Callable[[str], bool] | None = None
+) -> tuple[BeforeValidator, WithJsonSchema]:
+    """Make the annotations of text that fits `pattern` and `check`, called `title`."""
+    expression = re.compile(pattern)
+
+    def read(value: object) -> str:
+        fits = isinstance(value, str) and (not pattern or expression.fullmatch(value))
+        if not fits or (check is not None and not check(str(value))):
+            raise PydanticCustomError("not_worded", "{allowed}", {"allowed": title})
+        return str(value)
+
+    return BeforeValidator(read), described(title, pattern)
+
+
+def described(title: str, pattern: str = "") -> WithJsonSchema:
+    """Make the annotation that describes a value as text called `title`."""
+    schema: dict[str, Any] = {"type": "string", "title": title}
+    if pattern:
+        schema["pattern"] = f"^(?:{pattern})$"
+    return WithJsonSchema(schema)
+
+
+def _absolute(text: str) -> PurePosixPath:
+    path = PurePosixPath(text)
+    if not _PLAIN_PATH.fullmatch(text) or not path.is_absolute() or ".." in path.parts:
+        raise ValueError(f"{text!r} is not an absolute path without '..'")
+    if path == PurePosixPath("/"):
+        raise ValueError("'/' is a whole system, not a place of ours")
+    return path
+
+
+def _local(text: str) -> Path:
+    if not _PLAIN_PATH.fullmatch(text):
+        raise ValueError(f"{text!r} is not a path")
+    path = Path(text)
+    if path.parts[:1] == ("~",):
+        return Path.home().joinpath(*path.parts[1:])
+    return Path(_absolute(text))
+
+
+Duration = Annotated[
+    timedelta,
+    parsed(units.parse_duration),
+    PlainSerializer(units.format_duration, return_type=str),
+    described(f"duration: {units.DURATION_EXAMPLES}", units.DURATION_PATTERN),
+]
+Size = Annotated[
+    int,
+    parsed(units.parse_size),
+    PlainSerializer(units.format_size, return_type=str),
+    described(f"size: {units.SIZE_EXAMPLES}", units.SIZE_PATTERN),
+]
+Rate = Annotated[
+    int,
+    parsed(units.parse_rate),
+    PlainSerializer(units.format_rate, return_type=str),
+    described(f"rate: {units.RATE_EXAMPLES}", units.RATE_PATTERN),
+]
+ReservedSpace = Annotated[
+    units.Reserve,
+    parsed(units.Reserve.parse),
+    PlainSerializer(str, return_type=str),
+    described("size such as 2GiB, or share such as 5%", units.RESERVE_PATTERN),
+]
+SafeName = Annotated[str, *worded(SAFE_NAME_RULE, SAFE_NAME.pattern, is_safe_name)]
+DomainName = Annotated[  # every UUID is a safe name
+    str,
+    *worded(
+        f"UUID of a domain, or its name if that is {SAFE_NAME_RULE}",
+        SAFE_NAME.pattern,
+        is_safe_name,
+    ),
+]
+BridgeName = Annotated[  # IFNAMSIZ is 16, with its end mark
+    str,
+    *worded(
+        "name of a bridge, up to 15 letters, digits, '_', '.', '-'",
+        r"[A-Za-z0-9][A-Za-z0-9_.-]{0,14}",
+    ),
+]
+MachineType = Annotated[
+    str,
+    *worded("machine type of QEMU, such as pc-q35-7.2", r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}"),
+]
+DiskName = Annotated[
+    str, *worded("target name of a disk in the domain, such as vda", r"[a-z][a-z0-9]{0,15}")
+]
+NicKey = Annotated[
+    str,
+    *worded(
+        "all, a NIC's number counted from 0, or its MAC address",
+        rf"{ALL_NICS}|0|[1-9][0-9]{{0,2}}|[0-9A-Fa-f]{{2}}(:[0-9A-Fa-f]{{2}}){{5}}",
+    ),
+]
+EnvironmentName = Annotated[
+    str, *worded("name of an environment variable", r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+]
+Title = Annotated[
+    str,
+    *worded(
+        "one line of text, up to 200 characters, without blanks at its ends",
+        r"\S|\S[^\x00-\x1f\x7f-\x9f\u2028\u2029]{0,198}\S",
+    ),
+]
+RemotePath = Annotated[
+    PurePosixPath,
+    parsed(_absolute),
+    PlainSerializer(str, return_type=str),
+    described("absolute path", "/.+"),
+]
+LocalPath = Annotated[
+    Path,
+    parsed(_local),
+    PlainSerializer(str, return_type=str),
+    described("path on the management host, absolute or beginning with ~/", "[/~].+"),
+]

@@ -1,0 +1,192 @@
+"""Loading profiles: defaults, policy and profile laid over each other, hosts looked up.
+
+Each layer is judged by itself, so that a mistake is reported even where an upper layer hides
+it; then all of them together, without the values found wrong, for what is missing or
+impossible. Everything wrong is raised at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from standby.errors import FixProfile
+from standby.model.names import is_safe_name
+from standby.profile.checks import contradictions, default_standby_name
+from standby.profile.document import Branch, Leaf, read_document
+from standby.profile.effective import Profile, origins
+from standby.profile.hosts import LOCAL, HostFile, HostSettings, LocalAddress
+from standby.profile.judge import judge
+from standby.profile.judged import Layer, mistake_of, mistakes_of_whole, read_layer, sound_part
+from standby.profile.layers import merge, node_at, plain
+from standby.profile.mistakes import Mistake, PathInFile, ProfileMistakes, dotted
+from standby.profile.profile_file import ProfileFile
+from standby.profile.root import Layout
+from standby.profile.schema import FileKind
+from standby.profile.section import ReadOnly
+
+_POLICY = ("policy",)
+_SOURCE_HOST = ("source", "host")
+_TARGET_HOST = ("target", "host")
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedHost:
+    """A host's file, judged; settings are None where it is wrong, root where it is built in."""
+
+    root: Branch | None
+    settings: HostSettings | None
+    mistakes: tuple[Mistake, ...] = ()
+
+
+class Configuration:
+    """A configuration root. Each of its files is read once; make a new one to read anew."""
+
+    def __init__(self, root: Path) -> None:
+        self.layout = Layout(root)
+        self._shared: dict[Path, Layer] = {}
+        self._hosts: dict[str, JudgedHost | None] = {}
+
+    def profile_names(self) -> tuple[str, ...]:
+        """Return the names of all profiles, sorted."""
+        return self.layout.profiles.names()
+
+    def host_names(self) -> tuple[str, ...]:
+        """Return the names of all hosts, sorted; `local` is always one."""
+        return tuple(sorted({*self.layout.hosts.names(), LOCAL}))
+
+    def profile(self, name_or_file: str) -> Profile:
+        """Load a profile by its name or the path of its file.
+
+        Raises FixProfile if there is none of the name, ProfileMistakes with all that is wrong.
+        """
+        return _Assembly(self, self.layout.profile_file(name_or_file)).profile()
+
+    def host(self, name: str) -> HostSettings:
+        """Load one host; raises FixProfile if there is none, ProfileMistakes if it is wrong."""
+        found = self.judged_host(name)
+        if found is None:
+            known = ", ".join(self.host_names())
+            raise FixProfile(f"host {name}", "there is no such host", f"one of: {known}")
+        if found.settings is None:
+            raise ProfileMistakes.of(f"host {name}", list(found.mistakes))
+        return found.settings
+
+    def judged_host(self, name: str) -> JudgedHost | None:
+        """Return a host's file as judged, or None if there is none."""
+        if name not in self._hosts:
+            self._hosts[name] = self._read_host(name)
+        return self._hosts[name]
+
+    def host_trees(self) -> Mapping[str, Branch]:
+        """Return the files of the hosts read so far, but for the built-in one."""
+        return {name: host.root for name, host in self._hosts.items() if host and host.root}
+
+    def shared_layer(self, file: Path) -> Layer:
+        """Return defaults.yaml or a policy as judged."""
+        if file not in self._shared:
+            self._shared[file] = read_layer(FileKind.SHARED, file)
+        return self._shared[file]
+
+    def _read_host(self, name: str) -> JudgedHost | None:
+        file = self.layout.hosts.file(name)
+        if not is_safe_name(name) or not file.exists():
+            local = JudgedHost(None, HostSettings(LOCAL, LocalAddress()))
+            return local if name == LOCAL else None
+        document = read_document(file)
+        tree = document.root
+        mistakes = [
+            *document.mistakes,
+            *(mistake_of(tree, it) for it in judge(FileKind.HOST, tree)),
+        ]
+        if mistakes:
+            return JudgedHost(tree, None, tuple(mistakes))
+        return JudgedHost(tree, HostSettings.of(name, HostFile.model_validate(plain(tree))))
+
+
+def load(root: Path, name_or_file: str) -> Profile:
+    """Load one profile of the configuration `root`; see Configuration.profile."""
+    return Configuration(root).profile(name_or_file)
+
+
+class _Assembly:
+    """Puts one profile together, gathering every mistake on the way."""
+
+    def __init__(self, configuration: Configuration, file: Path) -> None:
+        self._configuration = configuration
+        self._file = file
+        self._name = file.stem
+        self._mistakes: list[Mistake] = []
+
+    def profile(self) -> Profile:
+        layers = self._layers()
+        tree = sound_part(merge(layer.root for layer in layers), layers)
+        source = self._host(tree, _SOURCE_HOST)
+        target = self._host(tree, _TARGET_HOST)
+        self._mistakes += mistakes_of_whole(tree, layers)
+        self._mistakes += contradictions(self._name, tree, source, target)
+        if self._mistakes or source is None or target is None:
+            raise ProfileMistakes.of(f"profile {self._name}", self._mistakes)
+        return self._resolved(tree, source, target)
+
+    def _layers(self) -> list[Layer]:
+        """Read the layers, lowest first, and gather what is wrong with each."""
+        layers = [read_layer(FileKind.PROFILE, self._file)]
+        policy = self._policy(layers[0])
+        defaults = self._configuration.layout.defaults
+        for file in (policy, defaults if defaults.exists() else None):
+            if file is not None:
+                layers.insert(0, self._configuration.shared_layer(file))
+        self._mistakes += [mistake for layer in layers for mistake in layer.mistakes]
+        return layers
+
+    def _policy(self, own: Layer) -> Path | None:
+        node = node_at(own.root, _POLICY)
+        if not isinstance(node, Leaf) or node.value is None or _POLICY in own.refused:
+            return None
+        shelf = self._configuration.layout.policies
+        file = shelf.file(str(node.value))
+        if file.exists():
+            return file
+        wrong = f"there is no policy {node.value!r} (no file {file})"
+        known = ", ".join(shelf.names()) or "none, as there are no policies"
+        self._mistakes.append(Mistake(node.mark, dotted(_POLICY), wrong, known))
+        return None
+
+    def _host(self, tree: Branch, path: PathInFile) -> HostSettings | None:
+        node = node_at(tree, path)
+        if not isinstance(node, Leaf):
+            return None
+        name = str(node.value)
+        host = self._configuration.judged_host(name)
+        if host is not None:
+            self._mistakes += host.mistakes
+            return host.settings
+        file = self._configuration.layout.hosts.file(name)
+        wrong = f"there is no host {name!r} (no file {file})"
+        known = ", ".join(self._configuration.host_names())
+        self._mistakes.append(Mistake(node.mark, dotted(path), wrong, known))
+        return None
+
+    def _resolved(self, tree: Branch, source: HostSettings, target: HostSettings) -> Profile:
+        read = ProfileFile.model_validate(plain(tree))
+        name = read.standby.name or default_standby_name(self._name)
+        profile = Profile(
+            name=self._name,
+            file=self._file,
+            policy=read.policy,
+            source=read.source,
+            target=read.target,
+            standby=read.standby.model_copy(update={"name": name}),
+            boot_points=read.boot_points,
+            transfer=read.transfer,
+            merge=read.merge,
+            source_host=source,
+            target_host=target,
+            standby_name=name,
+            provenance=ReadOnly({}),
+        )
+        hosts = self._configuration.host_trees()
+        found = origins(profile.effective(), tree, hosts)
+        return replace(profile, provenance=ReadOnly(found))
