@@ -1,0 +1,8 @@
+"""The embedded two-host lab: hypervisor hosts made of namespaces on one machine."""
+
+from lab.blockguest import BlockGuest
+from lab.errors import CommandFailed, LabError, NotUp, TimedOut
+from lab.lab import Lab
+from lab.layout import HostName
+
+__all__ = ["BlockGuest", "CommandFailed", "HostName", "Lab", "LabError", "NotUp", "TimedOut"]

@@ -1,0 +1,1 @@
+"""Code that runs inside a host's namespaces, as its first process."""

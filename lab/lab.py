@@ -1,0 +1,112 @@
+"""The lab as tests and the command line see it."""
+
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from lab import blockguest, entering, hosts, lifetime
+from lab.blockguest import BlockGuest
+from lab.entering import Entrance, HostProcess
+from lab.layout import HYPERVISORS, HostName, Layout
+from lab.lifetime import DEFAULT_STORAGE_BYTES
+
+
+class Lab:
+    """One lab: the hosts `source`, `kvm` and `manager` on a network of their own.
+
+    Creating this object starts nothing: `up` does, and an existing lab of that name can be
+    used at once.
+    """
+
+    def __init__(self, name: str = "demo") -> None:
+        self.layout = Layout(name)
+
+    @property
+    def name(self) -> str:
+        """The lab's name."""
+        return self.layout.name
+
+    @property
+    def home(self) -> Path:
+        """Root's home on the manager; the path is the same on the machine below."""
+        return self.layout.home
+
+    def up(
+        self, *, storage_bytes: int = DEFAULT_STORAGE_BYTES, with_parent: int | None = None
+    ) -> None:
+        """Build the lab anew; with `with_parent` its processes end when that pid does."""
+        lifetime.bring_up(self.layout, storage_bytes, with_parent)
+
+    def down(self) -> None:
+        """Remove the lab and all it holds."""
+        lifetime.take_down(self.layout)
+
+    def entrance(
+        self, host: str, *, user: str = "root", env: Mapping[str, str] | None = None
+    ) -> Entrance:
+        """Return the way into a running host; raises NotUp."""
+        name = HostName(host)
+        home = Path("/root") if user == "root" else Path("/home") / user
+        if name not in HYPERVISORS:
+            home = self.home
+        return Entrance(hosts.init_of(self.layout, name), home, user, dict(env or {}))
+
+    def run(
+        self,
+        host: str,
+        argv: Sequence[str],
+        *,
+        user: str = "root",
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        text: str | None = None,
+        limit: float = entering.DEFAULT_LIMIT,
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command on a host to its end, whatever its status; `text` is its input."""
+        entrance = self.entrance(host, user=user, env=env)
+        return entering.run(entrance, argv, cwd=cwd, text=text, limit=limit)
+
+    def exec(
+        self,
+        host: str,
+        argv: Sequence[str],
+        *,
+        user: str = "root",
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        text: str | None = None,
+        limit: float = entering.DEFAULT_LIMIT,
+    ) -> str:
+        """Run a command on a host and return its output; raises CommandFailed."""
+        result = self.run(host, argv, user=user, env=env, cwd=cwd, text=text, limit=limit)
+        return entering.checked(result)
+
+    def popen(
+        self,
+        host: str,
+        argv: Sequence[str],
+        *,
+        user: str = "root",
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+    ) -> HostProcess:
+        """Start a command on a host; signals sent to it reach the command itself."""
+        return HostProcess(self.entrance(host, user=user, env=env), argv, cwd=cwd)
+
+    def virsh(self, host: str, *arguments: str, limit: float = 60.0) -> str:
+        """Run virsh on a host against its own libvirt; raises CommandFailed."""
+        return self.exec(host, ["virsh", "--quiet", *arguments], limit=limit)
+
+    def define(self, host: str, xml: str) -> None:
+        """Define a domain on a host."""
+        self.exec(host, ["virsh", "define", "/dev/stdin"], text=xml)
+
+    def block_guest(
+        self,
+        name: str,
+        *sizes: int,
+        kinds: tuple[str, ...] = ("qcow2",),
+        host: str = HostName.SOURCE,
+    ) -> BlockGuest:
+        """Define a guest without a system, one disk for each size in bytes; not started."""
+        return blockguest.define(self, HostName(host), name, sizes, kinds=kinds)

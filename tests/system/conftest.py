@@ -1,0 +1,67 @@
+"""Fixtures of the tests that need the two-host lab.
+
+The lab of a session is tied to the test process: however that ends, the lab's processes end,
+and the next session clears what is left of its files.
+"""
+
+import os
+from collections.abc import Iterator
+from itertools import count
+from typing import Protocol
+
+import pytest
+
+from lab import BlockGuest, Lab
+
+MIB = 1 << 20
+STORAGE_BYTES = 4 << 30
+_numbers = count(1)
+
+
+class BlockGuestMaker(Protocol):
+    """Makes a running guest without a system; one disk for each size in bytes."""
+
+    def __call__(
+        self, *sizes: int, kinds: tuple[str, ...] = ("qcow2",), host: str = "source"
+    ) -> BlockGuest: ...
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test below this directory."""
+    for item in items:
+        if item.path.is_relative_to(__file__.rpartition("/")[0]):
+            item.add_marker(pytest.mark.system)
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[Lab]:
+    """A running lab that all tests of the session share: leave its hosts as they were found."""
+    if os.geteuid() != 0:
+        pytest.skip("the lab needs root")
+    built = Lab(f"t{os.getpid()}")
+    built.up(storage_bytes=STORAGE_BYTES, with_parent=os.getpid())
+    yield built
+    built.down()
+
+
+@pytest.fixture
+def make_block_guest(lab: Lab) -> Iterator[BlockGuestMaker]:
+    """Make guests without a system, each with a name of its own; undefined after the test."""
+    made: list[BlockGuest] = []
+
+    def make(*sizes: int, kinds: tuple[str, ...] = ("qcow2",), host: str = "source") -> BlockGuest:
+        name = f"block{next(_numbers)}"
+        guest = lab.block_guest(name, *(sizes or (64 * MIB,)), kinds=kinds, host=host)
+        made.append(guest)
+        guest.start()
+        return guest
+
+    yield make
+    for guest in made:
+        guest.undefine()
+
+
+@pytest.fixture
+def block_guest(make_block_guest: BlockGuestMaker) -> BlockGuest:
+    """A running guest without a system, on `source`, with one qcow2 disk of 64 MiB."""
+    return make_block_guest(64 * MIB)
