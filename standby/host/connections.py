@@ -1,0 +1,54 @@
+"""One warm connection per host, for as long as the manager wants it."""
+
+from __future__ import annotations
+
+import threading
+from types import TracebackType
+from typing import Self
+
+from standby.host.address import HostAddress
+from standby.host.interface import Host
+from standby.host.local import LocalHost
+from standby.host.runtime import RuntimeDirectory
+from standby.host.ssh import SshHost
+
+
+class Connections:
+    """Gives hosts to whoever asks; may be shared by threads."""
+
+    def __init__(self) -> None:
+        self._runtime = RuntimeDirectory()
+        self._manager = LocalHost("manager")
+        self._lock = threading.Lock()
+        self._hosts: dict[HostAddress, Host] = {}
+
+    def host(self, address: HostAddress) -> Host:
+        """Return the host at `address`; nothing is connected before it is used."""
+        with self._lock:
+            if address not in self._hosts:
+                self._hosts[address] = self._make(address)
+            return self._hosts[address]
+
+    def close(self) -> None:
+        """Close every connection and remove the runtime directory."""
+        with self._lock:
+            for host in self._hosts.values():
+                host.close()
+            self._hosts.clear()
+        self._runtime.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _make(self, address: HostAddress) -> Host:
+        if address.destination is None:
+            return LocalHost(address.name, address.privilege)
+        return SshHost(address, self._manager, self._runtime)

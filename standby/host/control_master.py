@@ -1,0 +1,112 @@
+"""OpenSSH's control master: the connection that carries data, through forwarded sockets."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+from standby.errors import CommandFailed, CommandTimedOut, StandbyError
+from standby.host import ssh_config
+from standby.host.address import HostAddress
+from standby.host.interface import Held, Host
+from standby.host.leash import leashed
+from standby.host.runtime import RuntimeDirectory
+from standby.host.ssh_link import KEEPALIVE_S, SILENCE_S
+from standby.host.ssh_proxy import translate
+
+_log = logging.getLogger(__name__)
+
+_ASK_S: Final = 10.0
+_READY: Final = b"ready"
+_SETTINGS: Final = (
+    "BatchMode=yes",
+    "ControlMaster=yes",
+    "ControlPersist=no",
+    "ClearAllForwardings=yes",
+    "ForwardAgent=no",
+    "ForwardX11=no",
+    "RemoteCommand=none",
+    "PermitLocalCommand=yes",
+    "LocalCommand=echo ready",  # ssh runs it once it is logged in and listens
+    f"ServerAliveInterval={KEEPALIVE_S}",
+    f"ServerAliveCountMax={SILENCE_S // KEEPALIVE_S}",
+    "StreamLocalBindUnlink=yes",
+    "StreamLocalBindMask=0177",
+    "LogLevel=ERROR",
+)
+
+
+class ControlMaster:
+    """One ssh process per host, started with the first forward; it dies with the manager."""
+
+    def __init__(self, address: HostAddress, manager: Host, runtime: RuntimeDirectory) -> None:
+        self._address = address
+        self._manager = manager
+        self._runtime = runtime
+        self._lock = threading.Lock()
+        self._process: Held | None = None
+        self._control = Path()
+
+    @contextmanager
+    def forward(self, remote_socket: str) -> Generator[str]:
+        """Forward a UNIX socket of the host; yield its path here."""
+        control = self._running()
+        local = self._runtime.new_path("s")
+        forwarding = f"{_field(str(local))}:{_field(remote_socket)}"
+        self._ask(control, "forward", "-L", forwarding)
+        try:
+            yield str(local)
+        finally:
+            # A master that died has forgotten it.
+            with suppress(StandbyError):
+                self._ask(control, "cancel", "-L", forwarding)
+            local.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """End the connection and everything that goes through it."""
+        with self._lock:
+            self._stop()
+
+    def _running(self) -> Path:
+        with self._lock:
+            if self._process is None or not self._process.alive:
+                self._stop()
+                self._control = self._runtime.new_path("c")
+                self._process = self._start(self._control)
+            return self._control
+
+    def _start(self, control: Path) -> Held:
+        settings = [word for setting in _SETTINGS for word in ("-o", setting)]
+        chosen = ssh_config.options(self._address)
+        where = ("-S", str(control), "--", self._address.destination or "")
+        command = ("ssh", "-N", "-T", *settings, *chosen, *where)
+        limit = 3 * self._address.connect_timeout
+        try:
+            held = self._manager.hold(leashed(command, 0), ready=_READY, timeout=limit)
+        except CommandFailed as error:
+            raise translate(error.stderr, self._address.name) from error
+        except CommandTimedOut as error:
+            raise translate(f"no connection within {limit:g} s", self._address.name) from error
+        _log.debug("%s: control master is up", self._address.name)
+        return held
+
+    def _stop(self) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            process.close()
+            self._control.unlink(missing_ok=True)
+
+    def _ask(self, control: Path, verb: str, *arguments: str) -> None:
+        # Without a configuration file: the master has its own, and the forwards that stand in
+        # it would be asked for as well.
+        command = ("ssh", "-F", "none", "-S", str(control), "-O", verb, *arguments, "--", "master")
+        self._manager.run(command, timeout=_ASK_S)
+
+
+def _field(path: str) -> str:
+    """Escape a path for -L, where a colon separates."""
+    return path.replace("\\", "\\\\").replace(":", "\\:")

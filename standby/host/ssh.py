@@ -1,0 +1,126 @@
+"""A host that is reached by SSH: paramiko for commands, OpenSSH for data."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, ExitStack
+from typing import Final
+
+import libvirt
+
+from standby.errors import ReachHost
+from standby.host import commands, files, leash
+from standby.host.address import HostAddress
+from standby.host.control_master import ControlMaster
+from standby.host.interface import DEFAULT_HEARTBEAT_S, SUCCESS, Completed, Held, Host
+from standby.host.libvirt import SOCKETS, LibvirtConnection, system_uri
+from standby.host.outcome import settle
+from standby.host.privilege import raised
+from standby.host.runtime import RuntimeDirectory
+from standby.host.ssh_link import SshLink
+from standby.host.ssh_wire import SshWire
+
+_AT_ONCE: Final = 4
+"""Commands at the same time; sshd allows 10 sessions per connection, held ones among them."""
+
+# Prints the first of its arguments that is a socket.
+_FIRST_SOCKET: Final = 'for s; do if [ -S "$s" ]; then echo "$s"; exit 0; fi; done; exit 3'
+_FIND_S: Final = 20.0
+
+
+class SshHost(Host):
+    """Connects when it is first used, and again when the connection has been lost."""
+
+    def __init__(self, address: HostAddress, manager: Host, runtime: RuntimeDirectory) -> None:
+        self._address = address
+        self._manager = manager
+        self._lock = threading.Lock()
+        self._slots = threading.BoundedSemaphore(_AT_ONCE)
+        self._link: SshLink | None = None
+        self._master = ControlMaster(address, manager, runtime)
+        self._libvirt = LibvirtConnection(address.name)
+        self._libvirt_socket = ExitStack()
+
+    @property
+    def name(self) -> str:
+        """Name of the host in profiles, errors and logs."""
+        return self._address.name
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        timeout: float,
+        stdin: bytes = b"",
+        accept: frozenset[int] = SUCCESS,
+    ) -> Completed:
+        """Run one command to its end."""
+        limited = leash.fed(argv, timeout) if stdin else leash.bound(argv, timeout)
+        command = commands.Command(self.name, tuple(argv), timeout)
+        with self._slots:
+            ending = commands.converse(self._wire(limited), command, stdin)
+        return settle(ending, accept)
+
+    def hold(
+        self,
+        argv: Sequence[str],
+        *,
+        ready: bytes,
+        timeout: float,
+        heartbeat: float = DEFAULT_HEARTBEAT_S,
+    ) -> Held:
+        """Start a command that lives until it is closed, cut off, or the manager dies."""
+        command = commands.Command(self.name, tuple(argv), timeout)
+        return commands.hold(self._wire(leash.plain(argv)), command, ready, heartbeat)
+
+    def read_file(self, path: str) -> bytes | None:
+        """Return a small file's content, or None when there is no such file."""
+        return files.read_file(self, path)
+
+    def write_file(self, path: str, data: bytes, mode: int = 0o644) -> None:
+        """Put a small file in place atomically and durably."""
+        files.write_file(self, path, data, mode)
+
+    def admit(self, socket: str) -> None:
+        """Let the login user use a socket that a command under sudo made."""
+        files.admit(self, socket, self._address.privilege)
+
+    def forward(self, remote_socket: str) -> AbstractContextManager[str]:
+        """Forward a UNIX socket of the host over OpenSSH; yield its path here."""
+        return self._master.forward(remote_socket)
+
+    def libvirt(self) -> libvirt.virConnect:
+        """Return the connection to the host's libvirt, through a forwarded socket."""
+        return self._libvirt.get(self._forwarded_libvirt)
+
+    def close(self) -> None:
+        """Close libvirt, forwards and connections; what is held ends."""
+        self._libvirt.close()
+        self._libvirt_socket.close()
+        self._master.close()
+        with self._lock:
+            if self._link is not None:
+                self._link.close()
+            self._link = None
+
+    def _wire(self, argv: Sequence[str]) -> SshWire:
+        return SshWire(self._connected(), raised(argv, self._address.privilege))
+
+    def _connected(self) -> SshLink:
+        with self._lock:
+            if self._link is None or not self._link.alive:
+                if self._link is not None:
+                    self._link.close()
+                self._link = SshLink(self._address, self._manager)
+            return self._link
+
+    def _forwarded_libvirt(self) -> str:
+        self._libvirt_socket.close()
+        find = ("sh", "-c", _FIRST_SOCKET, "find", *SOCKETS)
+        found = self.run(find, timeout=_FIND_S, accept=frozenset({0, 3})).text.strip()
+        if not found:
+            raise ReachHost(
+                self.name, "libvirt does not listen", " or ".join(SOCKETS), "start libvirtd there"
+            )
+        return system_uri(self._libvirt_socket.enter_context(self.forward(found)))

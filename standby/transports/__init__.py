@@ -1,0 +1,1 @@
+"""Ways to reach the KVM host's disks; each yields an NBD endpoint on this machine."""
