@@ -19,6 +19,8 @@ from standby.model.extent import NbdEndpoint
 ALLOCATION = nbd.CONTEXT_BASE_ALLOCATION
 # What a server that names no maximum must accept, by the NBD protocol.
 _DEFAULT_MAXIMUM = 32 * 1024 * 1024
+# Gigabytes may wait in a cache; at 60 seconds for a stall a flush may take ten minutes.
+_FLUSH_PATIENCE = 10
 
 Done = Callable[[], None]
 Statuses = list[int]  # length, flags, length, flags, …
@@ -57,6 +59,7 @@ class Connection:
         self._context = context
         self._operations: deque[tuple[_Operation, int]] = deque()
         self._in_flight = 0
+        self._flushing = False
         self.touched = time.monotonic()
         self._handle: nbd.NBD | None = nbd.NBD()
         # Every byte of a buffer is written by a read that succeeded before it is used.
@@ -135,7 +138,13 @@ class Connection:
 
     def flush(self, done: Done) -> None:
         """Make what was written durable."""
-        self._begin(_Operation("flush", 0, 0, done), self._nbd.aio_flush)
+        self._flushing = True
+
+        def flushed() -> None:
+            self._flushing = False
+            done()
+
+        self._begin(_Operation("flush", 0, 0, flushed), self._nbd.aio_flush)
 
     def statuses(self, offset: int, length: int, done: Callable[[Statuses], None]) -> None:
         """Ask the context about a range; the answer may be shorter or longer than it."""
@@ -185,9 +194,15 @@ class Connection:
         if self._nbd.aio_is_dead() or self._nbd.aio_is_closed():
             self._raise_lost("the server closed the connection", errno.ENOTCONN)
 
-    def busy(self) -> bool:
-        """Tell whether an answer is awaited."""
-        return self._in_flight > 0 or not self.ready()
+    def silence(self) -> float:
+        """Return for how long, in seconds, an awaited answer has been out without a byte.
+
+        A flush counts a tenth: it moves no bytes while the server writes what it has cached.
+        """
+        if not self._in_flight and self.ready():
+            return 0.0
+        waited = time.monotonic() - self.touched
+        return waited / _FLUSH_PATIENCE if self._flushing else waited
 
     def has_finished(self) -> bool:
         """Tell whether `deliver` has something to do."""

@@ -20,7 +20,7 @@ from standby.transfer.job import (
     Progress,
     Scope,
 )
-from standby.transfer.lane import Lane, new_pool
+from standby.transfer.lane import Lane, Pool
 from standby.transfer.poller import STALL_LIMIT, Patience, Poller
 from standby.transfer.rate import RateLimit
 from standby.transfer.scout import Scout
@@ -74,7 +74,7 @@ def copy_disks(
         connections = [line for reader in readers for line in reader.connections()] + targets
         poller = Poller(connections, Patience(cancel, alive, stall_limit))
         poller.until_ready()
-        pool = new_pool()
+        pool = Pool(len(copies))
         lanes = [
             Lane(copy, reader.scout(), (reader.data, target), pool, limiter)
             for copy, reader, target in zip(copies, readers, targets, strict=True)

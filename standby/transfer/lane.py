@@ -23,12 +23,30 @@ _ZEROES_IN_FLIGHT = 16
 # A server that cannot zero efficiently writes: this much is done before a stall is suspected.
 _LONGEST_ZERO = 128 * 1024 * 1024
 
-Pool = list[bytearray]
 
+class Pool:
+    """The buffers of one call: what bounds its memory. Lanes share them evenly.
 
-def new_pool() -> Pool:
-    """Return the buffers of one call: what bounds its memory."""
-    return [bytearray(REQUEST) for _ in range(BUFFERS)]
+    Without shares a disk on slow storage would in time hold every buffer.
+    """
+
+    def __init__(self, users: int) -> None:
+        self._free = [bytearray(REQUEST) for _ in range(BUFFERS)]
+        self._users = users
+
+    def take(self, held: int) -> bytearray | None:
+        """Return a buffer, or None when none is free or `held` is the user's share already."""
+        if self._free and held < max(BUFFERS // self._users, 1):
+            return self._free.pop()
+        return None
+
+    def give_back(self, buffer: bytearray) -> None:
+        """Take a buffer back."""
+        self._free.append(buffer)
+
+    def leave(self) -> None:
+        """Note that a user needs no more buffers, so that the others' shares grow."""
+        self._users = max(self._users - 1, 1)
 
 
 @dataclass(slots=True)
@@ -109,6 +127,8 @@ class Lane:
         """Return disk, bytes done, bytes in all."""
         expected = self._copy.expected
         total = self._size if expected is None else expected.total_bytes
+        if self.finished():
+            total = self._done_bytes
         return self._copy.disk, self._done_bytes, max(total, self._done_bytes)
 
     def pump(self) -> float | None:
@@ -129,6 +149,7 @@ class Lane:
 
     def _flushed(self) -> None:
         self._seconds = time.monotonic() - self._started
+        self._pool.leave()
 
     # From runs to reads and pieces.
 
@@ -150,10 +171,11 @@ class Lane:
         if run is None:
             return False
         if run.kind is ExtentKind.DATA:
-            if not self._pool:
+            buffer = self._pool.take(self._batches)
+            if buffer is None:
                 return False
             length = min(run.length, REQUEST)
-            self._read(run.start, length)
+            self._read(_Batch(run.start, buffer, length))
         else:
             if self._zeroes >= _ZEROES_IN_FLIGHT:
                 return False
@@ -169,10 +191,9 @@ class Lane:
             return length
         return length + -(start + length) % self._target.alignment()
 
-    def _read(self, start: int, length: int) -> None:
-        batch = _Batch(start, self._pool.pop(), length)
+    def _read(self, batch: _Batch) -> None:
         self._batches += 1
-        for offset, part in _parts(start, length, self._source.longest()):
+        for offset, part in _parts(batch.start, batch.length, self._source.longest()):
             batch.waiting += 1
             self._source.read(batch.view(offset, part), offset, lambda: self._was_read(batch))
 
@@ -246,7 +267,7 @@ class Lane:
 
     def _release(self, batch: _Batch) -> None:
         self._batches -= 1
-        self._pool.append(batch.buffer)
+        self._pool.give_back(batch.buffer)
 
     def _within(self, start: int, length: int) -> int:
         return min(length, self._size - start)

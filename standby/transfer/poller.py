@@ -78,7 +78,7 @@ class Poller:
             raise Cancelled("transfer", "stopped because somebody asked for it")
         now = time.monotonic()
         for connection in self._connections:
-            if connection.busy() and now - connection.touched > self._patience.stall:
+            if connection.silence() > self._patience.stall:
                 raise TransferFailed(
                     connection.where,
                     f"no byte moved for {self._patience.stall:.0f} seconds",
