@@ -15,11 +15,12 @@ from standby.profile.effective import Origin, Profile
 from standby.profile.hosts import HostSettings, LocalAddress, SshAddress
 from standby.profile.loader import Configuration, load
 from standby.profile.mistakes import Mark, Mistake, ProfileMistakes
-from standby.profile.points import BootPoints, Keep
+from standby.profile.points import BootPoints, Tiers
 from standby.profile.profile_file import Compression, Merge, Transfer
 from standby.profile.root import find_root, is_profile_file
 from standby.profile.secret import SecretFile, SecretVariable
 from standby.profile.source import Disks, LibvirtSource, OnUnavailableAgent, Scratch
+from standby.profile.survey import survey
 from standby.profile.target import Allocation, StoragePool, Target
 from standby.profile.units import Reserve
 
@@ -34,7 +35,6 @@ __all__ = [
     "Disks",
     "HostSettings",
     "Identifier",
-    "Keep",
     "LibvirtSource",
     "Link",
     "LocalAddress",
@@ -54,10 +54,12 @@ __all__ = [
     "Standby",
     "StoragePool",
     "Target",
+    "Tiers",
     "ToBridge",
     "ToNetwork",
     "Transfer",
     "find_root",
     "is_profile_file",
     "load",
+    "survey",
 ]

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from standby.profile.document import Branch, read_document
 from standby.profile.judge import Fault, Finding, judge
-from standby.profile.layers import find, node_at, with_plain_macs, without
+from standby.profile.keys import section_paths
+from standby.profile.layers import find, node_at, with_empty_sections, with_plain_macs, without
 from standby.profile.mistakes import Mark, Mistake, PathInFile, dotted
 from standby.profile.schema import PROFILE_ONLY, FileKind
 
@@ -24,7 +25,7 @@ class Layer:
 
 def read_layer(kind: FileKind, file: Path) -> Layer:
     """Read a profile, a policy or defaults.yaml and judge it; what is missing may come later."""
-    document = with_plain_macs(read_document(file))
+    document = with_empty_sections(with_plain_macs(read_document(file)), section_paths(kind))
     tree = document.root
     findings = [finding for finding in judge(kind, tree) if finding.fault is Fault.WRONG]
     if kind is FileKind.SHARED:

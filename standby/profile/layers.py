@@ -99,6 +99,16 @@ def without(root: Branch, path: PathInFile) -> Branch:
     return replace(root, entries=entries)
 
 
+def with_empty_sections(document: Document, sections: Iterable[PathInFile]) -> Document:
+    """Take a section with nothing below its key for an empty mapping, which overrides nothing."""
+    root = document.root
+    for path in sections:
+        node = node_at(root, path)
+        if isinstance(node, Leaf) and node.value is None:
+            root = _with(root, path, Branch({}, node.mark))
+    return replace(document, root=root)
+
+
 def with_plain_macs(document: Document) -> Document:
     """Write MAC addresses in small letters, so that layers meet and none stands twice."""
     networks = node_at(document.root, _NETWORKS)

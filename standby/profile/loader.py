@@ -102,7 +102,11 @@ class Configuration:
         ]
         if mistakes:
             return JudgedHost(tree, None, tuple(mistakes))
-        return JudgedHost(tree, HostSettings.of(name, HostFile.model_validate(plain(tree))))
+        read = HostFile.model_validate(plain(tree))
+        if read.address.libvirt_uri is not None:  # then that is where the value comes from
+            uri = tree.entries.get("libvirt_uri", tree.entries["address"])
+            tree = replace(tree, entries={**tree.entries, "libvirt_uri": uri})
+        return JudgedHost(tree, HostSettings.of(name, read))
 
 
 def load(root: Path, name_or_file: str) -> Profile:

@@ -6,14 +6,12 @@ from typing import Self
 
 from pydantic import Field, StrictInt, model_validator
 
+from standby.model import keep as planned
 from standby.profile.kinds import Duration
 from standby.profile.section import Section, impossible
 
-MOST_POINTS = 64  # reads slow down with the depth of a chain; hundreds need another layout
-DEFAULT_POINTS = 22
 
-
-class Keep(Section):
+class Tiers(Section):
     """Tiers of boot points: the older, the fewer."""
 
     all: Duration | None = Field(
@@ -25,54 +23,55 @@ class Keep(Section):
     hourly: StrictInt = Field(
         default=0,
         ge=0,
-        le=MOST_POINTS,
-        description="Keep the newest boot point of this many hours.",
+        le=planned.LARGEST_LIMIT,
+        description="Keep the newest boot point of each of so many hours (UTC): the last that "
+        "have any.",
         examples=[12],
     )
     daily: StrictInt = Field(
         default=0,
         ge=0,
-        le=MOST_POINTS,
-        description="Keep the newest boot point of this many days.",
+        le=planned.LARGEST_LIMIT,
+        description="Keep the newest boot point of each of so many days (UTC): the last that "
+        "have any.",
         examples=[7],
     )
     weekly: StrictInt = Field(
         default=0,
         ge=0,
-        le=MOST_POINTS,
-        description="Keep the newest boot point of this many weeks.",
+        le=planned.LARGEST_LIMIT,
+        description="Keep the newest boot point of each of so many weeks (UTC): the last that "
+        "have any.",
         examples=[4],
     )
     monthly: StrictInt = Field(
         default=0,
         ge=0,
-        le=MOST_POINTS,
-        description="Keep the newest boot point of this many months.",
+        le=planned.LARGEST_LIMIT,
+        description="Keep the newest boot point of each of so many months (UTC): the last that "
+        "have any.",
         examples=[6],
     )
 
-    @property
-    def most_points(self) -> int:
-        """The most boot points that the tiers, without `all`, can ask for at one moment.
-
-        The newest point is the newest of its hour, day, week and month: it counts once.
-        """
-        tiers = (self.hourly, self.daily, self.weekly, self.monthly)
-        return 1 + sum(count - 1 for count in tiers if count)
+    def tiers(self) -> tuple[planned.Tier, ...]:
+        """Return the tiers that are set."""
+        ages = () if self.all is None else (planned.KeepAll(self.all),)
+        counts = ((period, getattr(self, period.value)) for period in planned.Period)
+        return (*ages, *(planned.KeepOnePer(period, count) for period, count in counts if count))
 
 
 class BootPoints(Section):
     """How many boot points are kept, and which."""
 
     limit: StrictInt = Field(
-        default=DEFAULT_POINTS,
-        ge=1,
-        le=MOST_POINTS,
+        default=planned.DEFAULT_LIMIT,
+        ge=planned.SMALLEST_LIMIT,
+        le=planned.LARGEST_LIMIT,
         description="When a cycle leaves more boot points than this, two neighbours are merged: "
         "the two oldest, or those that `keep` can spare.",
         examples=[30],
     )
-    keep: Keep | None = Field(
+    keep: Tiers | None = Field(
         default=None,
         description="Tiers of boot points, thinning out with age, all within `limit`. "
         "Null: no tiers, the oldest go first.",
@@ -81,12 +80,14 @@ class BootPoints(Section):
 
     @model_validator(mode="after")
     def _tiers_fit(self) -> Self:
-        if self.keep is not None and self.keep.most_points > self.limit:
-            needed = self.keep.most_points
+        if problem := planned.fits(self.kept):
+            most = planned.LARGEST_LIMIT
             raise impossible(
-                f"the tiers need {needed} boot points, and the limit is {self.limit}",
-                f"fewer points in the tiers, or a limit of {needed} or more (up to {MOST_POINTS})",
-                "keep",
-                "limit",
+                problem, f"fewer in the tiers, or a higher limit, up to {most}", "keep", "limit"
             )
         return self
+
+    @property
+    def kept(self) -> planned.Keep:
+        """The limit and the tiers as planning takes them."""
+        return planned.Keep(self.limit, self.keep.tiers() if self.keep is not None else ())

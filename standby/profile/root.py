@@ -68,15 +68,25 @@ class Shelf:
 
     def names(self) -> tuple[str, ...]:
         """Return the names that have a file, sorted; hidden files and other endings are not."""
+        return tuple(file.stem for file in self._files() if _is_ours(file))
+
+    def strangers(self) -> tuple[Path, ...]:
+        """Return the files that look meant to be read, but are not: web.yml, web 1.yaml."""
+        endings = {SUFFIX, ".yml", ".json"}
+        return tuple(f for f in self._files() if f.suffix in endings and not _is_ours(f))
+
+    def _files(self) -> list[Path]:
         try:
             files = sorted(self.directory.iterdir())
         except (FileNotFoundError, NotADirectoryError):
-            return ()
+            return []
         except OSError as error:
             raise FixProfile(str(self.directory), f"cannot be read: {error.strerror}") from error
-        return tuple(
-            file.stem for file in files if file.suffix == SUFFIX and is_safe_name(file.stem)
-        )
+        return [file for file in files if not file.name.startswith(".")]
+
+
+def _is_ours(file: Path) -> bool:
+    return file.suffix == SUFFIX and is_safe_name(file.stem)
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,10 @@ class _Generator(GenerateJsonSchema):
         del name
         return ""
 
+    def sort(self, value: Any, parent_key: str | None = None) -> Any:  # noqa: ANN401
+        del parent_key
+        return value  # keys and examples stay as they were written: in the order of use
+
     def encode_default(self, dft: Any) -> Any:  # noqa: ANN401 - pydantic's own
         if isinstance(dft, timedelta):
             return format_duration(dft)
@@ -60,6 +64,8 @@ class _Generator(GenerateJsonSchema):
 def json_schema(kind: FileKind) -> JsonSchema:
     """Return the JSON Schema of files of `kind`, with descriptions, defaults and examples."""
     schema = kind.model.model_json_schema(schema_generator=_Generator)
+    for section in (schema, *schema.get("$defs", {}).values()):
+        _allow_empty_sections(schema, section)
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = f"standby: {kind.value} file"
     if kind is FileKind.SHARED:
@@ -68,15 +74,33 @@ def json_schema(kind: FileKind) -> JsonSchema:
     return schema
 
 
+def _allow_empty_sections(schema: JsonSchema, section: JsonSchema) -> None:
+    """Let `transfer:` with nothing below it be an empty mapping, as the layers take it."""
+    for node in section.get("properties", {}).values():
+        if "properties" in resolved(schema, node):
+            node.setdefault("description", resolved(schema, node)["description"])
+            node["anyOf"] = [{"$ref": node.pop("$ref")}, {"type": "null"}]
+
+
+def is_section(schema: JsonSchema, node: JsonSchema) -> bool:
+    """Tell whether a key holds other keys and has no value of its own, not even null."""
+    forms = [form for form in alternatives(schema, node) if form.get("type") != "null"]
+    return "default" not in node and all("properties" in form for form in forms)
+
+
 def _make_shared(schema: JsonSchema) -> None:
     schema.pop("required")
     for key in ("source", "target"):
-        resolved(schema, schema["properties"][key]).pop("required")
+        _section(schema, schema["properties"][key]).pop("required")
     for *parents, key in PROFILE_ONLY:
         section = schema
         for parent in parents:
-            section = resolved(schema, section["properties"][parent])
+            section = _section(schema, section["properties"][parent])
         del section["properties"][key]
+
+
+def _section(schema: JsonSchema, node: JsonSchema) -> JsonSchema:
+    return next(form for form in alternatives(schema, node) if "properties" in form)
 
 
 def resolved(schema: JsonSchema, node: JsonSchema) -> JsonSchema:
@@ -140,7 +164,7 @@ def known_keys(schema: JsonSchema, path: PathInFile) -> tuple[str, ...]:
 
 def in_words(schema: JsonSchema, node: JsonSchema) -> str:
     """Say what values `node` allows, as one phrase."""
-    return " or ".join(_phrase(schema, choice) for choice in alternatives(schema, node))
+    return ", or ".join(_phrase(schema, choice) for choice in alternatives(schema, node))
 
 
 def _phrase(schema: JsonSchema, node: JsonSchema) -> str:

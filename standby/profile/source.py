@@ -103,7 +103,9 @@ class LibvirtSource(Section):
         default=Consistency.FILESYSTEM,
         description="What a boot point is worth to the programs inside it. `crash`: as after a "
         "power cut; needs nothing in the guest. `filesystem`: file systems frozen by the guest "
-        "agent. `application`: frozen, with the guest's own freeze hooks run first.",
+        "agent. `application`: frozen, with the guest's own freeze hooks run first. Freezing is "
+        "the default, so that a missing guest agent is noticed in the first cycle and not after "
+        "a disaster.",
         examples=["application"],
     )
     on_unavailable_agent: OnUnavailableAgent = Field(

@@ -1,0 +1,88 @@
+"""Every key of a kind of file, as the reference and the starter profile tell it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from functools import cache
+
+import yaml
+
+from standby.profile.mistakes import PathInFile
+from standby.profile.schema import (
+    FileKind,
+    JsonSchema,
+    alternatives,
+    in_words,
+    is_section,
+    json_schema,
+)
+
+
+class Need(Enum):
+    """Whether a key has to be there."""
+
+    REQUIRED = "required"
+    OPTIONAL = "optional"
+    SECTION = "section"  # holds other keys and no value of its own
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key. `default` and the examples are written as in a file, on one line."""
+
+    path: PathInFile
+    need: Need
+    description: str
+    allowed: str
+    default: str
+    examples: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """The key itself, without its parents."""
+        return self.path[-1]
+
+
+@cache
+def keys_of(kind: FileKind) -> tuple[Key, ...]:
+    """Return all keys of files of `kind`, each section before its keys."""
+    schema = json_schema(kind)
+    return tuple(_keys(schema, schema, ()))
+
+
+def _keys(schema: JsonSchema, section: JsonSchema, path: PathInFile) -> Iterator[Key]:
+    required = section.get("required", ())
+    for name, node in section["properties"].items():
+        here = (*path, name)
+        yield _key(schema, node, here, Need.REQUIRED if name in required else Need.OPTIONAL)
+        for below in _sections(schema, node):
+            yield from _keys(schema, below, here)
+
+
+def _sections(schema: JsonSchema, node: JsonSchema) -> Iterator[JsonSchema]:
+    return (form for form in alternatives(schema, node) if "properties" in form)
+
+
+def _key(schema: JsonSchema, node: JsonSchema, path: PathInFile, need: Need) -> Key:
+    return Key(
+        path,
+        Need.SECTION if is_section(schema, node) else need,
+        node["description"],
+        in_words(schema, node),
+        one_line(node.get("default")),
+        tuple(one_line(example) for example in node.get("examples", ())),
+    )
+
+
+@cache
+def section_paths(kind: FileKind) -> tuple[PathInFile, ...]:
+    """Return the paths of all sections of files of `kind`, outer ones first."""
+    return tuple(key.path for key in keys_of(kind) if key.need is Need.SECTION)
+
+
+def one_line(value: object) -> str:
+    """Write a value as YAML on one line."""
+    text = yaml.safe_dump(value, default_flow_style=True, width=1000, sort_keys=False)
+    return text.removesuffix("\n").removesuffix("\n...")
