@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from enum import Enum
 
@@ -28,3 +29,10 @@ class MachineDefinition:
 
     domain_xml: str  # the source's own definition, inactive form
     nvram: bytes | None = None  # UEFI variables; None without UEFI
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over definition and firmware variables, to tell whether they changed."""
+        digest = hashlib.sha256(self.domain_xml.encode())
+        digest.update(b"\0nvram\0" + self.nvram if self.nvram is not None else b"")
+        return digest.hexdigest()

@@ -159,6 +159,18 @@ class Manifest:
         """
         return replace(self, reverted_to=None if name is None else self._readable(name).name)
 
+    def of_machine(self, machine: MachineIdentity) -> Manifest:
+        """Return the manifest of a machine that may have been renamed."""
+        return replace(self, machine=machine)
+
+    def with_domain(self, uuid: str) -> Manifest:
+        """Return the manifest with the UUID of our dormant domain."""
+        return replace(self, domain_uuid=uuid)
+
+    def with_profile(self, profile: JsonObject) -> Manifest:
+        """Return the manifest with the effective profile, without secrets."""
+        return replace(self, profile=profile)
+
     def with_delta_numbers_used(self, count: int) -> Manifest:
         """Return the manifest after `count` delta numbers were handed out."""
         return replace(self, next_delta=self.next_delta + count)

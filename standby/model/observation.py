@@ -12,15 +12,31 @@ from standby.model.names import PointName
 
 
 @dataclass(frozen=True, slots=True)
-class TrackedCheckpoint:
-    """A checkpoint of ours on the source, and the disks whose bitmaps are usable for it.
+class TrackedDisk:
+    """What a checkpoint knows of one disk.
 
-    `lost` says, disk by disk, why the history of the others cannot be used.
+    `lost` says why its history cannot be used, None when it can; `changed` counts the bytes
+    marked as changed, as the bitmap's granularity sees them, None when that cannot be told.
     """
 
+    disk: str
+    lost: str | None = None
+    changed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TrackedCheckpoint:
+    """A checkpoint of ours on the source."""
+
     name: str
-    usable_disks: frozenset[str]
-    lost: tuple[tuple[str, str], ...] = ()
+    disks: tuple[TrackedDisk, ...]
+
+    def why_lost(self, disk: str) -> str | None:
+        """Return why the history of `disk` cannot be used, or None when it can."""
+        for tracked in self.disks:
+            if tracked.disk == disk:
+                return tracked.lost
+        return f"no bitmap of checkpoint {self.name}"
 
 
 @dataclass(frozen=True, slots=True)

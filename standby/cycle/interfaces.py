@@ -1,0 +1,156 @@
+"""What a cycle needs of the rooms that do the work; they are wired in by the application."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from standby.model.disk import SourceDisk
+from standby.model.extent import NbdEndpoint
+from standby.model.machine import MachineDefinition
+from standby.model.manifest import Manifest
+from standby.model.names import PointName
+from standby.model.observation import SourceObservation, TargetObservation, User
+from standby.model.plan import CapturePlan, CyclePlan, DiskPlan, HeadMove
+from standby.model.point import BootPoint, Consistency
+
+
+@dataclass(frozen=True, slots=True)
+class CapturedDisk:
+    """One disk of a capture. `changes` is the NBD context of its bitmap; None: everything."""
+
+    disk: SourceDisk
+    endpoint: NbdEndpoint
+    changes: str | None
+
+
+class Capture(Protocol):
+    """A consistent, read-only, point-in-time view of the source's disks."""
+
+    @property
+    def disks(self) -> Sequence[CapturedDisk]:
+        """The disks, in the order of the plan."""
+
+    @property
+    def definition(self) -> MachineDefinition:
+        """The machine's definition and firmware variables at this moment."""
+
+    @property
+    def consistency(self) -> Consistency:
+        """What was reached."""
+
+    @property
+    def checkpoint(self) -> str | None:
+        """The checkpoint that the next incremental can count from; None if there is none."""
+
+    def require_alive(self) -> None:
+        """Raise CaptureLost when what was read may not be the moment of the capture."""
+
+
+class Source(Protocol):
+    """The machine that is protected."""
+
+    def observe(self) -> SourceObservation:
+        """Look; change nothing. Raises ReachHost, RepairSource."""
+
+    def capture(self, plan: CapturePlan) -> AbstractContextManager[Capture]:
+        """Take a capture; leaving the context ends it and gives up its scratch space."""
+
+    def forget(self, checkpoints: Sequence[str]) -> None:
+        """Delete checkpoints of ours that no point needs."""
+
+
+@dataclass(frozen=True, slots=True)
+class IncomingDisk:
+    """A disk of the new point while it is written."""
+
+    plan: DiskPlan
+    endpoint: NbdEndpoint
+
+
+class Incoming(Protocol):
+    """The deltas of the new point, before publication."""
+
+    @property
+    def disks(self) -> Sequence[IncomingDisk]:
+        """The disks, in the order of the plan."""
+
+    def close(self) -> None:
+        """End the storage daemon; afterwards the files are complete, though not yet published."""
+
+
+class Store(Protocol):
+    """One standby's directory while its lock is held."""
+
+    @property
+    def manifest(self) -> Manifest:
+        """The manifest as last published by us."""
+
+    def observe(self) -> TargetObservation:
+        """Look at directory, head and domain; change nothing."""
+
+    def require_lock(self) -> None:
+        """Raise Overtaken when the lock is no longer held."""
+
+    def discard(self, debris: Sequence[str]) -> None:
+        """Remove what an interrupted run left."""
+
+    def require_space(self, data_bytes: int, disks: Sequence[DiskPlan]) -> None:
+        """Raise FreeSpace unless `data_bytes` more fit, with the numbers."""
+
+    def incoming(self, plan: CyclePlan) -> AbstractContextManager[Incoming]:
+        """Make the new deltas and serve them; what is not published is removed on leaving."""
+
+    def publish(self, plan: CyclePlan, point: BootPoint, definition: MachineDefinition) -> None:
+        """Make the new point visible, whole, by one atomic rename. Raises Overtaken."""
+
+    def stamp(self, moment: datetime) -> None:
+        """Record that the newest point was still true at `moment` (UTC)."""
+
+    def move_head(self, move: HeadMove) -> None:
+        """Let the dormant domain boot the point it should; define it if it is not there."""
+
+    def users(self) -> Sequence[User]:
+        """List who stands on files of this store besides its own chain and dormant head."""
+
+    def merge(self, older: PointName, progress: ProgressReport) -> None:
+        """Merge the point above `older` down into it. May be killed at any moment."""
+
+
+ProgressReport = Callable[[str, int, int], None]  # what, done bytes, total bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """What a transfer would move, in bytes."""
+
+    data: int
+    zero: int
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """What a transfer moved, in bytes."""
+
+    data: int
+    zero: int
+
+
+class Transfer(Protocol):
+    """The copy engine, with this profile's limits."""
+
+    def survey(self, source: CapturedDisk) -> Pending:
+        """Count what would be moved."""
+
+    def copy(self, pairs: Sequence[tuple[CapturedDisk, IncomingDisk]]) -> Moved:
+        """Move it; flushed when it returns. Raises TransferFailed, Cancelled."""
+
+
+class Clock(Protocol):
+    """The manager's clock."""
+
+    def now(self) -> datetime:
+        """Return the time, UTC."""

@@ -1,0 +1,68 @@
+"""Steps of a plan: pure data, printable before anything is done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from standby.model.disk import SourceDisk
+from standby.model.machine import MachineIdentity
+from standby.model.names import PointName
+from standby.model.point import Consistency, Way
+
+
+@dataclass(frozen=True, slots=True)
+class DiskPlan:
+    """How one disk is brought into the new point.
+
+    `below` is the file its delta stands on; a full copy stands on the old chain too and masks
+    it, so that older points stay what they are. `number` is the delta's.
+    """
+
+    disk: SourceDisk
+    way: Way
+    reason: str
+    below: str | None
+    number: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CapturePlan:
+    """What the source is asked for."""
+
+    disks: tuple[DiskPlan, ...]
+    checkpoint: str  # the new one
+    since: str | None  # the one changes are counted from; None when nothing is incremental
+    consistency: Consistency
+
+
+class HeadMove(Enum):
+    """What happens to the head after publication."""
+
+    MOVE = "moves to the new point"
+    STAY = "stays: the standby is reverted to a point"
+    LEAVE = "left alone: the standby runs"
+    SET_ASIDE = "set aside under kept/, since somebody ran it; a fresh one takes its place"
+
+
+@dataclass(frozen=True, slots=True)
+class CyclePlan:
+    """One cycle, before anything is done. Printed by --dry-run."""
+
+    machine: MachineIdentity
+    point: PointName
+    way: Way
+    reason: str
+    capture: CapturePlan
+    debris: tuple[str, ...]
+    obsolete_checkpoints: tuple[str, ...]
+    unfinished_merges: tuple[PointName, ...]  # the older of each pair
+    head: HeadMove
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CycleRequest:
+    """What the caller wants of this cycle beyond its profile."""
+
+    full_copy: bool = False  # somebody explicitly asked to send everything

@@ -1,0 +1,163 @@
+"""Decide one cycle from what was observed on both sides."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from standby.errors import AskForFullCopy, RepairSource
+from standby.model.disk import SourceDisk
+from standby.model.manifest import Manifest
+from standby.model.keep import Keep
+from standby.model.names import PointName
+from standby.model.observation import (
+    HeadUse,
+    SourceObservation,
+    TargetObservation,
+    TrackedCheckpoint,
+)
+from standby.model.plan import CapturePlan, CyclePlan, CycleRequest, DiskPlan, HeadMove
+from standby.model.point import BootPoint, Consistency, Standing, Way
+from standby.planning.naming import next_point_name
+from standby.planning.obstacles import obstacles
+from standby.planning.retention import plan_merges, require_point_allowed
+
+
+def plan_cycle(
+    source: SourceObservation,
+    target: TargetObservation,
+    request: CycleRequest,
+    *,
+    consistency: Consistency,
+    keep: Keep,
+    checkpoint_prefix: str,
+    now: datetime,
+) -> CyclePlan:
+    """Decide what this cycle does. `now` is UTC.
+
+    Raises AskForFullCopy when the tracker's history is lost, RepairSource when a disk shrank or
+    the machine is another one, TryLater at the hard cap of the chain.
+    """
+    manifest = target.manifest
+    _refuse_another_machine(source, manifest)
+    require_point_allowed(
+        manifest.standby, plan_merges(manifest.points, keep, now, obstacles(target))
+    )
+    point = next_point_name(manifest.points, now)
+    tracked = _tracked(source, manifest.newest)
+    disks = _disk_plans(source.disks, manifest, tracked, request)
+    incremental = any(plan.way is Way.INCREMENTAL for plan in disks)
+    way, reason = _overall(disks)
+    return CyclePlan(
+        machine=source.identity,
+        point=point,
+        way=way,
+        reason=reason,
+        capture=CapturePlan(
+            disks=disks,
+            checkpoint=f"{checkpoint_prefix}{point}",
+            since=tracked.name if tracked and incremental else None,
+            consistency=consistency,
+        ),
+        debris=target.debris,
+        obsolete_checkpoints=_obsolete(source, manifest.newest),
+        unfinished_merges=_unfinished(manifest),
+        head=_head_move(target),
+        warnings=source.warnings,
+    )
+
+
+def _refuse_another_machine(source: SourceObservation, manifest: Manifest) -> None:
+    if manifest.points and manifest.machine.uuid != source.identity.uuid:
+        raise RepairSource(
+            f"machine {source.identity.name}",
+            f"its UUID is {source.identity.uuid}",
+            f"{manifest.machine.uuid}, as in the standby's manifest",
+            "protect another machine under another standby name",
+        )
+
+
+def _tracked(source: SourceObservation, newest: BootPoint | None) -> TrackedCheckpoint | None:
+    if newest is None or newest.checkpoint is None:
+        return None
+    return next((c for c in source.checkpoints if c.name == newest.checkpoint), None)
+
+
+def _disk_plans(
+    disks: Sequence[SourceDisk],
+    manifest: Manifest,
+    tracked: TrackedCheckpoint | None,
+    request: CycleRequest,
+) -> tuple[DiskPlan, ...]:
+    plans = (_disk_plan(disk, manifest, tracked, request) for disk in disks)
+    return tuple(replace(plan, number=manifest.next_delta + n) for n, plan in enumerate(plans))
+
+
+def _disk_plan(
+    disk: SourceDisk,
+    manifest: Manifest,
+    tracked: TrackedCheckpoint | None,
+    request: CycleRequest,
+) -> DiskPlan:
+    before = manifest.newest.delta_of(disk.name) if manifest.newest else None
+    if before is None:
+        reason = "first copy" if manifest.newest is None else "disk added since the last point"
+        return DiskPlan(disk, Way.SEED, reason, None)
+    if disk.size < before.size:
+        raise RepairSource(
+            f"disk {disk.name}",
+            f"shrank to {disk.size} bytes",
+            f"at least {before.size} bytes, as in the newest boot point",
+            "grow it back, or protect the machine anew under another standby name",
+        )
+    if request.full_copy:
+        return DiskPlan(disk, Way.SEED, "full copy asked for", before.file)
+    lost = _why_lost(disk.name, manifest.newest, tracked)
+    if lost:
+        raise AskForFullCopy(
+            f"disk {disk.name}",
+            lost,
+            "an unbroken history of changes since the newest boot point",
+            "copy everything once: standby run PROFILE --full",
+        )
+    return DiskPlan(disk, Way.INCREMENTAL, "changes since the newest point", before.file)
+
+
+def _why_lost(disk: str, newest: BootPoint | None, tracked: TrackedCheckpoint | None) -> str | None:
+    if newest is None or newest.checkpoint is None:
+        return "the newest boot point has no checkpoint"
+    if tracked is None:
+        return f"checkpoint {newest.checkpoint} is gone from the source"
+    return tracked.why_lost(disk)
+
+
+def _overall(disks: Sequence[DiskPlan]) -> tuple[Way, str]:
+    if not disks:
+        raise RepairSource("source", "no disk to capture", "at least one disk")
+    ways = {plan.way for plan in disks}
+    if ways == {Way.SEED}:
+        return Way.SEED, disks[0].reason
+    added = [plan.disk.name for plan in disks if plan.way is Way.SEED]
+    if added:
+        return Way.INCREMENTAL, f"changes since the newest point; {', '.join(added)} added"
+    return Way.INCREMENTAL, disks[0].reason
+
+
+def _obsolete(source: SourceObservation, newest: BootPoint | None) -> tuple[str, ...]:
+    needed = newest.checkpoint if newest else None
+    return tuple(c.name for c in source.checkpoints if c.name != needed)
+
+
+def _unfinished(manifest: Manifest) -> tuple[PointName, ...]:
+    return tuple(p.name for p in manifest.points if p.standing is Standing.GIVEN_UP)
+
+
+def _head_move(target: TargetObservation) -> HeadMove:
+    if target.head.use is HeadUse.RUNNING:
+        return HeadMove.LEAVE
+    if target.head.use is HeadUse.RAN:
+        return HeadMove.SET_ASIDE
+    if target.manifest.reverted_to is not None:
+        return HeadMove.STAY
+    return HeadMove.MOVE

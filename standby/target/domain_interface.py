@@ -1,0 +1,28 @@
+"""What the store needs of the dormant domain."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from standby.model.machine import MachineDefinition
+from standby.model.observation import DomainFound
+from standby.model.point import BootPoint
+
+
+class DormantDomain(Protocol):
+    """The domain on the KVM host that boots the head."""
+
+    def found(self) -> DomainFound:
+        """Tell whose domain has our name."""
+
+    def is_active(self) -> bool:
+        """Tell whether our domain runs, is paused, or has a managed save image."""
+
+    def define(
+        self, definition: MachineDefinition, point: BootPoint, known_uuid: str | None
+    ) -> str:
+        """Define it for a point's machine; return its UUID. Raises ChooseOtherName."""
+
+    def files_in_use(self) -> Sequence[str]:
+        """Return the absolute path of every image that other domains of the host stand on."""

@@ -1,0 +1,118 @@
+"""Where things are in a standby's directory. Pure; paths are POSIX paths on the KVM host.
+
+Deltas are named relative to the standby's directory and refer to each other relatively, so
+that the whole directory can be moved or copied and still boots.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from standby.model.names import PointName
+from standby.model.point import Delta
+
+MANIFEST = "standby.json"
+LOCK = "lock"
+PUBLISH_LOCK = "publish.lock"
+DELTAS = "deltas"
+INCOMING = "incoming"
+POINTS = "points"
+HEADS = "heads"
+HEAD = "head"
+KEPT = "kept"
+RUN = "run"
+
+DEFINITION = "machine.xml"
+NVRAM = "nvram.fd"
+
+_DELTA_FILE = re.compile(r"deltas/(?P<disk>[A-Za-z0-9_.-]+)\.(?P<number>\d{4,})\.qcow2")
+_MOUNT = re.compile(r"run/mount-(?P<point>V\d{8}_\d{6})\.\w+\.pid")
+_HEAD_DIRECTORY = re.compile(r"(?P<point>V\d{8}_\d{6})\.(?P<number>\d+)")
+
+
+def delta_name(disk: str, number: int) -> str:
+    """Name the file of `disk`'s delta `number`, relative to the standby's directory."""
+    return f"{DELTAS}/{disk}.{number:04}.qcow2"
+
+
+def delta_number(file: str) -> int:
+    """Return the number in a delta's name; 0 when it is not one of ours."""
+    match = _DELTA_FILE.fullmatch(file)
+    return int(match["number"]) if match else 0
+
+
+def incoming_name(file: str) -> str:
+    """Return where a delta is written before its publication."""
+    return f"{INCOMING}/{PurePosixPath(file).name}"
+
+
+def backing_reference(file: str) -> str:
+    """Return how an image in deltas/ or incoming/ names `file` below it.
+
+    The reference reads the same from both directories, so that publication is a rename.
+    """
+    return f"../{file}"
+
+
+def head_backing_reference(delta: Delta) -> str:
+    """Return how an image in heads/<name>/ names the delta below it."""
+    return f"../../{delta.file}"
+
+
+def point_directory(name: PointName) -> str:
+    """Return where a point's definition and firmware variables are kept."""
+    return f"{POINTS}/{name}"
+
+
+def head_directory(point: PointName, number: int) -> str:
+    """Name one head's directory after the point it stands on; `number` makes it unique."""
+    return f"{HEADS}/{point}.{number}"
+
+
+def point_of_head(directory: str) -> PointName | None:
+    """Return the point that a head's directory is named after, or None when it is not ours."""
+    match = _HEAD_DIRECTORY.fullmatch(PurePosixPath(directory).name)
+    return PointName.parse(match["point"]) if match else None
+
+
+def number_of_head(directory: str) -> int:
+    """Return the number that makes a head's directory unique; 0 when it is not ours."""
+    match = _HEAD_DIRECTORY.fullmatch(PurePosixPath(directory).name)
+    return int(match["number"]) if match else 0
+
+
+def mount_pidfile(point: PointName, token: str) -> str:
+    """Name the pidfile of a read-only export of a point."""
+    return f"{RUN}/mount-{point}.{token}.pid"
+
+
+def point_of_mount(path: str) -> PointName | None:
+    """Return the point that a pidfile's export serves, or None when it is not one."""
+    match = _MOUNT.fullmatch(path)
+    return PointName.parse(match["point"]) if match else None
+
+
+@dataclass(frozen=True, slots=True)
+class StandbyDirectory:
+    """The directory of one standby on the KVM host."""
+
+    path: str
+
+    def __truediv__(self, relative: str) -> str:
+        return f"{self.path}/{relative}"
+
+    @property
+    def manifest(self) -> str:
+        """The manifest's path."""
+        return self / MANIFEST
+
+    def head_image(self, disk: str) -> str:
+        """Return the path that the dormant domain names for `disk`; it never changes."""
+        return self / f"{HEAD}/{disk}.qcow2"
+
+    @property
+    def head_nvram(self) -> str:
+        """The path that the dormant domain names for its firmware variables."""
+        return self / f"{HEAD}/{NVRAM}"

@@ -1,0 +1,103 @@
+"""What is in a standby's directory: the output of the observing program, parsed. Pure."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from standby.errors import RepairStore
+from standby.model.manifest import Manifest
+from standby.target import layout
+from standby.target.manifest_format import read_manifest
+
+_BLOCK_BYTES = 512  # find's %b counts in these
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """One look at a standby's directory. Sizes in bytes."""
+
+    files: Mapping[str, int]  # relative path -> allocated bytes; files only
+    directories: frozenset[str]
+    head: str  # what the link `head` names, "" without one
+    head_sizes: tuple[str, str]  # sizes of its images when it was made, and now
+    available: int
+    filesystem: str  # as stat(1) names it: ext2/ext3, xfs, nfs, smb2
+    manifest: str  # its text, "" without one
+
+    def debris(self, manifest: Manifest) -> tuple[str, ...]:
+        """Return what interrupted runs left: everything of ours that nothing refers to."""
+        return tuple(sorted(self._debris(manifest)))
+
+    def _debris(self, manifest: Manifest) -> Iterator[str]:
+        points = {layout.point_directory(p.name) for p in manifest.points}
+        for path in self.files:
+            if self._is_old_delta(path, manifest.files()):
+                yield path
+        for path in self.directories:
+            is_point = posixpath.dirname(path) == layout.POINTS
+            if (is_point and path not in points) or self._is_old_head(path):
+                yield path
+
+    @staticmethod
+    def _is_old_delta(path: str, used: frozenset[str]) -> bool:
+        if posixpath.dirname(path) == layout.INCOMING:
+            return True
+        return path not in used and layout.delta_number(path) > 0
+
+    def _is_old_head(self, path: str) -> bool:
+        # A head that nobody ran holds nothing; whether one was run is asked before it is dropped.
+        is_head = layout.point_of_head(path) is not None and path.startswith(layout.HEADS + "/")
+        return is_head and path != self.head
+
+    @property
+    def head_exists(self) -> bool:
+        """Whether the link `head` names a directory that is there."""
+        return self.head in self.directories
+
+    @property
+    def head_was_written(self) -> bool:
+        """Whether anybody wrote to the head's images: qcow2 cannot take a write in place."""
+        fresh, now = self.head_sizes
+        return self.head_exists and fresh != now
+
+    def next_head_number(self) -> int:
+        """Return a number that no head's directory has."""
+        return 1 + max(map(layout.number_of_head, self.directories), default=0)
+
+
+def parse_listing(text: str, where: str) -> Listing:
+    """Parse what programs.OBSERVE printed. Raises RepairStore when it is not that."""
+    sections = _sections(text)
+    try:
+        entries = [line.split(" ", 2) for line in sections["files"].splitlines()]
+        return Listing(
+            files={
+                path: int(blocks) * _BLOCK_BYTES for kind, blocks, path in entries if kind == "f"
+            },
+            directories=frozenset(path for kind, _, path in entries if kind == "d"),
+            head=sections["head"].strip(),
+            head_sizes=(sections["fresh"].strip(), sections["now"].strip()),
+            available=int(sections["available"]),
+            filesystem=sections["type"].strip(),
+            manifest=sections["manifest"],
+        )
+    except (KeyError, ValueError) as error:
+        raise RepairStore(where, f"unreadable directory listing ({error!r})") from error
+
+
+def manifest_of(listing: Listing, where: str) -> Manifest | None:
+    """Read the manifest that the listing carries; None when there is none."""
+    return read_manifest(listing.manifest, where) if listing.manifest.strip() else None
+
+
+def _sections(text: str) -> Mapping[str, str]:
+    sections: dict[str, list[str]] = {}
+    current: list[str] = []
+    for line in text.splitlines(keepends=True):
+        if line.startswith("== ") and "manifest" not in sections:
+            current = sections.setdefault(line[3:].strip(), [])
+        else:
+            current.append(line)
+    return {name: "".join(lines) for name, lines in sections.items()}

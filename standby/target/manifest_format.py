@@ -1,0 +1,128 @@
+"""The manifest as text, and back.
+
+One JSON document with a fixed key order, one point to a line, so that a POSIX shell with sed
+can read it on the day the manager is dead. Moments are UTC, ISO 8601 with a trailing Z.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from standby.errors import RepairStore
+from standby.model.machine import MachineIdentity
+from standby.model.manifest import MANIFEST_VERSION, Manifest
+from standby.model.names import PointName
+from standby.model.point import Base, BootPoint, Consistency, Delta, Standing, Way
+
+
+def write_manifest(manifest: Manifest) -> str:
+    """Return the manifest as text; `read_manifest` gives back an equal one."""
+    head: list[tuple[str, object]] = [
+        ("version", MANIFEST_VERSION),
+        ("generation", manifest.generation),
+        ("standby", manifest.standby),
+        ("role", manifest.role.value),  # for people and shells; derived, never read back
+        ("machine", {"name": manifest.machine.name, "uuid": manifest.machine.uuid}),
+        ("domain_uuid", manifest.domain_uuid),
+        ("next_delta", manifest.next_delta),
+        ("reverted_to", str(manifest.reverted_to) if manifest.reverted_to else None),
+        ("profile", dict(manifest.profile)),
+    ]
+    lines = [f'  "{key}": {_compact(value)},' for key, value in head]
+    points = [f"    {_compact(_point_record(point))}" for point in manifest.points]
+    body = ",\n".join(points)
+    return "\n".join(["{", *lines, '  "points": [', *([body] if body else []), "  ]", "}", ""])
+
+
+def read_manifest(text: str, where: str) -> Manifest:
+    """Read a manifest; `where` names it in errors.
+
+    Raises RepairStore when the text is damaged or was written by a later version.
+    """
+    try:
+        document = json.loads(text)
+        if document["version"] != MANIFEST_VERSION:
+            raise RepairStore(
+                where,
+                f"manifest version {document['version']}",
+                f"version {MANIFEST_VERSION}",
+                "use the version of standby that wrote it",
+            )
+        return _manifest(document)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RepairStore(
+            where, f"damaged manifest ({error!r})", "a whole JSON document"
+        ) from error
+
+
+def _compact(value: object) -> str:
+    return json.dumps(value, ensure_ascii=True)
+
+
+def _point_record(point: BootPoint) -> Mapping[str, object]:
+    return {
+        "name": str(point.name),
+        "standing": point.standing.value,
+        "pinned": point.pinned,
+        "made": point.made.value,
+        "reason": point.reason,
+        "consistency": point.consistency.value,
+        "true_at": _moment_text(point.true_at),
+        "checkpoint": point.checkpoint,
+        "definition": point.definition,
+        "sent": point.sent,
+        "deltas": [
+            {
+                "disk": d.disk,
+                "file": d.file,
+                "size": d.size,
+                "stored": d.stored,
+                "base": d.base.value,
+            }
+            for d in point.deltas
+        ],
+    }
+
+
+def _manifest(document: Mapping[str, Any]) -> Manifest:
+    reverted_to = document["reverted_to"]
+    return Manifest(
+        standby=document["standby"],
+        machine=MachineIdentity(document["machine"]["name"], document["machine"]["uuid"]),
+        generation=int(document["generation"]),
+        domain_uuid=document["domain_uuid"],
+        next_delta=int(document["next_delta"]),
+        reverted_to=PointName.parse(reverted_to) if reverted_to else None,
+        profile=document["profile"],
+        points=tuple(_point(record) for record in document["points"]),
+    )
+
+
+def _point(record: Mapping[str, Any]) -> BootPoint:
+    return BootPoint(
+        name=PointName.parse(record["name"]),
+        standing=Standing(record["standing"]),
+        pinned=bool(record["pinned"]),
+        made=Way(record["made"]),
+        reason=record["reason"],
+        consistency=Consistency(record["consistency"]),
+        true_at=_moment(record["true_at"]),
+        checkpoint=record["checkpoint"],
+        definition=record["definition"],
+        sent=int(record["sent"]),
+        deltas=tuple(
+            Delta(d["disk"], d["file"], int(d["size"]), int(d["stored"]), Base(d["base"]))
+            for d in record["deltas"]
+        ),
+    )
+
+
+def _moment_text(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)

@@ -1,0 +1,185 @@
+"""Merging two neighbours: the younger's delta is committed down into the older's file.
+
+The storage daemon's block-commit does the work. It opens the two files of each disk and nothing
+below them, so it costs in proportion to the younger delta whatever the chain's length. The older
+point was marked as given up before; the younger one reads the same at every moment, since its
+own clusters lie above whatever the commit writes below. See docs/store-format.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from standby.errors import CommandFailed, FreeSpace, StandbyError, TryLater
+from standby.host.interface import Host
+from standby.host.qmp import QmpSession
+from standby.host.storage_daemon import DaemonSettings, refused_lock, storage_daemon
+from standby.model.manifest import Manifest
+from standby.model.names import PointName
+from standby.model.point import Delta
+from standby.target import layout, programs
+from standby.target.layout import StandbyDirectory
+from standby.target.users import Images
+
+PIDFILE: Final = f"{layout.RUN}/cycle-merge.pid"
+_COMMAND_S: Final = 120.0
+_JOB: Final = "merge"
+# A merge is limited by its progress, not by a clock: a job that has not moved for this long has
+# lost its storage.
+_STALLED_S: Final = 600.0
+
+Report = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class MergeSpeed:
+    """How fast a merge may write, bytes per second; 0 without a limit."""
+
+    bytes_per_second: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MergeWork:
+    """The work of one merge. `pairs` are (younger's delta, older's delta), disk by disk."""
+
+    host: Host
+    directory: StandbyDirectory
+    manifest: Manifest
+    older: PointName
+    pairs: tuple[tuple[Delta, Delta], ...]
+    report: Report
+    speed: MergeSpeed
+
+    def commit(self) -> None:
+        """Commit every disk. Raises TryLater when somebody has one of the files open."""
+        for younger, older in self.pairs:
+            try:
+                self._commit(younger, older)
+            except CommandFailed as error:
+                raise self._why(error, younger) from error
+
+    def rebase(self, images: Images) -> None:
+        """Let everything that stands on the younger's files stand on the older's."""
+        words: list[str] = []
+        for younger, older in self.pairs:
+            for image in images.on(younger.file):
+                words += [image, _reference(image, older.file)]
+        if words:
+            argv = ("sh", "-c", programs.REBASE_IMAGES, "standby-rebase", self.directory.path)
+            self.host.run((*argv, *words), timeout=_COMMAND_S)
+
+    def stored(self) -> Mapping[str, int]:
+        """Return the allocated bytes of each merged file."""
+        if not self.pairs:
+            return {}
+        paths = [self.directory / older.file for _, older in self.pairs]
+        lines = self.host.run(("stat", "-c", "%b", "--", *paths), timeout=_COMMAND_S).text.split()
+        disks = (younger.disk for younger, _ in self.pairs)
+        return {disk: int(blocks) * 512 for disk, blocks in zip(disks, lines, strict=True)}
+
+    def _commit(self, younger: Delta, older: Delta) -> None:
+        settings = DaemonSettings(self.directory / PIDFILE, tuple(self._nodes(younger, older)))
+        with storage_daemon(self.host, settings) as daemon, daemon.qmp() as session:
+            session.execute(
+                "block-commit",
+                {
+                    "job-id": _JOB,
+                    "device": "younger",
+                    "base-node": "older",
+                    "speed": self.speed.bytes_per_second,
+                    "auto-finalize": True,
+                    "auto-dismiss": False,
+                },
+                timeout=_COMMAND_S,
+            )
+            self._follow(session, f"merge {self.older} {younger.disk}")
+
+    def _follow(self, session: QmpSession, what: str) -> None:
+        seen: _JobState | None = None
+        while seen is None or seen.status != "concluded":
+            probe = partial(_next_state, session, seen)
+            now = session.poll(probe, timeout=_STALLED_S, what=f"progress of {what}")
+            self.report(what, now.done, now.total)
+            if now.status == "ready" and (seen is None or seen.status != "ready"):
+                session.execute("job-complete", {"id": _JOB}, timeout=_COMMAND_S)
+            seen = now
+        _require_success(seen, what)
+        session.execute("job-dismiss", {"id": _JOB}, timeout=_COMMAND_S)
+
+    def _nodes(self, younger: Delta, older: Delta) -> Iterator[Mapping[str, object]]:
+        yield {
+            "driver": "qcow2",
+            "node-name": "older",
+            "backing": None,
+            "file": {"driver": "file", "filename": self.directory / older.file},
+        }
+        yield {
+            "driver": "qcow2",
+            "node-name": "younger",
+            "backing": "older",
+            "file": {"driver": "file", "filename": self.directory / younger.file},
+        }
+
+    def _why(self, error: CommandFailed, younger: Delta) -> StandbyError:
+        if refused_lock(error):
+            return TryLater(
+                f"merge of {self.older}",
+                f"{younger.file} or what it stands on is in use",
+                "files that nobody has open",
+                "it is taken up again by the next cycle",
+            )
+        return error
+
+
+def merge_pair(
+    host: Host,
+    directory: StandbyDirectory,
+    manifest: Manifest,
+    older: PointName,
+    report: Report,
+    speed: MergeSpeed,
+) -> MergeWork:
+    """Return the work of merging the point above `older` down into it."""
+    return MergeWork(host, directory, manifest, older, manifest.commits(older), report, speed)
+
+
+@dataclass(frozen=True, slots=True)
+class _JobState:
+    """QEMU's JobInfo: status, bytes done and to do, error if it failed."""
+
+    status: str
+    done: int
+    total: int
+    error: str
+
+
+def _next_state(session: QmpSession, seen: _JobState | None) -> _JobState | None:
+    """Return the job's state when it is another one than `seen`."""
+    jobs = session.execute("query-jobs", timeout=_COMMAND_S)
+    job = next(job for job in jobs if job["id"] == _JOB)
+    state = _JobState(
+        job["status"], job["current-progress"], job["total-progress"], job.get("error", "")
+    )
+    return None if state == seen else state
+
+
+def _require_success(state: _JobState, what: str) -> None:
+    if "No space left" in state.error:
+        raise FreeSpace(
+            what,
+            state.error,
+            "room for the younger delta",
+            "nothing is lost; free space, then the next cycle finishes the merge",
+        )
+    if state.error:
+        raise CommandFailed(
+            what, state.error, "a finished block-commit", status=1, stderr=state.error
+        )
+
+
+def _reference(image: str, file: str) -> str:
+    """Return how `image`, relative to the store, names `file`, whatever depth it lies at."""
+    return "../" * image.count("/") + file

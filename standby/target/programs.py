@@ -1,0 +1,188 @@
+"""The shell programs that run on the KVM host: constants, never built from strings.
+
+Nothing of ours is installed there. Each is a whole POSIX or bash program whose parameters
+arrive as arguments; one program does what must happen in one go, and one round trip is what a
+cycle pays for it.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+STATUS_BUSY: Final = 75  # EX_TEMPFAIL: somebody else holds the lock
+STATUS_OVERTAKEN: Final = 76  # the manifest has another generation than ours
+STATUS_TORN: Final = 74  # EX_IOERR: the manifest's text did not arrive whole
+STATUS_HEAD_IN_USE: Final = 77  # an image of a head is open somewhere
+STATUS_DAEMON_ALIVE: Final = 78  # a storage daemon may still be writing
+
+# Arguments: directory, holder (for people). Prints "locked" and lives until its input ends or
+# falls silent for 30 s, so that a dead manager or a cut link frees the lock. flock() and not
+# a lock file: the kernel drops it with the process, whatever kills that.
+HOLD_LOCK: Final = """
+exec 9>>"$1/lock" || exit 73
+if ! flock -n 9; then cat "$1/lock.holder" >&2; exit 75; fi
+printf '%s\\n' "$2" > "$1/lock.holder"
+echo locked
+while read -r -t 30 _; do :; done
+"""
+
+# Arguments: directory. Creates the skeleton of a standby's directory.
+MAKE_DIRECTORY: Final = """
+set -eu
+umask 077
+mkdir -p "$1"
+chmod 0711 "$1"
+cd "$1"
+for d in deltas heads; do mkdir -p "$d"; chmod 0711 "$d"; done
+for d in incoming points kept run; do mkdir -p "$d"; done
+sync . ..
+"""
+
+# Arguments: directory. Prints sections that `store.parse_listing` reads: what is there, sizes
+# in bytes. find's output is NUL-free because every name we make is validated; names that are
+# not ours are printed escaped and only ever reported.
+OBSERVE: Final = """
+cd "$1" || exit 73
+echo '== files'
+find . -mindepth 1 -printf '%y %b %P\\n'
+echo '== head'
+readlink head || true
+echo '== fresh'
+cat head/fresh 2>/dev/null || true
+echo '== now'
+[ ! -e head/fresh ] || (cd head && stat -c '%s %n' -- *.qcow2)
+echo '== available'
+df -B1 --output=avail . | tail -n 1
+echo '== type'
+stat -f -c %T .
+echo '== manifest'
+cat standby.json 2>/dev/null || true
+"""
+
+# Arguments: directory, generation expected, SHA-256 of the manifest, then pairs
+# "from" "to" of relative paths to move into place, then "--", then paths to flush first.
+# The manifest comes on standard input. Everything is flushed before the one rename that makes
+# it visible; the generation is checked under a lock that a successor also takes, so that an
+# overtaken worker cannot publish.
+PUBLISH: Final = """
+set -eu
+cd "$1"; generation=$2; digest=$3; shift 3
+umask 022
+exec 8>>publish.lock
+flock -w 60 8 || exit 75
+cat > standby.json.new
+printf '%s  standby.json.new\\n' "$digest" | sha256sum -c --status || exit 74
+current=$(sed -n 's/^ *"generation": \\([0-9]*\\),$/\\1/p' standby.json 2>/dev/null | head -n 1)
+[ "${current:-0}" = "$generation" ] || exit 76
+for p in run/cycle-*.pid; do [ ! -e "$p" ] || exit 78; done
+while [ "$#" -gt 0 ] && [ "$1" != -- ]; do mv -T "$1" "$2"; shift 2; done
+[ "$#" -eq 0 ] || shift
+[ "$#" -eq 0 ] || sync -- "$@"
+sync standby.json.new
+mv -T standby.json.new standby.json
+sync .
+"""
+
+# Arguments: directory, generation expected, then relative paths to delete for good.
+DROP: Final = """
+set -eu
+cd "$1"; generation=$2; shift 2
+current=$(sed -n 's/^ *"generation": \\([0-9]*\\),$/\\1/p' standby.json 2>/dev/null | head -n 1)
+[ "${current:-0}" = "$generation" ] || exit 76
+rm -rf -- "$@"
+"""
+
+# Arguments: directory. Ends daemons that an interrupted run left: those whose pidfile stands in
+# run/ as cycle-*.pid and whose command line names that pidfile (a pid may have been given to
+# somebody else). Read-only exports of a point have other names and are left alone.
+STOP_LEFTOVER_DAEMONS: Final = """
+cd "$1/run" 2>/dev/null || exit 0
+for f in cycle-*.pid; do
+  [ -e "$f" ] || continue
+  pid=$(cat "$f")
+  if [ -n "$pid" ] && tr '\\0' '\\n' < "/proc/$pid/cmdline" 2>/dev/null | grep -qxF "$1/run/$f"
+  then
+    kill -KILL "$pid" 2>/dev/null
+    for _ in $(seq 100); do kill -0 "$pid" 2>/dev/null || break; sleep 0.05; done
+    echo "$f"
+  fi
+  [ -e "${f%.pid}.sockets" ] && rm -rf "$(cat "${f%.pid}.sockets")"
+  rm -f "$f" "${f%.pid}.sockets"
+done
+"""
+
+# Arguments: directory, then quadruples: file, what it stands on as its header will say (empty:
+# nothing), preallocation, virtual size in bytes.
+CREATE_IMAGES: Final = """
+set -eu
+cd "$1"; shift
+umask 077
+while [ "$#" -gt 0 ]; do
+  rm -f -- "$1"
+  if [ -n "$2" ]; then qemu-img create -q -f qcow2 -F qcow2 -b "$2" -- "$1" "$4"
+  else qemu-img create -q -f qcow2 -o "preallocation=$3" -- "$1" "$4"; fi
+  shift 4
+done
+"""
+
+# Arguments: directory, head's directory, firmware variables to copy (empty: none), then as
+# CREATE_IMAGES, paths relative to the standby's directory. All images and the variables of a
+# head are one directory, and `head` is a link that one rename turns to it: a standby never
+# boots disks of two points. `fresh` records the images' sizes, by which a later look knows
+# whether anybody wrote to them: qcow2 cannot take a write without growing.
+MAKE_HEAD: Final = """
+set -eu
+cd "$1"; head=$2; nvram=$3; shift 3
+umask 077
+rm -rf -- "$head"; mkdir -- "$head"; chmod 0711 "$head"
+while [ "$#" -gt 0 ]; do
+  if [ -n "$2" ]; then qemu-img create -q -f qcow2 -F qcow2 -b "$2" -- "$1" "$4"
+  else qemu-img create -q -f qcow2 -o "preallocation=$3" -- "$1" "$4"; fi
+  shift 4
+done
+[ -z "$nvram" ] || cp -- "$nvram" "$head/nvram.fd"
+(cd "$head" && stat -c '%s %n' -- *.qcow2 > fresh)
+sync "$head"/* "$head" heads
+"""
+
+# Arguments: directory, head's directory. Prints what the link named before.
+TURN_HEAD: Final = """
+set -eu
+cd "$1"
+readlink head || true
+rm -f head.new
+ln -s -- "$2" head.new
+mv -T head.new head
+sync .
+"""
+
+# Arguments: directory, then paths of heads. Fails when one of their images is open somewhere:
+# qemu-img takes the locks that a running machine holds.
+PROBE_HEADS: Final = """
+cd "$1"; shift
+for head in "$@"; do
+  for image in "$head"/*.qcow2; do
+    [ ! -e "$image" ] || qemu-img info -f qcow2 "$image" >/dev/null || exit 77
+  done
+done
+"""
+
+# Arguments: directory. Prints, for every image of the store, its path and the start of its
+# file in base64, by which the caller knows what it stands on.
+READ_HEADERS: Final = """
+cd "$1" || exit 73
+find deltas heads kept -name '*.qcow2' -type f -print | while IFS= read -r image; do
+  printf '%s ' "$image"; head -c 4096 -- "$image" | base64 -w 0; echo
+done
+"""
+
+# Arguments: directory, then pairs: image, what it stands on from now on.
+REBASE_IMAGES: Final = """
+set -eu
+cd "$1"; shift
+while [ "$#" -gt 0 ]; do
+  qemu-img rebase -q -u -f qcow2 -F qcow2 -b "$2" -- "$1"
+  sync "$1"
+  shift 2
+done
+"""

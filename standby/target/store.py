@@ -1,0 +1,284 @@
+"""One standby's directory on the KVM host, while its lock is held.
+
+The store keeps no state of its own beyond the manifest it last published: whatever it has to
+know it looks up on the host. Everything that changes the manifest goes through `_publish`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import PurePosixPath
+from typing import Final
+
+from standby.errors import CommandFailed, StandbyError
+from standby.host.interface import Host
+from standby.model.machine import MachineDefinition, MachineIdentity
+from standby.model.manifest import Manifest
+from standby.model.names import PointName
+from standby.model.observation import HeadObservation, HeadUse, TargetObservation, User
+from standby.model.plan import CyclePlan, HeadMove
+from standby.model.point import BootPoint
+from standby.target import layout, programs
+from standby.target.domain_interface import DormantDomain
+from standby.target.filesystems import require_promises
+from standby.target.head import Heads
+from standby.target.incoming import Incoming, serve_incoming
+from standby.target.layout import StandbyDirectory
+from standby.target.listing import Listing, manifest_of, parse_listing
+from standby.target.lock import StoreLock, hold_lock
+from standby.target.merging import MergeSpeed, merge_pair
+from standby.target.publication import NOTHING_TO_MOVE, Moves, drop, publish_manifest
+from standby.target.qcow2 import Allocation
+from standby.target.users import Images, parse_images, point_of_file, unexpected_users
+
+_LOOK_S: Final = 120.0
+
+
+def make_directory(host: Host, directory: StandbyDirectory) -> None:
+    """Make the skeleton of a standby's directory; harmless when it is there."""
+    host.run(("sh", "-c", programs.MAKE_DIRECTORY, "standby-make", directory.path), timeout=_LOOK_S)
+
+
+def look(host: Host, directory: StandbyDirectory) -> Listing | None:
+    """Look at a standby's directory without its lock; None when there is none."""
+    argv = ("sh", "-c", programs.OBSERVE, "standby-observe", directory.path)
+    done = host.run(argv, timeout=_LOOK_S, accept=frozenset({0, 73}))
+    if done.status:
+        return None
+    return parse_listing(done.text, f"{directory.path} on {host.name}")
+
+
+@contextmanager
+def open_store(
+    host: Host,
+    directory: StandbyDirectory,
+    domain: DormantDomain,
+    identity: Callable[[], tuple[str, MachineIdentity]],
+    allocation: Allocation = Allocation.THIN,
+) -> Generator[KvmStore]:
+    """Take the lock, raise the generation, end what a predecessor left running.
+
+    `identity` names standby and machine when the directory has no manifest yet. Raises
+    TryLater when another manager works on it, UseOtherStorage, RepairStore.
+    """
+    with hold_lock(host, directory) as lock:
+        leftovers = ("sh", "-c", programs.STOP_LEFTOVER_DAEMONS, "standby-stop", directory.path)
+        host.run(leftovers, timeout=_LOOK_S)
+        listing = look(host, directory)
+        where = f"{directory.manifest} on {host.name}"
+        require_promises(listing.filesystem if listing else "", directory.path)
+        before = manifest_of(listing, where) if listing else None
+        manifest = before or Manifest(*identity())
+        store = KvmStore(host, directory, domain, lock, manifest.taken_over(), allocation)
+        publish_manifest(host, directory, store.manifest, manifest.generation)
+        yield store
+
+
+class KvmStore:
+    """The store of one standby. Made by `open_store`."""
+
+    def __init__(
+        self,
+        host: Host,
+        directory: StandbyDirectory,
+        domain: DormantDomain,
+        lock: StoreLock,
+        manifest: Manifest,
+        allocation: Allocation,
+    ) -> None:
+        self._host = host
+        self._directory = directory
+        self._domain = domain
+        self._lock = lock
+        self._manifest = manifest
+        self._allocation = allocation
+        self._heads = Heads(host, directory, domain)
+
+    @property
+    def manifest(self) -> Manifest:
+        """The manifest as last published by us."""
+        return self._manifest
+
+    def observe(self) -> TargetObservation:
+        """Look at directory, head and domain; change nothing."""
+        listing = self._look()
+        return observe_target(self._domain, listing, self._manifest)
+
+    def require_lock(self) -> None:
+        """Raise Overtaken when the lock is no longer held."""
+        self._lock.require()
+
+    def discard(self, debris: Sequence[str]) -> None:
+        """Remove what an interrupted run left; a head that somebody opened meanwhile stays."""
+        heads = [path for path in debris if layout.point_of_head(path)]
+        in_use = self._heads.in_use(heads)
+        self._drop([path for path in debris if path not in in_use])
+
+    @contextmanager
+    def incoming(self, plan: CyclePlan) -> Generator[Incoming]:
+        """Make the new deltas and serve them; what is not published is removed on leaving."""
+        numbered = self._manifest.with_delta_numbers_used(len(plan.capture.disks))
+        files = [layout.delta_name(d.disk.name, d.number) for d in plan.capture.disks]
+        try:
+            with serve_incoming(self._host, self._directory, plan, self._allocation) as incoming:
+                self._manifest = numbered
+                yield incoming
+        except BaseException:
+            # The space has to be free again; the error that brought us here goes on.
+            self._forgive(lambda: self._drop([layout.incoming_name(file) for file in files]))
+            raise
+
+    def publish(self, plan: CyclePlan, point: BootPoint, definition: MachineDefinition) -> None:
+        """Make the new point visible, whole, by one atomic rename. Raises Overtaken."""
+        self._lock.require()
+        folder = layout.point_directory(point.name)
+        self._keep_definition(folder, definition)
+        deltas = tuple(delta.file for delta in point.deltas)
+        moves = Moves(
+            files=tuple((layout.incoming_name(file), file) for file in deltas),
+            flush=(*deltas, layout.DELTAS, layout.INCOMING, folder, layout.POINTS),
+        )
+        self._publish(self._manifest.of_machine(plan.machine).with_point(point), moves)
+
+    def stamp(self, moment: datetime) -> None:
+        """Record that the newest point was still true at `moment` (UTC)."""
+        self._publish(self._manifest.stamped(moment))
+
+    def change(self, changed: Manifest) -> None:
+        """Publish a manifest that is a transition of ours: a pin, a revert."""
+        self._publish(changed)
+
+    def move_head(self, move: HeadMove) -> None:
+        """Let the dormant domain boot the point it should; define it if it is not there."""
+        if move is HeadMove.LEAVE:
+            return
+        point = self._head_point()
+        if point is None:
+            return
+        if move is HeadMove.SET_ASIDE:
+            self._heads.set_aside()
+        self._heads.stand_on(point, self._look())
+        definition = self._read_definition(point.name)
+        uuid = self._domain.define(definition, point, self._manifest.domain_uuid)
+        if uuid != self._manifest.domain_uuid:
+            self._publish(self._manifest.with_domain(uuid))
+
+    def users(self) -> Sequence[User]:
+        """List who stands on files of this store besides its own chain and dormant head."""
+        listing, images = self._look(), self._images()
+        return (
+            *unexpected_users(images, self._manifest, listing.head),
+            *mounted(listing),
+            *self._foreign_domains(listing),
+        )
+
+    def merge(
+        self, older: PointName, progress: Callable[[str, int, int], None], speed: MergeSpeed
+    ) -> None:
+        """Merge the point above `older` down into it. May be killed at any moment.
+
+        The mark comes first, the file of the younger goes last; in between, every file says
+        the truth about every surviving point, and doing it all again does no harm.
+        """
+        self._lock.require()
+        self._publish(self._manifest.giving_up(older))
+        work = merge_pair(self._host, self._directory, self._manifest, older, progress, speed)
+        work.commit()
+        work.rebase(self._images())
+        merged = self._manifest.merged(older, work.stored())
+        obsolete = sorted(self._manifest.files() - merged.files())
+        self._publish(merged)
+        self._drop([*obsolete, layout.point_directory(older)])
+
+    # ---- how --------------------------------------------------------------------------
+
+    def _look(self) -> Listing:
+        listing = look(self._host, self._directory)
+        if listing is None:
+            raise CommandFailed(self._directory.path, "the directory is gone", "a standby")
+        return listing
+
+    def _images(self) -> Images:
+        argv = ("sh", "-c", programs.READ_HEADERS, "standby-headers", self._directory.path)
+        return parse_images(self._host.run(argv, timeout=_LOOK_S).text)
+
+    def _publish(self, manifest: Manifest, moves: Moves = NOTHING_TO_MOVE) -> None:
+        self._lock.require()
+        publish_manifest(self._host, self._directory, manifest, manifest.generation, moves)
+        self._manifest = manifest
+
+    def _drop(self, paths: Sequence[str]) -> None:
+        drop(self._host, self._directory, self._manifest.generation, paths)
+
+    def _head_point(self) -> BootPoint | None:
+        reverted = self._manifest.reverted_to
+        return self._manifest.point(reverted) if reverted else self._manifest.newest
+
+    def _keep_definition(self, folder: str, definition: MachineDefinition) -> None:
+        self._host.run(("mkdir", "-p", "--", self._directory / folder), timeout=_LOOK_S)
+        path = self._directory / f"{folder}/{layout.DEFINITION}"
+        self._host.write_file(path, definition.domain_xml.encode(), 0o600)
+        if definition.nvram is not None:
+            self._host.write_file(
+                self._directory / f"{folder}/{layout.NVRAM}", definition.nvram, 0o600
+            )
+
+    def _read_definition(self, name: PointName) -> MachineDefinition:
+        folder = layout.point_directory(name)
+        xml = self._host.read_file(self._directory / f"{folder}/{layout.DEFINITION}")
+        nvram = self._host.read_file(self._directory / f"{folder}/{layout.NVRAM}")
+        return MachineDefinition((xml or b"").decode(), nvram)
+
+    def _foreign_domains(self, listing: Listing) -> Sequence[User]:
+        inside = f"{self._directory.path}/"
+        own = {f"{layout.HEAD}/", f"{listing.head}/"}
+        users = []
+        for path in self._domain.files_in_use():
+            relative = path.removeprefix(inside)
+            if relative == path or any(relative.startswith(prefix) for prefix in own):
+                continue
+            users.append(User(f"a domain that uses {relative}", self._point_of(relative)))
+        return users
+
+    def _point_of(self, relative: str) -> PointName | None:
+        return layout.point_of_head(str(PurePosixPath(relative).parent)) or point_of_file(
+            self._manifest, relative
+        )
+
+    @staticmethod
+    def _forgive(action: Callable[[], None]) -> None:
+        try:
+            action()
+        except StandbyError:
+            return  # the next cycle removes it as debris
+
+
+def mounted(listing: Listing) -> Sequence[User]:
+    """Return the read-only exports of points; their pidfiles name the point."""
+    found = (path for path in listing.files if layout.point_of_mount(path))
+    return [User(f"a read-only export ({path})", layout.point_of_mount(path)) for path in found]
+
+
+def observe_target(
+    domain: DormantDomain, listing: Listing, manifest: Manifest
+) -> TargetObservation:
+    """Say what a look at the directory and the domain means."""
+    use = _head_use(listing, domain)
+    return TargetObservation(
+        manifest=manifest,
+        head=HeadObservation(use, layout.point_of_head(listing.head) if listing.head else None),
+        domain=domain.found(),
+        available=listing.available,
+        debris=listing.debris(manifest),
+        users=tuple(mounted(listing)),
+    )
+
+
+def _head_use(listing: Listing, domain: DormantDomain) -> HeadUse:
+    if domain.is_active():
+        return HeadUse.RUNNING
+    if not listing.head:
+        return HeadUse.ABSENT
+    return HeadUse.RAN if listing.head_was_written else HeadUse.DORMANT
