@@ -9,6 +9,7 @@ from typing import Self
 from standby.host.address import HostAddress
 from standby.host.interface import Host
 from standby.host.local import LocalHost
+from standby.host.logs import Chatter, set_chatter
 from standby.host.runtime import RuntimeDirectory
 from standby.host.ssh import SshHost
 
@@ -16,7 +17,8 @@ from standby.host.ssh import SshHost
 class Connections:
     """Gives hosts to whoever asks; may be shared by threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, chatter: Chatter = Chatter.NONE) -> None:
+        set_chatter(chatter)
         self._runtime = RuntimeDirectory()
         self._manager = LocalHost("manager")
         self._lock = threading.Lock()

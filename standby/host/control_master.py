@@ -12,9 +12,11 @@ from typing import Final
 from standby.errors import CommandFailed, CommandTimedOut, StandbyError
 from standby.host import ssh_config
 from standby.host.address import HostAddress
+from standby.host.askpass import answering
 from standby.host.interface import Held, Host
 from standby.host.leash import leashed
 from standby.host.runtime import RuntimeDirectory
+from standby.host.ssh_config import Effective
 from standby.host.ssh_link import KEEPALIVE_S, SILENCE_S
 from standby.host.ssh_proxy import translate
 
@@ -23,7 +25,6 @@ _log = logging.getLogger(__name__)
 _ASK_S: Final = 10.0
 _READY: Final = b"ready"
 _SETTINGS: Final = (
-    "BatchMode=yes",
     "ControlMaster=yes",
     "ControlPersist=no",
     "ClearAllForwardings=yes",
@@ -38,6 +39,9 @@ _SETTINGS: Final = (
     "StreamLocalBindMask=0177",
     "LogLevel=ERROR",
 )
+_FAST_CIPHER: Final = "Ciphers=^aes128-gcm@openssh.com"
+"""Asked for first unless ssh_config names ciphers: measured at 1.4 times the speed of
+chacha20-poly1305, the first choice of OpenSSH before 10."""
 
 
 class ControlMaster:
@@ -57,7 +61,10 @@ class ControlMaster:
         control = self._running()
         local = self._runtime.new_path("s")
         forwarding = f"{_field(str(local))}:{_field(remote_socket)}"
-        self._ask(control, "forward", "-L", forwarding)
+        try:
+            self._ask(control, "forward", "-L", forwarding)
+        except CommandFailed as error:
+            raise translate(error.stderr, self._address.name) from error
         try:
             yield str(local)
         finally:
@@ -80,19 +87,30 @@ class ControlMaster:
             return self._control
 
     def _start(self, control: Path) -> Held:
-        settings = [word for setting in _SETTINGS for word in ("-o", setting)]
-        chosen = ssh_config.options(self._address)
-        where = ("-S", str(control), "--", self._address.destination or "")
-        command = ("ssh", "-N", "-T", *settings, *chosen, *where)
+        settings = ssh_config.effective(self._address, self._manager)
         limit = 3 * self._address.connect_timeout
         try:
-            held = self._manager.hold(leashed(command, 0), ready=_READY, timeout=limit)
+            with answering(self._address, settings, self._runtime) as ssh:
+                command = leashed((*ssh, *self._options(settings, control)), 0)
+                held = self._manager.hold(command, ready=_READY, timeout=limit)
         except CommandFailed as error:
             raise translate(error.stderr, self._address.name) from error
         except CommandTimedOut as error:
             raise translate(f"no connection within {limit:g} s", self._address.name) from error
         _log.debug("%s: control master is up", self._address.name)
         return held
+
+    def _options(self, settings: Effective, control: Path) -> tuple[str, ...]:
+        chosen = list(_SETTINGS)
+        if settings.ciphers == ssh_config.default_ciphers(self._manager):
+            chosen.append(_FAST_CIPHER)
+        return (
+            "-N",
+            "-T",
+            *(word for setting in chosen for word in ("-o", setting)),
+            *ssh_config.options(self._address),
+            *("-S", str(control), "--", self._address.destination or ""),
+        )
 
     def _stop(self) -> None:
         process, self._process = self._process, None

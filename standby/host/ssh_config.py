@@ -35,6 +35,7 @@ class Effective:
     host_key_alias: str
     proxy_jump: str
     proxy_command: str
+    ciphers: str
 
     @property
     def login(self) -> str:
@@ -112,7 +113,14 @@ def parse(answer: str, destination: str) -> Effective:
         host_key_alias=one("hostkeyalias"),
         proxy_jump=one("proxyjump"),
         proxy_command=expand(one("proxycommand"), tokens),
+        ciphers=one("ciphers"),
     )
+
+
+def default_ciphers(manager: Host) -> str:
+    """Return the ciphers that ssh(1) offers when nobody has chosen any."""
+    answer = manager.run(("ssh", "-F", "none", "-G", "--", "localhost"), timeout=_ASK_S).text
+    return parse(answer, "localhost").ciphers
 
 
 def expand(text: str, tokens: dict[str, str]) -> str:
