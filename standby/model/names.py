@@ -40,12 +40,19 @@ class PointName:
     def parse(cls, text: str) -> PointName:
         """Read a name such as V20261122_035600; raise FixRequest when it is not one."""
         try:
-            return cls(datetime.strptime(text, _POINT_FORMAT).replace(tzinfo=UTC))
+            name = cls(datetime.strptime(text, _POINT_FORMAT).replace(tzinfo=UTC))
         except ValueError as error:
-            raise FixRequest(
-                "boot point name", repr(text), "V<yyyymmdd_hhmmss>", "list them: standby points"
-            ) from error
+            raise _not_a_name(text) from error
+        if str(name) != text:  # strptime also takes 'v', single digits and spaces
+            raise _not_a_name(text)
+        return name
 
     def after(self, other: PointName) -> PointName:
         """Return this name, or the first free second after `other` if the clock went back."""
         return max(self, PointName(other.moment + timedelta(seconds=1)))
+
+
+def _not_a_name(text: str) -> FixRequest:
+    return FixRequest(
+        "boot point name", repr(text), "V<yyyymmdd_hhmmss>", "list them: standby points"
+    )

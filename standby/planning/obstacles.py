@@ -113,11 +113,12 @@ def _protection(older: BootPoint, protected: tuple[Protected, ...]) -> str | Non
     return f"{older.name} {first.value}" if first else None
 
 
-def _unfinished_neighbour(older: int, points: tuple[BootPoint, ...]) -> str | None:
+def _unfinished_neighbour(place: int, points: tuple[BootPoint, ...]) -> str | None:
     """Keep away from the files of a merge that has yet to be finished."""
-    if points[older + 1].standing is Standing.GIVEN_UP:
-        return f"{points[older + 1].name} waits for its own merge to be finished"
-    below = points[older - 1] if older else None
-    if below and below.standing is Standing.GIVEN_UP:
-        return f"the merge of {below.name} into {points[older].name} has yet to be finished"
+    older, younger = points[place], points[place + 1]
+    if younger.standing is Standing.GIVEN_UP:
+        return f"{younger.name} waits for its own merge to be finished"
+    below = points[place - 1] if place else older
+    if below.standing is Standing.GIVEN_UP and older.standing is Standing.WHOLE:
+        return f"the merge of {below.name} into {older.name} has yet to be finished"
     return None

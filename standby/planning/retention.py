@@ -93,8 +93,8 @@ def plan_merges(
     """Decide which neighbours are merged. Points oldest first; `now` is UTC.
 
     What is due, most urgent first:
-    1. Every point that an interrupted merge gave up, youngest first, so that the survivor of a
-       finished merge is always a whole point.
+    1. Every point that an interrupted merge gave up, oldest first; of two neighbours the younger,
+       so that the survivor of a finished merge is always a whole point.
     2. With tiers, every point that none of them keeps, oldest first, even below the limit.
     3. While more than `limit` points remain: oldest first, those that only `all` keeps before
        those that another tier keeps. Without tiers that is simply the oldest.
@@ -189,8 +189,7 @@ def _due(chain: tuple[BootPoint, ...], keep: Keep, now: datetime) -> list[_Due]:
 
 
 def _urgency(due: _Due) -> tuple[int, int]:
-    youngest_first = due.cause is MergeCause.UNFINISHED
-    return list(MergeCause).index(due.cause), -due.place if youngest_first else due.place
+    return list(MergeCause).index(due.cause), due.place
 
 
 def _causes(chain: tuple[BootPoint, ...], keep: Keep, now: datetime) -> list[MergeCause]:

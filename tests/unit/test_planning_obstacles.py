@@ -1,0 +1,65 @@
+"""Who stands in the way of a merge, as seen on the KVM host."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from chain_world import IDENTITY, hourly_points, observed
+
+from standby.model.manifest import Manifest
+from standby.model.observation import HeadObservation, HeadUse, User
+from standby.planning.obstacles import Protected, Protection, obstacles
+
+POINTS = hourly_points(3)
+OLDEST, MIDDLE, NEWEST = (p.name for p in POINTS)
+MANIFEST = Manifest("web", IDENTITY, points=POINTS)
+
+
+def test_a_dormant_head_protects_the_point_it_stands_on() -> None:
+    found = obstacles(observed(MANIFEST))
+    assert found.protected == (Protected(NEWEST, Protection.HEAD),)
+    assert found.users == ()
+
+
+def test_the_point_reverted_to_is_protected_even_before_the_head_has_moved() -> None:
+    found = obstacles(observed(replace(MANIFEST, reverted_to=OLDEST)))
+    assert Protected(OLDEST, Protection.REVERTED_TO) in found.protected
+
+
+def test_the_newest_proven_point_is_protected() -> None:
+    found = obstacles(observed(MANIFEST), newest_proven=MIDDLE)
+    assert Protected(MIDDLE, Protection.PROVEN) in found.protected
+
+
+@pytest.mark.parametrize("use", [HeadUse.RUNNING, HeadUse.RAN])
+def test_a_head_that_runs_or_ran_is_a_user_of_its_point(use: HeadUse) -> None:
+    found = obstacles(observed(MANIFEST, HeadObservation(use, MIDDLE)))
+    assert [user.stands_on for user in found.users] == [MIDDLE]
+    assert found.protected == ()
+
+
+@pytest.mark.parametrize("use", [HeadUse.RUNNING, HeadUse.RAN, HeadUse.DORMANT])
+def test_a_head_that_stands_nowhere_known_is_an_unknown_user(use: HeadUse) -> None:
+    found = obstacles(observed(MANIFEST, HeadObservation(use)))
+    assert [user.stands_on for user in found.users] == [None]
+
+
+def test_no_head_stands_in_nobodys_way() -> None:
+    found = obstacles(observed(MANIFEST, HeadObservation(HeadUse.ABSENT)))
+    assert (found.protected, found.users) == ((), ())
+
+
+def test_whoever_else_was_seen_is_a_user() -> None:
+    kept = User("kept/V20261122_035600/vda.qcow2", OLDEST)
+    assert kept in obstacles(observed(MANIFEST, users=(kept,))).users
+
+
+def test_once_moved_the_head_protects_the_newest_point_alone() -> None:
+    lagging = obstacles(
+        observed(replace(MANIFEST, reverted_to=OLDEST), HeadObservation(HeadUse.DORMANT, MIDDLE))
+    )
+    assert set(lagging.following(NEWEST).protected) == {
+        Protected(OLDEST, Protection.REVERTED_TO),
+        Protected(NEWEST, Protection.HEAD),
+    }
