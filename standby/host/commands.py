@@ -16,7 +16,7 @@ from standby.host.wire import Wire
 
 MOST_OUTPUT: Final = 64 << 20  # bytes; what we run prints kilobytes, a mistake prints for ever
 _MOST_COMPLAINTS: Final = 64 << 10  # bytes kept of standard error
-_POLL_S: Final = 0.2  # how long one of two streams may be left unread
+_POLL_S: Final = 0.05  # how long one of two streams may be left unread
 _QUIET_S: Final = 0.5  # a child that keeps our streams open is not waited for longer than this
 _GRACE_S: Final = KILL_AFTER_S + 3.0  # for the host's own limit to act and its answer to arrive
 _CLOSE_S: Final = 10.0
