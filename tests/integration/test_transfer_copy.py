@@ -230,6 +230,38 @@ def test_a_source_that_cannot_tell_allocation_is_all_data(tmp_path: Path) -> Non
     assert content(target)[-8:] == (8 * MIB - 8).to_bytes(8, "big")
 
 
+def test_a_hole_that_is_not_said_to_be_zero_is_data(tmp_path: Path) -> None:
+    extents = tmp_path / "extents"
+    extents.write_text("0 4M hole\n4M 4M hole,zero\n")
+    argv = ("--filter=extentlist", "pattern", "8M", f"extentlist={extents}")
+    with nbdkit(tmp_path / "source.sock", *argv) as reader:
+        assert pending("vda", reader.endpoint, Everything()) == Pending(4 * MIB, 4 * MIB)
+
+
+TERSE = """
+import nbdkit
+API_VERSION = 2
+def open(readonly): return 1
+def get_size(handle): return 8 << 20
+def can_extents(handle): return True
+def pread(handle, buffer, offset, flags): buffer[:] = b"x" * len(buffer)
+def extents(handle, count, offset, flags):
+    length = 3000 - offset % 3000
+    hole = nbdkit.EXTENT_HOLE | nbdkit.EXTENT_ZERO
+    return [(offset, length, hole if offset // 3000 % 50 else 0)]
+"""
+
+
+def test_a_server_may_answer_with_less_than_it_was_asked_about(tmp_path: Path) -> None:
+    """One short extent at a time, at odd places: 3,000 bytes of data in each 150,000."""
+    plugin = tmp_path / "terse.py"
+    plugin.write_text(TERSE)
+    with nbdkit(tmp_path / "source.sock", "python", plugin) as reader:
+        found = pending("vda", reader.endpoint, Everything())
+    blocks = {at // BLOCK for start in range(0, 8 * MIB, 150_000) for at in (start, start + 2999)}
+    assert found == Pending(len(blocks) * BLOCK, 8 * MIB - len(blocks) * BLOCK)
+
+
 @pytest.mark.parametrize("lacking", [("--filter=nozero",), ("-r",)])
 def test_a_target_that_cannot_zero_or_write_is_refused(
     tmp_path: Path, filled: Path, lacking: Sequence[str]
@@ -269,11 +301,12 @@ def test_the_block_sizes_of_both_servers_are_kept(
 
 
 def test_the_last_write_is_padded_to_what_the_target_can_write(tmp_path: Path) -> None:
-    size = 2 * BLOCK + 1536
+    """The pad is zeroes, though the buffer held another part of the disk before."""
+    size = 40 * MIB + 1536
     raw = tmp_path / "source.raw"
     raw.write_bytes(os.urandom(size))
     copied = tmp_path / "target.raw"
-    copied.write_bytes(b"x" * (2 * BLOCK + 4096))
+    copied.write_bytes(b"x" * (40 * MIB + 4096))
     policy = ["--filter=blocksize-policy", "blocksize-error-policy=error"]
     policy += ["blocksize-minimum=4096", "blocksize-maximum=32M", "blocksize-preferred=4096"]
     with (
