@@ -18,6 +18,11 @@ def known() -> str:
         return SOFTWARE
 
 
+def tried() -> bool:
+    """Whether there was a trial on this machine."""
+    return _answer_file().exists()
+
+
 def remember(accelerator: str) -> None:
     """Keep the outcome of a trial for this kernel on this processor."""
     path = _answer_file()

@@ -4,11 +4,12 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from lab import blockguest, entering, hosts, lifetime
+from lab import blockguest, entering, hosts, lifetime, linuxguest
 from lab.blockguest import BlockGuest
 from lab.entering import Entrance, HostProcess
 from lab.layout import HYPERVISORS, HostName, Layout
 from lab.lifetime import DEFAULT_STORAGE_BYTES
+from lab.linuxguest import LinuxGuest
 
 
 class Lab:
@@ -93,6 +94,11 @@ class Lab:
         """Start a command on a host; signals sent to it reach the command itself."""
         return HostProcess(self.entrance(host, user=user, env=env), argv, cwd=cwd)
 
+    def path(self, host: str, path: Path) -> Path:
+        """Return where a file of a running host can be reached from the machine below."""
+        init = hosts.init_of(self.layout, HostName(host))
+        return Path(f"/proc/{init.pid}/root") / path.relative_to("/")
+
     def virsh(self, host: str, *arguments: str, limit: float = 60.0) -> str:
         """Run virsh on a host against its own libvirt; raises CommandFailed."""
         return self.exec(host, ["virsh", "--quiet", *arguments], limit=limit)
@@ -110,3 +116,26 @@ class Lab:
     ) -> BlockGuest:
         """Define a guest without a system, one disk for each size in bytes; not started."""
         return blockguest.define(self, HostName(host), name, sizes, kinds=kinds)
+
+    def define_guest(
+        self,
+        name: str,
+        *,
+        host: str = HostName.SOURCE,
+        machine: str = "q35",
+        memory_mib: int = 256,
+        extra_disks: tuple[int, ...] = (),
+    ) -> LinuxGuest:
+        """Define a real Linux guest, built first if need be; not started."""
+        return linuxguest.define(
+            self,
+            HostName(host),
+            name,
+            machine=machine,
+            memory_mib=memory_mib,
+            extra_disks=extra_disks,
+        )
+
+    def guest(self, host: str, name: str) -> LinuxGuest:
+        """Return any domain of a host whose system has a guest agent, such as a standby."""
+        return LinuxGuest(self, HostName(host), name)
