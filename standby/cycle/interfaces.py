@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,13 +18,20 @@ from standby.model.plan import CapturePlan, CyclePlan, DiskPlan, HeadMove
 from standby.model.point import BootPoint, Consistency
 
 
-@dataclass(frozen=True, slots=True)
-class CapturedDisk:
-    """One disk of a capture. `changes` is the NBD context of its bitmap; None: everything."""
+class CapturedDisk(Protocol):
+    """One disk of a capture."""
 
-    disk: SourceDisk
-    endpoint: NbdEndpoint
-    changes: str | None
+    @property
+    def disk(self) -> SourceDisk:
+        """Which disk it is."""
+
+    @property
+    def endpoint(self) -> NbdEndpoint:
+        """Where it is read."""
+
+    @property
+    def changes(self) -> str | None:
+        """The NBD context of its bitmap; None: everything."""
 
 
 class Capture(Protocol):
@@ -53,8 +60,8 @@ class Capture(Protocol):
 class Source(Protocol):
     """The machine that is protected."""
 
-    def observe(self) -> SourceObservation:
-        """Look; change nothing. Raises ReachHost, RepairSource."""
+    def observe(self, owner: str, needed: str | None) -> SourceObservation:
+        """Look. `owner` begins the names of our checkpoints; `needed` is the newest point's."""
 
     def capture(self, plan: CapturePlan) -> AbstractContextManager[Capture]:
         """Take a capture; leaving the context ends it and gives up its scratch space."""
@@ -63,12 +70,20 @@ class Source(Protocol):
         """Delete checkpoints of ours that no point needs."""
 
 
-@dataclass(frozen=True, slots=True)
-class IncomingDisk:
+class IncomingDisk(Protocol):
     """A disk of the new point while it is written."""
 
-    plan: DiskPlan
-    endpoint: NbdEndpoint
+    @property
+    def plan(self) -> DiskPlan:
+        """How it is brought into the point."""
+
+    @property
+    def file(self) -> str:
+        """The delta's name once it is published."""
+
+    @property
+    def endpoint(self) -> NbdEndpoint:
+        """Where it is written."""
 
 
 class Incoming(Protocol):
@@ -77,6 +92,12 @@ class Incoming(Protocol):
     @property
     def disks(self) -> Sequence[IncomingDisk]:
         """The disks, in the order of the plan."""
+
+    def require_alive(self) -> None:
+        """Raise TransferFailed when whoever writes the files is gone."""
+
+    def stored(self) -> Mapping[str, int]:
+        """Return the allocated bytes of each disk's delta."""
 
     def close(self) -> None:
         """End the storage daemon; afterwards the files are complete, though not yet published."""
@@ -97,9 +118,6 @@ class Store(Protocol):
 
     def discard(self, debris: Sequence[str]) -> None:
         """Remove what an interrupted run left."""
-
-    def require_space(self, data_bytes: int, disks: Sequence[DiskPlan]) -> None:
-        """Raise FreeSpace unless `data_bytes` more fit, with the numbers."""
 
     def incoming(self, plan: CyclePlan) -> AbstractContextManager[Incoming]:
         """Make the new deltas and serve them; what is not published is removed on leaving."""
@@ -145,8 +163,13 @@ class Transfer(Protocol):
     def survey(self, source: CapturedDisk) -> Pending:
         """Count what would be moved."""
 
-    def copy(self, pairs: Sequence[tuple[CapturedDisk, IncomingDisk]]) -> Moved:
-        """Move it; flushed when it returns. Raises TransferFailed, Cancelled."""
+    def copy(
+        self, pairs: Sequence[tuple[CapturedDisk, IncomingDisk]], alive: Callable[[], None]
+    ) -> Moved:
+        """Move it; flushed when it returns. Raises TransferFailed, Cancelled.
+
+        `alive` is called now and then and raises when there is no point in going on.
+        """
 
 
 class Clock(Protocol):

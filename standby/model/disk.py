@@ -30,6 +30,16 @@ class SourceDisk:
     storage: DiskStorage
     size: int
 
+    @property
+    def trackable(self) -> bool:
+        """Whether changes can be tracked across cycles: raw images cannot keep a bitmap."""
+        return self.image_format is ImageFormat.QCOW2
+
+    @property
+    def on_block_device(self) -> bool:
+        """Whether its content lies on a block device."""
+        return self.storage is DiskStorage.BLOCK
+
 
 class LeftOutBecause(Enum):
     """Why a disk of the source is not captured."""

@@ -36,6 +36,7 @@ class Manifest:
 
     standby: str
     machine: MachineIdentity
+    token: str  # made once, at random: marks our checkpoints on the source as this standby's
     generation: int = 0  # raised by every holder of the lock; an overtaken one cannot publish
     domain_uuid: str | None = None  # UUID of our dormant domain, once defined
     next_delta: int = 1  # number of the next delta file; never used twice

@@ -55,7 +55,7 @@ class CyclePlan:
     reason: str
     capture: CapturePlan
     debris: tuple[str, ...]
-    obsolete_checkpoints: tuple[str, ...]
+    known_checkpoints: tuple[str, ...]  # ours on the source; all but one will be forgotten
     unfinished_merges: tuple[PointName, ...]  # the older of each pair
     head: HeadMove
     warnings: tuple[str, ...] = ()

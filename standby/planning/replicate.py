@@ -61,11 +61,20 @@ def plan_cycle(
             consistency=consistency,
         ),
         debris=target.debris,
-        obsolete_checkpoints=_obsolete(source, manifest.newest),
+        known_checkpoints=tuple(c.name for c in source.checkpoints),
         unfinished_merges=_unfinished(manifest),
         head=_head_move(target),
         warnings=source.warnings,
     )
+
+
+def checkpoint_owner(profile: str, token: str) -> str:
+    """Return what the names of a standby's checkpoints on the source begin with.
+
+    The profile's name is for people. The token keeps two standbys of one machine apart, even
+    when two managers protect it under the same profile name.
+    """
+    return f"standby-{profile}-{token}-"
 
 
 def _refuse_another_machine(source: SourceObservation, manifest: Manifest) -> None:
@@ -142,11 +151,6 @@ def _overall(disks: Sequence[DiskPlan]) -> tuple[Way, str]:
     if added:
         return Way.INCREMENTAL, f"changes since the newest point; {', '.join(added)} added"
     return Way.INCREMENTAL, disks[0].reason
-
-
-def _obsolete(source: SourceObservation, newest: BootPoint | None) -> tuple[str, ...]:
-    needed = newest.checkpoint if newest else None
-    return tuple(c.name for c in source.checkpoints if c.name != needed)
 
 
 def _unfinished(manifest: Manifest) -> tuple[PointName, ...]:

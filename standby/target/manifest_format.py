@@ -26,6 +26,7 @@ def write_manifest(manifest: Manifest) -> str:
         ("standby", manifest.standby),
         ("role", manifest.role.value),  # for people and shells; derived, never read back
         ("machine", {"name": manifest.machine.name, "uuid": manifest.machine.uuid}),
+        ("token", manifest.token),
         ("domain_uuid", manifest.domain_uuid),
         ("next_delta", manifest.next_delta),
         ("reverted_to", str(manifest.reverted_to) if manifest.reverted_to else None),
@@ -92,6 +93,7 @@ def _manifest(document: Mapping[str, Any]) -> Manifest:
     return Manifest(
         standby=document["standby"],
         machine=MachineIdentity(document["machine"]["name"], document["machine"]["uuid"]),
+        token=document["token"],
         generation=int(document["generation"]),
         domain_uuid=document["domain_uuid"],
         next_delta=int(document["next_delta"]),

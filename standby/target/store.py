@@ -6,6 +6,7 @@ know it looks up on the host. Everything that changes the manifest goes through 
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -70,7 +71,7 @@ def open_store(
         where = f"{directory.manifest} on {host.name}"
         require_promises(listing.filesystem if listing else "", directory.path)
         before = manifest_of(listing, where) if listing else None
-        manifest = before or Manifest(*identity())
+        manifest = before or Manifest(*identity(), token=secrets.token_hex(4))
         store = KvmStore(host, directory, domain, lock, manifest.taken_over(), allocation)
         publish_manifest(host, directory, store.manifest, manifest.generation)
         yield store

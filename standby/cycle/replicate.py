@@ -1,0 +1,263 @@
+"""The life of one cycle, from the first look to the last merge.
+
+Observe, plan, act; after any failure the next cycle observes again. Nothing is visible on the
+KVM host before `publish`, everything is after it, and whatever an interruption leaves behind is
+removed by the cycle that follows.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from standby.cycle.interfaces import (
+    Capture,
+    Clock,
+    Incoming,
+    Moved,
+    Pending,
+    ProgressReport,
+    Source,
+    Store,
+    Transfer,
+)
+from standby.cycle.report import CycleReport, Journal, Outcome, Phase
+from standby.errors import StandbyError, TryLater
+from standby.model.keep import Keep
+from standby.model.observation import SourceObservation, TargetObservation
+from standby.model.plan import CyclePlan, CycleRequest, DiskPlan, HeadMove
+from standby.model.point import Base, BootPoint, Consistency, Delta, Way
+from standby.planning.obstacles import obstacles
+from standby.planning.replicate import checkpoint_owner, plan_cycle
+from standby.planning.retention import MergePlan, plan_merges
+from standby.planning.space import DiskWrite, cycle_space
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the profile asks of a cycle. Bytes."""
+
+    profile: str
+    consistency: Consistency
+    keep: Keep
+    storage: str  # for people: where the standby lies
+    space_reserve: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cycle:
+    """One cycle's parts: where from, where to, by what, how."""
+
+    source: Source
+    store: Store
+    transfer: Transfer
+    clock: Clock
+    policy: Policy
+    request: CycleRequest
+    journal: Journal
+    progress: ProgressReport
+
+    def run(self) -> CycleReport:
+        """Run the cycle. Raises StandbyError; then nothing of the new point is visible."""
+        started = self.clock.now()
+        plan = self.look_and_plan()
+        self.clean_up(plan)
+        point, moved = self.replicate(plan)
+        self.forget_old_checkpoints(plan)
+        head = self.move_head(plan.head)
+        merges = self.merge()
+        return CycleReport(
+            outcome=Outcome.PUBLISHED if point.name == plan.point else Outcome.STILL_TRUE,
+            point=point.name,
+            way=plan.way,
+            reason=plan.reason,
+            data=moved.data,
+            zero=moved.zero,
+            merged=tuple(merge.older for merge in merges.merges),
+            deferred=tuple(f"{m.older}: {m.obstacle}" for m in merges.deferred),
+            head=head,
+            warnings=plan.warnings,
+            started=started,
+            seconds=self.journal.seconds,
+            phases=tuple(self.journal.phases),
+        )
+
+    def look_and_plan(self) -> CyclePlan:
+        """Observe both sides and decide."""
+        with self.journal.phase(Phase.OBSERVE):
+            target = self.store.observe()
+            source = observe_source(self.source, target, self.policy)
+            return plan(source, target, self.policy, self.request, self.clock.now())
+
+    def clean_up(self, plan: CyclePlan) -> None:
+        """Remove what interrupted cycles left, and finish the merges they began."""
+        if plan.debris:
+            with self.journal.phase(Phase.CLEAN, f"removed={len(plan.debris)}"):
+                self.store.discard(plan.debris)
+        if plan.unfinished_merges:
+            self.merge(Phase.FINISH_MERGES)
+
+    def replicate(self, plan: CyclePlan) -> tuple[BootPoint, Moved]:
+        """Capture, transfer, publish: return the newest point and what was moved."""
+        with self.source.capture(plan.capture) as capture:
+            return self._move(plan, capture)
+
+    def _move(self, plan: CyclePlan, capture: Capture) -> tuple[BootPoint, Moved]:
+        with self.journal.phase(Phase.SURVEY, f"consistency={capture.consistency.value}"):
+            pending = [self.transfer.survey(disk) for disk in capture.disks]
+        newest = self.store.manifest.newest
+        if newest is not None and nothing_changed(plan, pending, capture, newest):
+            return self._stamp(newest, capture), Moved(0, 0)
+        self._require_space(plan.capture.disks, pending)
+        with self.store.incoming(plan) as incoming:
+            moved = self._transfer(capture, incoming)
+            point = new_point(plan, capture, incoming, moved)
+            with self.journal.phase(Phase.PUBLISH, f"point={point.name} bytes={moved.data}"):
+                self.store.publish(plan, point, capture.definition)
+        return point, moved
+
+    def _transfer(self, capture: Capture, incoming: Incoming) -> Moved:
+        pairs = tuple(zip(capture.disks, incoming.disks, strict=True))
+        with self.journal.phase(Phase.TRANSFER):
+
+            def alive() -> None:
+                capture.require_alive()
+                incoming.require_alive()
+                self.store.require_lock()
+
+            moved = self.transfer.copy(pairs, alive)
+            incoming.close()
+            capture.require_alive()
+        return moved
+
+    def _stamp(self, newest: BootPoint, capture: Capture) -> BootPoint:
+        capture.require_alive()
+        with self.journal.phase(Phase.STAMP, f"point={newest.name}"):
+            self.store.stamp(self.clock.now())
+        return newest
+
+    def _require_space(self, disks: Sequence[DiskPlan], pending: Sequence[Pending]) -> None:
+        writes = [
+            DiskWrite(plan.disk.name, plan.disk.size, bytes_.data)
+            for plan, bytes_ in zip(disks, pending, strict=True)
+        ]
+        available = self.store.observe().available
+        problem = cycle_space(self.policy.storage, writes, available, self.policy.space_reserve)
+        if problem is not None:
+            raise problem
+
+    def forget_old_checkpoints(self, plan: CyclePlan) -> None:
+        """Prune our checkpoints to the one the newest point needs; failing that is no failure.
+
+        The point is published already, and the next cycle finds what is left.
+        """
+        newest = self.store.manifest.newest
+        needed = newest.checkpoint if newest else None
+        candidates = (*plan.known_checkpoints, plan.capture.checkpoint)
+        try:
+            with self.journal.phase(Phase.FORGET):
+                self.source.forget([name for name in candidates if name != needed])
+        except StandbyError as error:
+            log.warning("old checkpoints stay until the next cycle: %s", error)
+
+    def move_head(self, move: HeadMove) -> HeadMove:
+        """Let the dormant domain boot the newest point, or the one reverted to."""
+        with self.journal.phase(Phase.HEAD, f"head: {move.value}"):
+            self.store.move_head(move)
+        return move
+
+    def merge(self, phase: Phase = Phase.MERGE) -> MergePlan:
+        """Merge what is due. What is in use is deferred, and the report says so."""
+        planned = self._plan_merges()
+        for merge in planned.merges:
+            about = f"older={merge.older} younger={merge.younger} ({merge.cause.value})"
+            try:
+                with self.journal.phase(phase, about):
+                    self.store.merge(merge.older, self.progress)
+            except TryLater as error:
+                log.warning("merge of %s waits for the next cycle: %s", merge.older, error)
+                return self._plan_merges()
+        return planned
+
+    def _plan_merges(self) -> MergePlan:
+        manifest = self.store.manifest
+        keep, now = self.policy.keep, self.clock.now()
+        due = plan_merges(manifest.points, keep, now)
+        if not due.merges:
+            return due  # no need to look at every image of the store
+        return plan_merges(manifest.points, keep, now, obstacles(with_users(self.store)))
+
+
+def observe_source(source: Source, target: TargetObservation, policy: Policy) -> SourceObservation:
+    """Look at the source, knowing which checkpoints are ours and which is needed."""
+    newest = target.manifest.newest
+    owner = checkpoint_owner(policy.profile, target.manifest.token)
+    return source.observe(owner, newest.checkpoint if newest else None)
+
+
+def plan(
+    source: SourceObservation,
+    target: TargetObservation,
+    policy: Policy,
+    request: CycleRequest,
+    now: datetime,
+) -> CyclePlan:
+    """Decide one cycle; pure. Also what a dry run prints."""
+    return plan_cycle(
+        source,
+        target,
+        request,
+        consistency=policy.consistency,
+        keep=policy.keep,
+        checkpoint_prefix=checkpoint_owner(policy.profile, target.manifest.token),
+        now=now,
+    )
+
+
+def with_users(store: Store) -> TargetObservation:
+    """Observe the target together with everybody who stands on its files."""
+    return replace(store.observe(), users=tuple(store.users()))
+
+
+def nothing_changed(
+    plan: CyclePlan, pending: Sequence[Pending], capture: Capture, newest: BootPoint
+) -> bool:
+    """Tell whether the newest point still says all there is to say about the machine."""
+    same_disks = {(d.disk.name, d.disk.size) for d in plan.capture.disks} == {
+        (delta.disk, delta.size) for delta in newest.deltas
+    }
+    return (
+        all(disk.way is Way.INCREMENTAL for disk in plan.capture.disks)
+        and all(bytes_ == Pending(0, 0) for bytes_ in pending)
+        and same_disks
+        and capture.definition.digest == newest.definition
+    )
+
+
+def new_point(plan: CyclePlan, capture: Capture, incoming: Incoming, moved: Moved) -> BootPoint:
+    """Describe the point that is about to be published."""
+    stored = incoming.stored()
+    return BootPoint(
+        name=plan.point,
+        made=plan.way,
+        reason=plan.reason,
+        consistency=capture.consistency,
+        deltas=tuple(
+            Delta(
+                disk=disk.plan.disk.name,
+                file=disk.file,
+                size=disk.plan.disk.size,
+                stored=stored[disk.plan.disk.name],
+                base=Base.NOTHING if disk.plan.below is None else Base.BELOW,
+            )
+            for disk in incoming.disks
+        ),
+        sent=moved.data,
+        true_at=plan.point.moment,
+        checkpoint=capture.checkpoint,
+        definition=capture.definition.digest,
+    )

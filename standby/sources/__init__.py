@@ -1,0 +1,1 @@
+"""Machines that are protected, each kind in a room of its own behind one interface."""

@@ -1,0 +1,150 @@
+"""Capture of a VM that is off: its images and their persistent bitmaps, read where they lie.
+
+A storage daemon on the source host opens them read-only and takes no lock, so that the VM can be
+started at any moment; the capture is then discarded, since its blocks may be of two moments.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+import libvirt
+
+from standby.errors import CaptureLost, CommandFailed
+from standby.host.interface import Host
+from standby.host.libvirt import Life, libvirt_calls, lifecycle
+from standby.host.storage_daemon import (
+    DaemonSettings,
+    Export,
+    StorageDaemon,
+    refused_lock,
+    storage_daemon,
+)
+from standby.model.extent import NbdEndpoint
+from standby.model.machine import MachineDefinition
+from standby.model.plan import CapturePlan, DiskPlan
+from standby.model.point import Consistency, Way
+from standby.sources.libvirt_vm import images
+from standby.sources.libvirt_vm.captured import CapturedDisk
+
+_PIDFILE: Final = "/tmp/standby-source-{name}.pid"  # noqa: S108 - the daemon's program makes it anew
+
+
+@dataclass(frozen=True, slots=True)
+class OfflineCapture:
+    """The images of a VM that is off, as long as it stays off."""
+
+    domain: libvirt.virDomain
+    daemon: StorageDaemon
+    started: threading.Event
+    disks: Sequence[CapturedDisk]
+    definition: MachineDefinition
+    consistency: Consistency
+    checkpoint: str | None
+
+    def require_alive(self) -> None:
+        """Raise CaptureLost when the VM was started since the capture began."""
+        self.daemon.require_alive()
+        with libvirt_calls("domain"):
+            active = self.domain.isActive()
+        if active or self.started.is_set():
+            raise CaptureLost(
+                f"capture of {self.domain.name()}",
+                "the VM was started meanwhile",
+                "a VM that stays off until its images are read",
+                "run again: a running VM is captured too",
+            )
+
+
+@contextmanager
+def offline_capture(
+    host: Host,
+    connection: libvirt.virConnect,
+    domain: libvirt.virDomain,
+    plan: CapturePlan,
+    definition: MachineDefinition,
+) -> Generator[OfflineCapture]:
+    """Mark this moment in the images' bitmaps, then serve the images read-only.
+
+    What was shut down in order is consistent in itself, so every consistency is reached; after
+    a power cut the disks are what the machine itself would find.
+    """
+    started = threading.Event()
+    with ExitStack() as stack:
+        stack.enter_context(lifecycle(connection, domain, lambda life: _note(life, started)))
+        marked = _mark(host, plan)
+        settings = _settings(plan)
+        daemon = stack.enter_context(storage_daemon(host, settings))
+        names = [disk.disk.name for disk in plan.disks]
+        endpoints = stack.enter_context(daemon.endpoints(names))
+        disks = tuple(
+            _captured(disk, plan, at) for disk, at in zip(plan.disks, endpoints, strict=True)
+        )
+        capture = OfflineCapture(
+            domain,
+            daemon,
+            started,
+            disks,
+            definition,
+            plan.consistency,
+            plan.checkpoint if marked else None,
+        )
+        capture.require_alive()
+        yield capture
+
+
+def _note(life: Life, started: threading.Event) -> None:
+    if life is Life.STARTED:
+        started.set()
+
+
+def _mark(host: Host, plan: CapturePlan) -> bool:
+    """Begin a bitmap in every image that can keep one; tell whether any could."""
+    trackable = [disk.disk for disk in plan.disks if disk.disk.trackable]
+    try:
+        for disk in trackable:
+            images.add_bitmap(host, disk.path, plan.checkpoint)
+    except CommandFailed as error:
+        if refused_lock(error):
+            raise CaptureLost(plan.checkpoint, "the VM was started meanwhile") from error
+        raise
+    return bool(trackable)
+
+
+def _settings(plan: CapturePlan) -> DaemonSettings:
+    return DaemonSettings(
+        pidfile=_PIDFILE.format(name=plan.checkpoint),
+        blockdevs=tuple(_node(disk) for disk in plan.disks),
+        exports=tuple(_export(disk, plan.since) for disk in plan.disks),
+    )
+
+
+def _export(disk: DiskPlan, since: str | None) -> Export:
+    bitmaps = (since,) if since and disk.way is Way.INCREMENTAL else ()
+    return Export(f"disk-{disk.disk.name}", disk.disk.name, writable=False, bitmaps=bitmaps)
+
+
+def _node(disk: DiskPlan) -> dict[str, object]:
+    return {
+        "driver": disk.disk.image_format.value,
+        "node-name": f"disk-{disk.disk.name}",
+        "read-only": True,
+        "force-share": True,
+        "file": {
+            "driver": "host_device" if disk.disk.on_block_device else "file",
+            "filename": disk.disk.path,
+            "read-only": True,
+            "force-share": True,
+        },
+    }
+
+
+def _captured(disk: DiskPlan, plan: CapturePlan, endpoint: NbdEndpoint) -> CapturedDisk:
+    incremental = disk.way is Way.INCREMENTAL
+    return CapturedDisk(
+        disk.disk, endpoint, f"qemu:dirty-bitmap:{plan.since}" if incremental else None
+    )

@@ -1,0 +1,72 @@
+"""The shell programs that run on the source host: constants, never built from strings."""
+
+from __future__ import annotations
+
+from typing import Final
+
+STATUS_LOW_SPACE: Final = 79
+
+# Arguments: directory... Prints the free bytes of each.
+FREE_SPACE: Final = """
+for d in "$@"; do df -B1 --output=avail -- "$d" | tail -n 1 || exit 1; done
+"""
+
+# Arguments: id of the domain, token. Prints a path at which the domain's QEMU may make a socket:
+# libvirt's private directory of the running domain, where AppArmor lets it.
+SOCKET_PATH: Final = """
+for d in /var/lib/libvirt/qemu/domain-"$1"-*; do
+  [ -d "$d" ] || continue
+  printf '%s/standby-%s.sock\\n' "$d" "$2"; exit 0
+done
+exit 73
+"""
+
+# Arguments: UUID of the domain, socket of our backup job, bytes to keep free, directories.
+# Ends the job when the scratch space runs low, so that the guest never sees a write error
+# because of us, and when the manager is gone (its input ends or is silent for 30 s). It never
+# ends a job that is not ours, so a capture that is over has nothing to fear from it.
+GUARD_CAPTURE: Final = """
+uuid=$1; socket=$2; reserve=$3; shift 3
+give_up() {
+  echo "$1" >&2
+  virsh -q -c qemu:///system backup-dumpxml "$uuid" 2>/dev/null | grep -qF "$socket" &&
+    virsh -q -c qemu:///system domjobabort "$uuid" >&2
+  exit 79
+}
+echo ready
+silent=0
+while :; do
+  read -r -t 0.5 _; status=$?
+  if [ "$status" -eq 0 ]; then
+    silent=0
+  elif [ "$status" -gt 128 ]; then
+    silent=$((silent + 1)); [ "$silent" -lt 60 ] || give_up "the manager fell silent"
+  else
+    give_up "the connection to the manager ended"
+  fi
+  for d in "$@"; do
+    free=$(df -B1 --output=avail -- "$d" | tail -n 1) || continue
+    [ "$free" -ge "$reserve" ] || give_up "only $free bytes free in $d, $reserve to be kept"
+  done
+done
+"""
+
+# Arguments: seconds, UUID of the domain. Thaws the guest after that time whatever happened to
+# us, again and again while it is refused (a suspended guest cannot answer). Prints its pid.
+ARM_THAW: Final = """
+setsid sh -c '
+  sleep "$1"
+  for _ in $(seq 200); do
+    virsh -q -c qemu:///system domfsthaw "$2" && exit 0
+    sleep 3
+  done' standby-thaw "$1" "$2" </dev/null >/dev/null 2>&1 &
+echo "$!"
+"""
+
+# Arguments: pid, UUID of the domain. Lets the thawing guard go, if it is still that process.
+DISARM_THAW: Final = """
+if tr '\\0' '\\n' < "/proc/$1/cmdline" 2>/dev/null | grep -qxF "$2"; then
+  kill -TERM -- "-$1" 2>/dev/null || kill -TERM "$1"
+fi
+true
+"""

@@ -1,0 +1,69 @@
+"""Where the old content goes that a running guest overwrites during a capture."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Sequence
+from typing import Final
+
+from standby.errors import FreeSpace, RepairSource
+from standby.host.interface import Host
+from standby.model.disk import DiskStorage, SourceDisk
+from standby.model.observation import ScratchSpace
+from standby.sources.libvirt_vm import programs
+from standby.sources.libvirt_vm.settings import SourceSettings
+
+_LOOK_S: Final = 30.0
+# Besides the reserve: room for the first moments, before the guard's first look.
+_HEADROOM: Final = 64 << 20
+
+
+def scratch_spaces(
+    host: Host, disks: Sequence[SourceDisk], settings: SourceSettings
+) -> tuple[ScratchSpace, ...]:
+    """Return the directories that scratch files would go to, with their free bytes."""
+    places: dict[str, list[str]] = {}
+    for disk in disks:
+        places.setdefault(scratch_directory(disk, settings), []).append(disk.name)
+    if not places:
+        return ()
+    argv = ("sh", "-c", programs.FREE_SPACE, "standby-df", *places)
+    free = host.run(argv, timeout=_LOOK_S).text.split()
+    return tuple(
+        ScratchSpace(directory, tuple(names), int(available))
+        for (directory, names), available in zip(places.items(), free, strict=True)
+    )
+
+
+def scratch_directory(disk: SourceDisk, settings: SourceSettings) -> str:
+    """Return where one disk's scratch file goes. Raises RepairSource for a bare block device."""
+    if settings.scratch_directory is not None:
+        return settings.scratch_directory
+    if disk.storage is DiskStorage.BLOCK:
+        raise RepairSource(
+            f"disk {disk.name}",
+            f"{disk.path} is a block device: there is no directory beside it",
+            "a directory for its scratch file",
+            "name one in the profile: source.scratch.directory",
+        )
+    return posixpath.dirname(disk.path)
+
+
+def scratch_file(disk: SourceDisk, settings: SourceSettings, token: str) -> str:
+    """Name one disk's scratch file; the token makes it new, since a left-over is refused."""
+    return f"{scratch_directory(disk, settings)}/.standby-{token}-{disk.name}.scratch"
+
+
+def require_room(spaces: Sequence[ScratchSpace], settings: SourceSettings) -> None:
+    """Raise FreeSpace when a capture would have to be given up at once."""
+    for space in spaces:
+        needed = settings.scratch_reserve + _HEADROOM
+        if space.available < needed:
+            raise FreeSpace(
+                f"scratch directory {space.directory}",
+                f"{space.available} bytes free",
+                f"{needed} bytes: the reserve and room to begin",
+                "free some, or name another directory: source.scratch.directory",
+                needed_bytes=needed,
+                available_bytes=space.available,
+            )

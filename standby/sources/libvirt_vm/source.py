@@ -1,0 +1,155 @@
+"""A libvirt VM, running, paused or off, as a cycle sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+
+import libvirt
+
+from standby.errors import RepairSource
+from standby.host.interface import Host
+from standby.host.libvirt import libvirt_calls
+from standby.model.disk import DiskLeftOut, LeftOutBecause, SourceDisk
+from standby.model.machine import MachineDefinition, MachineIdentity, PowerState
+from standby.model.observation import SourceObservation, TrackedCheckpoint
+from standby.model.plan import CapturePlan
+from standby.sources.libvirt_vm import checkpoints, images
+from standby.sources.libvirt_vm.definition import DefinedDisk, boot_disk, disks_of, nvram_path
+from standby.sources.libvirt_vm.offline import OfflineCapture, offline_capture
+from standby.sources.libvirt_vm.running import RunningCapture, power_state, running_capture
+from standby.sources.libvirt_vm.scratch import require_room, scratch_spaces
+from standby.sources.libvirt_vm.settings import SourceSettings
+
+
+class LibvirtSource:
+    """One VM on one host."""
+
+    def __init__(self, host: Host, settings: SourceSettings) -> None:
+        self._host = host
+        self._settings = settings
+
+    def identity(self) -> MachineIdentity:
+        """Return the machine's name and UUID. Raises RepairSource when there is no such VM."""
+        domain = self._domain()
+        with libvirt_calls(f"domain {self._settings.domain}"):
+            return MachineIdentity(domain.name(), domain.UUIDString())
+
+    def observe(self, owner: str, needed: str | None) -> SourceObservation:
+        """Look. `owner` begins the names of our checkpoints; `needed` is the newest point's.
+
+        The one thing it may do is to make a bitmap that was begun while the VM was off known to
+        libvirt again, which changes nothing in the guest or its images.
+        """
+        domain = self._domain()
+        power = power_state(domain)
+        definition = self._definition(domain)
+        defined = disks_of(definition.domain_xml, self._settings)
+        disks = tuple(self._source_disk(domain, d) for d in defined if d.left_out is None)
+        off = power is PowerState.OFF
+        return SourceObservation(
+            identity=MachineIdentity(domain.name(), domain.UUIDString()),
+            power=power,
+            definition=definition,
+            disks=disks,
+            left_out=tuple(self._left_out(domain, d) for d in defined if d.left_out),
+            checkpoints=self._tracked(domain, power, disks, owner, needed),
+            scratch=() if off else scratch_spaces(self._host, disks, self._settings),
+            warnings=tuple(_warnings(defined)),
+        )
+
+    @contextmanager
+    def capture(self, plan: CapturePlan) -> Generator[RunningCapture | OfflineCapture]:
+        """Take a capture; leaving the context ends it and gives up its scratch space."""
+        domain = self._domain()
+        definition = self._definition(domain)
+        if power_state(domain) is PowerState.OFF:
+            connection = self._host.libvirt()
+            with offline_capture(self._host, connection, domain, plan, definition) as offline:
+                yield offline
+            return
+        captured = [disk.disk for disk in plan.disks]
+        require_room(scratch_spaces(self._host, captured, self._settings), self._settings)
+        all_disks = [d.name for d in disks_of(definition.domain_xml, self._settings)]
+        with running_capture(
+            self._host, domain, plan, self._settings, definition, all_disks
+        ) as running:
+            yield running
+
+    def forget(self, names: Sequence[str]) -> None:
+        """Delete checkpoints of ours and their bitmaps; missing ones are no error."""
+        if not names:
+            return
+        domain = self._domain()
+        checkpoints.forget(domain, names)
+        if power_state(domain) is PowerState.OFF:
+            definition = self._definition(domain)
+            defined = disks_of(definition.domain_xml, self._settings)
+            disks = [self._source_disk(domain, d) for d in defined if d.left_out is None]
+            images.remove_bitmaps(self._host, disks, names)
+
+    def _domain(self) -> libvirt.virDomain:
+        connection = self._host.libvirt()
+        wanted = self._settings.domain
+        try:
+            return connection.lookupByName(wanted)
+        except libvirt.libvirtError as error:
+            if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
+                with libvirt_calls(f"domain {wanted}"):
+                    raise
+        try:
+            return connection.lookupByUUIDString(wanted)
+        except libvirt.libvirtError as error:
+            raise RepairSource(
+                f"domain {wanted}",
+                f"not found on {self._host.name}",
+                "a domain's name or UUID",
+                "list them: virsh list --all",
+            ) from error
+
+    def _definition(self, domain: libvirt.virDomain) -> MachineDefinition:
+        flags = libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE
+        with libvirt_calls(f"domain {domain.name()}"):
+            xml = domain.XMLDesc(flags if domain.isPersistent() else libvirt.VIR_DOMAIN_XML_SECURE)
+        variables = nvram_path(xml)
+        return MachineDefinition(xml, self._host.read_file(variables) if variables else None)
+
+    def _source_disk(self, domain: libvirt.virDomain, disk: DefinedDisk) -> SourceDisk:
+        with libvirt_calls(f"disk {disk.name} of {domain.name()}"):
+            capacity, _, _ = domain.blockInfo(disk.name)
+        return SourceDisk(disk.name, disk.path, disk.image_format, disk.storage, int(capacity))
+
+    def _left_out(self, domain: libvirt.virDomain, disk: DefinedDisk) -> DiskLeftOut:
+        because = disk.left_out or LeftOutBecause.EXCLUDED
+        if because is not LeftOutBecause.EXCLUDED or not disk.path:
+            return DiskLeftOut(disk.name, because)
+        with libvirt_calls(f"disk {disk.name} of {domain.name()}"):
+            return DiskLeftOut(disk.name, because, int(domain.blockInfo(disk.name)[0]))
+
+    def _tracked(
+        self,
+        domain: libvirt.virDomain,
+        power: PowerState,
+        disks: Sequence[SourceDisk],
+        owner: str,
+        needed: str | None,
+    ) -> tuple[TrackedCheckpoint, ...]:
+        if power is PowerState.OFF:
+            return images.tracked_in_images(self._host, disks, owner)
+        found = checkpoints.tracked_checkpoints(domain, owner)
+        if needed is None or any(tracked.name == needed for tracked in found):
+            return found
+        if checkpoints.redefine(domain, needed, [d.name for d in disks if d.trackable]):
+            return checkpoints.tracked_checkpoints(domain, owner)
+        return found
+
+
+def _warnings(disks: tuple[DefinedDisk, ...]) -> Iterator[str]:
+    drives = {LeftOutBecause.CDROM, LeftOutBecause.FLOPPY}
+    first = boot_disk(disks)
+    for disk in disks:
+        if disk.left_out is None:
+            continue
+        if disk.name == first and disk.left_out not in drives:
+            yield f"disk {disk.name}, which the machine boots from, is left out: it will not boot"
+        yield f"disk {disk.name} is left out: {disk.left_out.value}"
