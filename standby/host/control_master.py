@@ -126,5 +126,5 @@ class ControlMaster:
 
 
 def _field(path: str) -> str:
-    """Escape a path for -L, where a colon separates."""
-    return path.replace("\\", "\\\\").replace(":", "\\:")
+    """Escape a path for -L, where a colon separates and %-tokens are replaced."""
+    return path.replace("\\", "\\\\").replace(":", "\\:").replace("%", "%%")

@@ -73,9 +73,10 @@ class SshLink:
         self.transport.channel_timeout = SILENCE_S
         try:
             self.transport.start_client(timeout=address.connect_timeout)
+            key = self.transport.get_remote_server_key()
         except (paramiko.SSHException, EOFError, OSError) as error:
             raise self._not_greeted(error) from error
-        host_keys.verify(self.transport.get_remote_server_key(), known, self.settings)
+        host_keys.verify(key, known, self.settings)
 
     def _not_greeted(self, error: Exception) -> StandbyError:
         if self._proxy is not None:
