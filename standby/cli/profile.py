@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -27,6 +28,8 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
+
+_PIPED_WIDTH = 160  # columns; what reads a pipe wants whole lines
 
 ConfigOption = Annotated[
     Path | None,
@@ -164,10 +167,11 @@ def _as_json(profile: Profile) -> Plain:
 
 def _print_table(profile: Profile) -> None:
     table = Table(title=f"profile {profile.name}", title_justify="left")
-    for column in ("key", "value", "from"):
-        table.add_column(column, overflow="fold")
+    table.add_column("key", no_wrap=True)
+    table.add_column("value", overflow="fold")
+    table.add_column("from", overflow="fold")
     for path, value in values_of(profile.effective()):
         origin = profile.provenance.get(dotted(path))
         if origin is not None:
             table.add_row(Text(dotted(path)), Text(one_line(value)), Text(str(origin)))
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else _PIPED_WIDTH).print(table)

@@ -70,11 +70,12 @@ Node = Leaf | Listing | Branch
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One file: its tree (empty where it could not be read) and what is wrong with its YAML."""
+    """One file: its tree and what is wrong with its YAML. Unless `readable`, the tree is empty."""
 
     file: Path
     root: Branch
     mistakes: tuple[Mistake, ...] = ()
+    readable: bool = True
 
 
 class _Refused(Exception):
@@ -90,7 +91,7 @@ def read_document(file: Path) -> Document:
         text = _read_text(file)
         return _Composer(file).compose(text)
     except _Refused as refused:
-        return Document(file, empty, (refused.mistake,))
+        return Document(file, empty, (refused.mistake,), readable=False)
 
 
 def _read_text(file: Path) -> str:

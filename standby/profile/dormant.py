@@ -17,8 +17,10 @@ from standby.profile.kinds import (
     SafeName,
     Size,
     Title,
+    bounded,
 )
 from standby.profile.section import READ_ONLY, ReadOnly, Section, impossible
+from standby.profile.units import parse_size
 
 
 class Identifier(Enum):
@@ -123,7 +125,7 @@ class Standby(Section):
         "whose licence hangs on it. One host cannot hold the same UUID twice.",
         examples=["keep"],
     )
-    memory: Annotated[Size, Field(ge=1024**2)] | None = Field(
+    memory: Annotated[Size, bounded(parse_size, "1MiB")] | None = Field(
         default=None,
         description="Memory of the standby. Null: as much as the machine has.",
         examples=["4GiB"],

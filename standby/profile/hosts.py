@@ -13,11 +13,19 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator, Discriminator, Field, PlainSerializer, StrictBool, Tag
 from pydantic import model_validator as checks
 
-from standby.profile.kinds import Duration, LocalPath, described, not_allowed, parsed, worded
+from standby.profile.kinds import (
+    Duration,
+    LocalPath,
+    bounded,
+    described,
+    not_allowed,
+    parsed,
+    worded,
+)
 from standby.profile.mistakes import Plain
 from standby.profile.secret import SecretFile, SecretVariable
 from standby.profile.section import Section, impossible
-from standby.profile.units import format_duration
+from standby.profile.units import format_duration, parse_duration
 
 SYSTEM_LIBVIRT = "qemu:///system"
 LOCAL = "local"
@@ -155,10 +163,8 @@ class HostFile(Section):
         "with sudo rules.",
         examples=[True],
     )
-    connect_timeout: Duration = Field(
+    connect_timeout: Annotated[Duration, bounded(parse_duration, "1s", "10m")] = Field(
         default=timedelta(seconds=15),
-        ge=timedelta(seconds=1),
-        le=timedelta(minutes=10),
         description="How long to wait for a connection. From 1s to 10m.",
         examples=["30s"],
     )

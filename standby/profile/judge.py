@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from difflib import get_close_matches
 from enum import Enum
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from standby.profile.layers import plain
-from standby.profile.mistakes import PathInFile
+from standby.profile.layers import node_at, plain
+from standby.profile.mistakes import PathInFile, Plain
 from standby.profile.schema import FileKind, JsonSchema, at, in_words, json_schema, known_keys
-from standby.profile.units import format_duration, format_rate, format_size
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -22,9 +19,9 @@ if TYPE_CHECKING:
     from standby.profile.document import Branch
 
 _LONGEST_QUOTE = 60
+_KEY_MARK = "[key]"  # pydantic's: it is the key that is wrong, not its value
 # A value below these keys may be a secret written in the wrong place: it is never repeated.
 _SECRET_KEYS = frozenset({"password"})
-_BOUNDS = {"greater_than_equal": ("ge", "at least"), "less_than_equal": ("le", "at most")}
 
 
 class Fault(Enum):
@@ -52,12 +49,12 @@ def judge(kind: FileKind, tree: Branch) -> tuple[Finding, ...]:
         kind.model.model_validate(plain(tree))
     except ValidationError as error:
         schema = json_schema(kind)
-        return tuple(_finding(schema, details) for details in error.errors(include_url=False))
+        return tuple(_finding(schema, tree, it) for it in error.errors(include_url=False))
     return ()
 
 
-def _finding(schema: JsonSchema, details: ErrorDetails) -> Finding:
-    path = _path(details["loc"])
+def _finding(schema: JsonSchema, tree: Branch, details: ErrorDetails) -> Finding:
+    path = _path(tree, details["loc"])
     if _SECRET_KEYS.intersection(path[:-1]):
         return _secret(path, details)
     match details["type"]:
@@ -66,16 +63,33 @@ def _finding(schema: JsonSchema, details: ErrorDetails) -> Finding:
         case "impossible":
             return _impossible(path, details)
         case "not_worded":
-            return _not_worded(path, details)
+            return _not_worded(tree, path, details)
     fault = Fault.MISSING if details["type"] == "missing" else Fault.WRONG
-    return Finding(fault, path, _found(details), _bound(details) or _allowed(schema, path))
+    return Finding(fault, path, _found(tree, path, details), _allowed(schema, path))
 
 
-def _path(location: tuple[int | str, ...]) -> PathInFile:
+def _found(tree: Branch, path: PathInFile, details: ErrorDetails) -> str:
+    match details["type"]:
+        case "missing":
+            return "is missing"
+        case "not_allowed":
+            return details["msg"]
+    return f"found {describe(_value(tree, path))}"
+
+
+def _path(tree: Branch, location: tuple[int | str, ...]) -> PathInFile:
     """Leave out what pydantic adds to a path: the branch of a union, the mark of a key."""
-    return tuple(
-        str(part) for part in location if part != "[key]" and not str(part).startswith("<")
-    )
+    path: PathInFile = ()
+    for part in map(str, location):
+        here = (*path, part)
+        if node_at(tree, here) is not None or not (part == _KEY_MARK or part.startswith("<")):
+            path = here
+    return path
+
+
+def _value(tree: Branch, path: PathInFile) -> Plain:
+    node = node_at(tree, path)
+    return None if node is None else plain(node)
 
 
 def _secret(path: PathInFile, details: ErrorDetails) -> Finding:
@@ -99,29 +113,11 @@ def _impossible(path: PathInFile, details: ErrorDetails) -> Finding:
     return Finding(Fault.IMPOSSIBLE, path, details["msg"], context["allowed"], involved)
 
 
-def _not_worded(path: PathInFile, details: ErrorDetails) -> Finding:
-    what = "the key " if details["loc"][-1] == "[key]" else ""
-    return Finding(Fault.WRONG, path, f"found {what}{describe(details['input'])}", details["msg"])
-
-
-def _found(details: ErrorDetails) -> str:
-    match details["type"]:
-        case "missing":
-            return "is missing"
-        case "not_allowed":
-            return details["msg"]
-    return f"found {describe(details['input'])}"
-
-
-def _bound(details: ErrorDetails) -> str:
-    """Say the bound of a duration, size or rate; those of whole numbers stand in the schema."""
-    if details["type"] not in _BOUNDS or not isinstance(details["input"], str):
-        return ""
-    key, words = _BOUNDS[details["type"]]
-    bound = details["ctx"][key]
-    if isinstance(bound, timedelta):
-        return f"{words} {format_duration(bound)}"
-    return f"{words} {(format_rate if details['input'].endswith('/s') else format_size)(bound)}"
+def _not_worded(tree: Branch, path: PathInFile, details: ErrorDetails) -> Finding:
+    if details["loc"][-1] == _KEY_MARK:
+        return Finding(Fault.WRONG, path, "the key itself is not allowed", details["msg"])
+    found = f"found {describe(_value(tree, path))}"
+    return Finding(Fault.WRONG, path, found, details["msg"])
 
 
 def _allowed(schema: JsonSchema, path: PathInFile) -> str:
@@ -129,7 +125,7 @@ def _allowed(schema: JsonSchema, path: PathInFile) -> str:
     return in_words(schema, node) if node is not None else ""
 
 
-def describe(value: object) -> str:
+def describe(value: Plain) -> str:
     """Say what kind of value was found, and a short one itself."""
     if value is None:
         return "nothing (null)"
@@ -140,4 +136,4 @@ def describe(value: object) -> str:
     if isinstance(value, str):
         short = value if len(value) <= _LONGEST_QUOTE else value[:_LONGEST_QUOTE] + "…"
         return f"the text {short!r}"
-    return "a mapping" if isinstance(value, Mapping) else "a list"
+    return "a mapping" if isinstance(value, dict) else "a list"

@@ -16,11 +16,20 @@ from standby.profile.schema import PROFILE_ONLY, FileKind
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One file, judged by itself. `refused` are the paths whose values are wrong."""
+    """One file, judged by itself. `refused` are the paths whose values are wrong.
+
+    Unless `readable`, what it would have said is not known.
+    """
 
     root: Branch
     mistakes: tuple[Mistake, ...] = ()
     refused: tuple[PathInFile, ...] = ()
+    readable: bool = True
+
+    @classmethod
+    def unread(cls, file: Path) -> Layer:
+        """Return what stands for a file that is not there, though it should be."""
+        return cls(Branch({}, Mark(file, 1)), readable=False)
 
 
 def read_layer(kind: FileKind, file: Path) -> Layer:
@@ -34,6 +43,7 @@ def read_layer(kind: FileKind, file: Path) -> Layer:
         tree,
         (*document.mistakes, *(mistake_of(tree, finding) for finding in findings)),
         tuple(finding.path for finding in findings),
+        document.readable,
     )
 
 
@@ -57,14 +67,16 @@ def sound_part(tree: Branch, layers: Iterable[Layer]) -> Branch:
 def mistakes_of_whole(tree: Branch, layers: Sequence[Layer]) -> list[Mistake]:
     """Return what is missing or impossible in the sound part of layers put together.
 
-    Nothing is said of keys that were refused in their layer: one mistake, one message.
+    Nothing is said of keys that were refused in their layer, nor of missing ones when a file
+    that may hold them could not be read: one mistake, one message.
     """
+    faults = set(Fault) if all(layer.readable for layer in layers) else {Fault.IMPOSSIBLE}
     refused = {path for layer in layers for path in layer.refused}
     order = [layer.root.mark.file for layer in layers]
     return [
-        _at_uppermost(tree, finding, order)
+        placed(tree, finding, order)
         for finding in judge(FileKind.PROFILE, tree)
-        if not _concerns(finding, refused)
+        if finding.fault in faults and not _concerns(finding, refused)
     ]
 
 
@@ -76,8 +88,11 @@ def _concerns(finding: Finding, refused: set[PathInFile]) -> bool:
     ) or any(path[: len(involved)] == involved for path in refused for involved in finding.involved)
 
 
-def _at_uppermost(tree: Branch, finding: Finding, order: Sequence[Path]) -> Mistake:
-    """Place a contradiction at the key of the uppermost layer: it is the one that made it."""
+def placed(tree: Branch, finding: Finding, order: Sequence[Path]) -> Mistake:
+    """Place a finding in one of the files of a tree, given lowest first.
+
+    A contradiction is placed at the key of the uppermost file: that one made it.
+    """
     written = [path for path in finding.involved if node_at(tree, path) is not None]
     if not written:
         return mistake_of(tree, finding)

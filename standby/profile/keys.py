@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
@@ -30,7 +31,7 @@ class Need(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One key. `default` and the examples are written as in a file, on one line."""
+    """One key. `default` (empty: none) and examples are written as in a file, on one line."""
 
     path: PathInFile
     need: Need
@@ -71,7 +72,7 @@ def _key(schema: JsonSchema, node: JsonSchema, path: PathInFile, need: Need) -> 
         Need.SECTION if is_section(schema, node) else need,
         node["description"],
         in_words(schema, node),
-        one_line(node.get("default")),
+        one_line(node["default"]) if "default" in node else "",
         tuple(one_line(example) for example in node.get("examples", ())),
     )
 
@@ -84,5 +85,7 @@ def section_paths(kind: FileKind) -> tuple[PathInFile, ...]:
 
 def one_line(value: object) -> str:
     """Write a value as YAML on one line."""
+    if isinstance(value, str) and not value.isprintable():
+        return json.dumps(value)
     text = yaml.safe_dump(value, default_flow_style=True, width=1000, sort_keys=False)
     return text.removesuffix("\n").removesuffix("\n...")

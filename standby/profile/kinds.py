@@ -1,7 +1,8 @@
 """The kinds of values that keys take: how each is read, shown and described.
 
-A kind raises the error `not_allowed` with what is wrong; what is allowed is the kind's title,
-which the JSON Schema, the reference and the mistakes share.
+A kind raises one of three errors: `wrong_kind`, when the value is not even text; `not_allowed`,
+with what is wrong; `not_worded`, with what would be allowed. Otherwise what is allowed is the
+kind's title, which the JSON Schema, the reference and the mistakes share.
 """
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ from datetime import timedelta
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from standby.model.names import SAFE_NAME, SAFE_NAME_RULE, is_safe_name
 from standby.profile import units
 
 _PLAIN_PATH = re.compile(r"[^\x00-\x1f\x7f]{1,1024}")
+_FROM_YAML = (str, int, float, list, dict, type(None))
 
 ALL_NICS = "all"
 
@@ -28,18 +30,16 @@ def not_allowed(wrong: str) -> PydanticCustomError:
     return PydanticCustomError("not_allowed", "{wrong}", {"wrong": wrong})
 
 
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise PydanticCustomError("wrong_kind", "wrong kind")
-    return value
-
-
 def parsed(parse: Callable[[str], object]) -> BeforeValidator:
     """Make the annotation of text that `parse` reads; its ValueError says what is wrong."""
 
     def read(value: object) -> object:
+        if not isinstance(value, _FROM_YAML):
+            return value  # made by code: it has its type already
+        if not isinstance(value, str):
+            raise PydanticCustomError("wrong_kind", "wrong kind")
         try:
-            return parse(_text(value))
+            return parse(value)
         except ValueError as error:
             raise not_allowed(str(error)) from error
 
@@ -59,6 +59,20 @@ def worded(
         return str(value)
 
     return BeforeValidator(read), described(title, pattern)
+
+
+def bounded(parse: Callable[[str], timedelta | int], least: str, most: str = "") -> AfterValidator:
+    """Make the annotation of quantities from `least` to `most`, both as a file has them."""
+    lowest = parse(least)
+    highest = parse(most) if most else None
+    allowed = f"{least} to {most}" if most else f"{least} or more"
+
+    def within(value: Any) -> Any:  # noqa: ANN401 - what `parse` returns
+        if value < lowest or (highest is not None and value > highest):
+            raise PydanticCustomError("not_worded", "{allowed}", {"allowed": allowed})
+        return value
+
+    return AfterValidator(within)
 
 
 def described(title: str, pattern: str = "") -> WithJsonSchema:

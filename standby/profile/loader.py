@@ -18,7 +18,7 @@ from standby.profile.document import Branch, Leaf, read_document
 from standby.profile.effective import Profile, origins
 from standby.profile.hosts import LOCAL, HostFile, HostSettings, LocalAddress
 from standby.profile.judge import judge
-from standby.profile.judged import Layer, mistake_of, mistakes_of_whole, read_layer, sound_part
+from standby.profile.judged import Layer, mistakes_of_whole, placed, read_layer, sound_part
 from standby.profile.layers import merge, node_at, plain
 from standby.profile.mistakes import Mistake, PathInFile, ProfileMistakes, dotted
 from standby.profile.profile_file import ProfileFile
@@ -96,10 +96,8 @@ class Configuration:
             return local if name == LOCAL else None
         document = read_document(file)
         tree = document.root
-        mistakes = [
-            *document.mistakes,
-            *(mistake_of(tree, it) for it in judge(FileKind.HOST, tree)),
-        ]
+        findings = judge(FileKind.HOST, tree) if document.readable else ()
+        mistakes = [*document.mistakes, *(placed(tree, finding, [file]) for finding in findings)]
         if mistakes:
             return JudgedHost(tree, None, tuple(mistakes))
         read = HostFile.model_validate(plain(tree))
@@ -138,25 +136,26 @@ class _Assembly:
         """Read the layers, lowest first, and gather what is wrong with each."""
         layers = [read_layer(FileKind.PROFILE, self._file)]
         policy = self._policy(layers[0])
+        if policy is not None:
+            layers.insert(0, policy)
         defaults = self._configuration.layout.defaults
-        for file in (policy, defaults if defaults.exists() else None):
-            if file is not None:
-                layers.insert(0, self._configuration.shared_layer(file))
+        if defaults.exists():
+            layers.insert(0, self._configuration.shared_layer(defaults))
         self._mistakes += [mistake for layer in layers for mistake in layer.mistakes]
         return layers
 
-    def _policy(self, own: Layer) -> Path | None:
+    def _policy(self, own: Layer) -> Layer | None:
         node = node_at(own.root, _POLICY)
         if not isinstance(node, Leaf) or node.value is None or _POLICY in own.refused:
             return None
         shelf = self._configuration.layout.policies
         file = shelf.file(str(node.value))
         if file.exists():
-            return file
+            return self._configuration.shared_layer(file)
         wrong = f"there is no policy {node.value!r} (no file {file})"
         known = ", ".join(shelf.names()) or "none, as there are no policies"
         self._mistakes.append(Mistake(node.mark, dotted(_POLICY), wrong, known))
-        return None
+        return Layer.unread(file)
 
     def _host(self, tree: Branch, path: PathInFile) -> HostSettings | None:
         node = node_at(tree, path)

@@ -12,11 +12,12 @@ from typing import Annotated
 from pydantic import Field
 
 from standby.profile.dormant import Standby
-from standby.profile.kinds import Rate, SafeName
+from standby.profile.kinds import Rate, SafeName, bounded
 from standby.profile.points import BootPoints
 from standby.profile.section import Section
 from standby.profile.source import Source
 from standby.profile.target import Target
+from standby.profile.units import parse_rate
 
 
 class Compression(Enum):
@@ -29,7 +30,7 @@ class Compression(Enum):
 class Transfer(Section):
     """How data moves to the KVM host."""
 
-    bandwidth: Annotated[Rate, Field(ge=1024)] | None = Field(
+    bandwidth: Annotated[Rate, bounded(parse_rate, "1KiB/s")] | None = Field(
         default=None,
         description="The most that a cycle sends in a second. Null: no limit.",
         examples=["50MiB/s"],
@@ -45,7 +46,7 @@ class Transfer(Section):
 class Merge(Section):
     """How boot points are merged."""
 
-    bandwidth: Annotated[Rate, Field(ge=1024)] | None = Field(
+    bandwidth: Annotated[Rate, bounded(parse_rate, "1KiB/s")] | None = Field(
         default=None,
         description="The most that a merge writes in a second. Null: no limit.",
         examples=["100MiB/s"],

@@ -22,9 +22,10 @@ from standby.profile.kinds import (
     RemotePath,
     ReservedSpace,
     SafeName,
+    bounded,
 )
 from standby.profile.section import READ_ONLY, ReadOnly, Section, impossible
-from standby.profile.units import Reserve
+from standby.profile.units import Reserve, parse_duration
 
 
 class OnUnavailableAgent(Enum):
@@ -115,10 +116,8 @@ class LibvirtSource(Section):
         "crash-consistent boot point, marked as such.",
         examples=["crash"],
     )
-    freeze_limit: Duration = Field(
+    freeze_limit: Annotated[Duration, bounded(parse_duration, "1s", "5m")] = Field(
         default=timedelta(seconds=10),
-        ge=timedelta(seconds=1),
-        le=timedelta(minutes=5),
         description="The guest is thawed after this time whatever happens, even if the manager "
         "or its connection dies. From 1s to 5m.",
         examples=["5s"],

@@ -18,16 +18,16 @@ _BYTES = {
     **{f"{prefix}B": 1000**power for power, prefix in enumerate("kMGTP", 1)},
 }
 _BITS = {"bit": 1, "kbit": 10**3, "Mbit": 10**6, "Gbit": 10**9}
-_QUANTITY = re.compile(r"([0-9]{1,18}) ?([A-Za-z]+)")
+_QUANTITY = re.compile(r"([0-9]{1,19}) ?([A-Za-z]+)")
 _PERCENT = re.compile(r"([0-9]{1,3}) ?%")
-_BINARY_UNITS = ("PiB", "TiB", "GiB", "MiB", "KiB")
+_ROUND_UNITS = ("PiB", "TiB", "GiB", "MiB", "KiB", "PB", "TB", "GB", "MB", "kB")
 _LARGEST_DURATION = timedelta(days=36525)  # a hundred years, far inside timedelta's range
 _LARGEST_SIZE = 2**63 - 1  # what a file offset holds
 _HUNDRED_PERCENT = 100
 
 DURATION_PATTERN = f"(?=.){_DURATION.pattern}"
-SIZE_PATTERN = f"[0-9]{{1,18}} ?({'|'.join(_BYTES)})"
-RATE_PATTERN = f"[0-9]{{1,18}} ?({'|'.join((*_BYTES, *_BITS))})/s"
+SIZE_PATTERN = f"[0-9]{{1,19}} ?({'|'.join(_BYTES)})"
+RATE_PATTERN = f"[0-9]{{1,19}} ?({'|'.join((*_BYTES, *_BITS))})/s"
 RESERVE_PATTERN = f"{SIZE_PATTERN}|[0-9]{{1,2}} ?%"
 DURATION_EXAMPLES = "30s, 5m, 1h, 7d, 4w or 1h30m"
 SIZE_EXAMPLES = "512MiB, 20GiB or 20GB"
@@ -68,7 +68,7 @@ def parse_size(text: str) -> int:
 
 def format_size(size: int) -> str:
     """Write a size in bytes so that parse_size reads the same."""
-    for unit in _BINARY_UNITS:
+    for unit in _ROUND_UNITS:
         if size and size % _BYTES[unit] == 0:
             return f"{size // _BYTES[unit]}{unit}"
     return f"{size}B"
