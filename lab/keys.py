@@ -30,12 +30,17 @@ def write_manager_home(layout: Layout) -> None:
         target = directory / f"id_ed25519{suffix}"
         target.write_bytes((layout.keys / f"manager{suffix}").read_bytes())
         target.chmod(mode)
-    set_known_hosts(layout, {host: host_key(layout, host) for host in HYPERVISORS})
+    set_known_hosts(layout, true_host_keys(layout))
 
 
 def host_key(layout: Layout, host: HostName) -> str:
     """Return a hypervisor's public host key: type and base64."""
     return " ".join((layout.keys / f"{host.value}.pub").read_text().split()[:2])
+
+
+def true_host_keys(layout: Layout) -> dict[HostName, str]:
+    """Return the public host key of every hypervisor."""
+    return {host: host_key(layout, host) for host in HYPERVISORS}
 
 
 def set_known_hosts(layout: Layout, known: dict[HostName, str]) -> None:

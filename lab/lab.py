@@ -4,10 +4,10 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from lab import blockguest, entering, hosts, lifetime, linuxguest
+from lab import blockguest, entering, faults, hosts, keys, lifetime, linuxguest
 from lab.blockguest import BlockGuest
 from lab.entering import Entrance, HostProcess
-from lab.layout import HYPERVISORS, HostName, Layout
+from lab.layout import HYPERVISORS, STORAGE, HostName, Layout
 from lab.lifetime import DEFAULT_STORAGE_BYTES
 from lab.linuxguest import LinuxGuest
 
@@ -139,3 +139,63 @@ class Lab:
     def guest(self, host: str, name: str) -> LinuxGuest:
         """Return any domain of a host whose system has a guest agent, such as a standby."""
         return LinuxGuest(self, HostName(host), name)
+
+    def storage(self, host: str) -> Path:
+        """Return the directory of a hypervisor's storage, as that host sees it."""
+        return STORAGE[HostName(host)]
+
+    def cut(self, host: str) -> None:
+        """Take a host off the network: packets vanish, nobody is told."""
+        faults.cut(self.layout, HostName(host))
+
+    def restore(self, host: str) -> None:
+        """Undo `cut`."""
+        faults.restore(self.layout, HostName(host))
+
+    def throttle(self, host: str, rate: str | None) -> None:
+        """Limit a host's link in both directions to a rate such as 20mbit; None lifts it."""
+        faults.throttle(self.layout, HostName(host), rate)
+
+    def fill(self, host: str, *, leave: int = 0) -> None:
+        """Use up a hypervisor's storage but for `leave` bytes."""
+        faults.fill(self.layout, HostName(host), leave)
+
+    def unfill(self, host: str) -> None:
+        """Give back what `fill` took."""
+        faults.unfill(self.layout, HostName(host))
+
+    def crash(self, host: str) -> None:
+        """End all processes of a host at once, like a power cut; what is on its disk stays."""
+        faults.crash(self.layout, HostName(host))
+
+    def start(self, host: str) -> None:
+        """Start a crashed host; returns when its services answer."""
+        faults.start(self.layout, HostName(host))
+
+    def kill_service(self, host: str, service: str) -> None:
+        """Kill libvirtd, virtlogd, or sshd with its connections; guests go on."""
+        faults.kill_service(self.layout, HostName(host), service)
+
+    def restart_service(self, host: str, service: str) -> None:
+        """Start libvirtd, virtlogd or sshd, killed first if it runs."""
+        faults.restart_service(self.layout, HostName(host), service)
+
+    def damage(self, host: str, path: Path, *, offset: int = 0, length: int = 1) -> None:
+        """Invert bytes of a file on a host; doing it twice repairs it."""
+        faults.damage(self.path(host, path), offset, length)
+
+    def trust_host_keys(self) -> None:
+        """Let the manager know the true host keys of both hypervisors: the state after `up`."""
+        keys.set_known_hosts(self.layout, keys.true_host_keys(self.layout))
+
+    def forget_host_key(self, host: str) -> None:
+        """Make a hypervisor's host key unknown to the manager."""
+        known = keys.true_host_keys(self.layout)
+        del known[HostName(host)]
+        keys.set_known_hosts(self.layout, known)
+
+    def falsify_host_key(self, host: str) -> None:
+        """Let the manager expect another key than the hypervisor has."""
+        known = keys.true_host_keys(self.layout)
+        known[HostName(host)] = keys.host_key(self.layout, HostName.MANAGER)
+        keys.set_known_hosts(self.layout, known)

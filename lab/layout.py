@@ -42,6 +42,11 @@ STORAGE = {HostName.SOURCE: Path("/srv/vms"), HostName.KVM: Path("/srv/standby")
 """Where a hypervisor host has its storage, as seen on that host."""
 
 
+def hardware_address(host: HostName) -> str:
+    """Return the MAC address of a host's network card."""
+    return f"52:54:00:77:00:{int(ADDRESSES[host].rpartition('.')[2]):02x}"
+
+
 def root_directory() -> Path:
     """Return the directory that holds all labs of this machine."""
     return Path(os.environ.get("STANDBY_LAB_ROOT", "/var/tmp/standby-lab"))  # noqa: S108

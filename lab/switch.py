@@ -10,6 +10,7 @@ from lab.layout import (
     UPLINK,
     HostName,
     Layout,
+    hardware_address,
 )
 from lab.processes import ProcessRecord
 
@@ -31,7 +32,8 @@ def build(init: ProcessRecord, layout: Layout) -> None:
 def plug(init: ProcessRecord, host: HostName, host_init: ProcessRecord) -> None:
     """Connect a host by a new cable: a port here, the uplink in the host's namespace."""
     unplug(init, host)
-    uplink = f"{UPLINK} netns {host_init.pid}"
+    # The same card after every start: the others' address caches stay true.
+    uplink = f"{UPLINK} address {hardware_address(host)} netns {host_init.pid}"
     _ip(
         init,
         [
@@ -85,3 +87,14 @@ def _ip(init: ProcessRecord, lines: list[str]) -> None:
     subprocess.run(
         [*enter, "ip", "-batch", "-"], input="\n".join(lines) + "\n", text=True, check=True
     )
+
+
+def limit(init: ProcessRecord, device: str, rate: str | None, burst: str) -> None:
+    """Limit what a device sends, or lift the limit."""
+    enter = ["nsenter", "--target", str(init.pid), "--net", "tc", "qdisc"]
+    if rate is None:
+        # Fails when there is no limit, which is what was asked for.
+        subprocess.run([*enter, "del", "dev", device, "root"], check=False, capture_output=True)
+        return
+    bucket = ["tbf", "rate", rate, "burst", burst, "latency", "100ms"]
+    subprocess.run([*enter, "replace", "dev", device, "root", *bucket], check=True)

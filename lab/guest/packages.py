@@ -56,7 +56,7 @@ def _sources(identity: str, codename: str) -> list[str]:
     keyring = Path(_KEYRING.format(identity))
     trust = f"[signed-by={keyring}] " if keyring.exists() else ""
     form = "$(CREATED_BY)|$(ORIGIN)|$(CODENAME)|$(REPO_URI)|$(RELEASE)|$(COMPONENT)"
-    found = {}
+    found: dict[str, None] = {}
     for line in _output("apt-get", "indextargets", "--format", form).splitlines():
         kind, origin, name, uri, suite, component = line.split("|")
         if kind == "Packages" and origin.lower() == identity and name.startswith(codename):

@@ -30,9 +30,10 @@ _MODULES = (
     "evdev",
 )
 _DIRECTORIES = (
-    "bin boot/grub data dev etc/acpi/PWRF etc/dropbear etc/qemu home proc root/.ssh run sbin sys tmp usr/bin "
-    "usr/sbin var/log var/tmp"
-).split()
+    *("bin", "boot/grub", "data", "dev", "etc/acpi/PWRF", "etc/dropbear", "etc/qemu", "home"),
+    *("proc", "root/.ssh", "run", "sbin", "sys", "tmp", "usr/bin", "usr/sbin", "var/log"),
+    "var/tmp",
+)
 _SCRIPTS = {
     "inittab": "etc/inittab",
     "boot": "etc/boot",
