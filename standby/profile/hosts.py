@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Annotated, Self
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Discriminator, Field, PlainSerializer, StrictBool, Tag
+from pydantic import BeforeValidator, Discriminator, Field, StrictBool, Tag
 from pydantic import model_validator as checks
 
 from standby.profile.kinds import (
+    AS_TEXT,
     Duration,
     LocalPath,
     bounded,
@@ -132,7 +133,7 @@ class HostFile(Section):
     address: Annotated[
         WrittenAddress,
         parsed(WrittenAddress.parse),
-        PlainSerializer(str, return_type=str),
+        AS_TEXT,
         described("local, [USER@]HOST[:PORT], an alias of ssh_config, or a qemu:// URI"),
     ] = Field(
         description="Where the host is: `local` for the management host itself; "

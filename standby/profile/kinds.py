@@ -25,6 +25,13 @@ _FROM_YAML = (str, int, float, list, dict, type(None))
 ALL_NICS = "all"
 
 
+def _text_of(value: object) -> str:
+    return str(value)  # before 2.9, pydantic takes no built-in type for a serializer
+
+
+AS_TEXT = PlainSerializer(_text_of, return_type=str)
+
+
 def not_allowed(wrong: str) -> PydanticCustomError:
     """Make the error of a value that a kind does not take; it never repeats a secret."""
     return PydanticCustomError("not_allowed", "{wrong}", {"wrong": wrong})
@@ -122,7 +129,7 @@ Rate = Annotated[
 ReservedSpace = Annotated[
     units.Reserve,
     parsed(units.Reserve.parse),
-    PlainSerializer(str, return_type=str),
+    AS_TEXT,
     described("size such as 2GiB, or share such as 5%", units.RESERVE_PATTERN),
 ]
 SafeName = Annotated[str, *worded(SAFE_NAME_RULE, SAFE_NAME.pattern, is_safe_name)]
@@ -168,12 +175,12 @@ Title = Annotated[
 RemotePath = Annotated[
     PurePosixPath,
     parsed(_absolute),
-    PlainSerializer(str, return_type=str),
+    AS_TEXT,
     described("absolute path", "/.+"),
 ]
 LocalPath = Annotated[
     Path,
     parsed(_local),
-    PlainSerializer(str, return_type=str),
+    AS_TEXT,
     described("path on the management host, absolute or beginning with ~/", "[/~].+"),
 ]

@@ -46,4 +46,8 @@ class ReadOnly(Mapping[_K, _V]):
         return f"ReadOnly({self._entries!r})"
 
 
-READ_ONLY = (AfterValidator(ReadOnly), PlainSerializer(dict))
+def _entries_of(mapping: Mapping[_K, _V]) -> dict[_K, _V]:
+    return dict(mapping)
+
+
+READ_ONLY = (AfterValidator(ReadOnly), PlainSerializer(_entries_of))
