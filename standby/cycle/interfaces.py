@@ -164,11 +164,15 @@ class Transfer(Protocol):
         """Count what would be moved."""
 
     def copy(
-        self, pairs: Sequence[tuple[CapturedDisk, IncomingDisk]], alive: Callable[[], None]
+        self,
+        pairs: Sequence[tuple[CapturedDisk, IncomingDisk]],
+        expected: Sequence[Pending],
+        alive: Callable[[], None],
     ) -> Moved:
         """Move it; flushed when it returns. Raises TransferFailed, Cancelled.
 
-        `alive` is called now and then and raises when there is no point in going on.
+        `expected` is what the survey of each pair found, for progress. `alive` is called now
+        and then and raises when there is no point in going on.
         """
 
 

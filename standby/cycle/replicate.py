@@ -114,13 +114,13 @@ class Cycle:
             return self._stamp(newest, capture), Moved(0, 0)
         self._require_space(plan.capture.disks, pending)
         with self.store.incoming(plan) as incoming:
-            moved = self._transfer(capture, incoming)
+            moved = self._transfer(capture, incoming, pending)
             point = new_point(plan, capture, incoming, moved)
             with self.journal.phase(Phase.PUBLISH, f"point={point.name} bytes={moved.data}"):
                 self.store.publish(plan, point, capture.definition)
         return point, moved
 
-    def _transfer(self, capture: Capture, incoming: Incoming) -> Moved:
+    def _transfer(self, capture: Capture, incoming: Incoming, pending: Sequence[Pending]) -> Moved:
         pairs = tuple(zip(capture.disks, incoming.disks, strict=True))
         with self.journal.phase(Phase.TRANSFER):
 
@@ -129,7 +129,7 @@ class Cycle:
                 incoming.require_alive()
                 self.store.require_lock()
 
-            moved = self.transfer.copy(pairs, alive)
+            moved = self.transfer.copy(pairs, pending, alive)
             incoming.close()
             capture.require_alive()
         return moved

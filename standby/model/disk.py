@@ -22,13 +22,14 @@ class DiskStorage(Enum):
 
 @dataclass(frozen=True, slots=True)
 class SourceDisk:
-    """One disk of the source that a cycle captures. `size` is the virtual size in bytes."""
+    """One disk of the source that a cycle captures. Bytes; `allocated` is what it takes there."""
 
     name: str  # the target name in the domain: vda, sdb
     path: str
     image_format: ImageFormat
     storage: DiskStorage
     size: int
+    allocated: int = 0
 
     @property
     def trackable(self) -> bool:

@@ -41,11 +41,15 @@ class TrackedCheckpoint:
 
 @dataclass(frozen=True, slots=True)
 class ScratchSpace:
-    """Where the scratch files of some disks would go. Sizes in bytes."""
+    """Where the scratch files of some disks would go. Sizes in bytes.
+
+    A capture is given up before less than `reserve` bytes remain.
+    """
 
     directory: str
     disks: tuple[str, ...]
     available: int
+    reserve: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,10 @@ class SourceObservation:
     checkpoints: tuple[TrackedCheckpoint, ...]  # ours only, oldest first
     scratch: tuple[ScratchSpace, ...] = ()
     warnings: tuple[str, ...] = ()
+
+    def allocated_of(self, disk: str) -> int | None:
+        """Return the bytes that a disk takes on the source, None for an unknown one."""
+        return next((d.allocated for d in self.disks if d.name == disk), None)
 
 
 class HeadUse(Enum):

@@ -41,6 +41,9 @@ class MergeSpeed:
     bytes_per_second: int = 0
 
 
+UNLIMITED: Final = MergeSpeed()
+
+
 @dataclass(frozen=True, slots=True)
 class MergeWork:
     """The work of one merge. `pairs` are (younger's delta, older's delta), disk by disk."""

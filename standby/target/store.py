@@ -9,13 +9,14 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Final
 
-from standby.errors import CommandFailed, StandbyError
+from standby.errors import CommandFailed, RepairStore, StandbyError
 from standby.host.interface import Host
-from standby.model.machine import MachineDefinition, MachineIdentity
+from standby.model.machine import MachineDefinition
 from standby.model.manifest import Manifest
 from standby.model.names import PointName
 from standby.model.observation import HeadObservation, HeadUse, TargetObservation, User
@@ -29,7 +30,7 @@ from standby.target.incoming import Incoming, serve_incoming
 from standby.target.layout import StandbyDirectory
 from standby.target.listing import Listing, manifest_of, parse_listing
 from standby.target.lock import StoreLock, hold_lock
-from standby.target.merging import MergeSpeed, merge_pair
+from standby.target.merging import UNLIMITED, MergeSpeed, merge_pair
 from standby.target.publication import NOTHING_TO_MOVE, Moves, drop, publish_manifest
 from standby.target.qcow2 import Allocation
 from standby.target.users import Images, parse_images, point_of_file, unexpected_users
@@ -56,13 +57,14 @@ def open_store(
     host: Host,
     directory: StandbyDirectory,
     domain: DormantDomain,
-    identity: Callable[[], tuple[str, MachineIdentity]],
+    first: Manifest | None,
     allocation: Allocation = Allocation.THIN,
+    speed: MergeSpeed = UNLIMITED,
 ) -> Generator[KvmStore]:
     """Take the lock, raise the generation, end what a predecessor left running.
 
-    `identity` names standby and machine when the directory has no manifest yet. Raises
-    TryLater when another manager works on it, UseOtherStorage, RepairStore.
+    `first` is the manifest of a directory that has none yet; without it such a directory is an
+    error. Raises TryLater when another manager works on it, UseOtherStorage, RepairStore.
     """
     with hold_lock(host, directory) as lock:
         leftovers = ("sh", "-c", programs.STOP_LEFTOVER_DAEMONS, "standby-stop", directory.path)
@@ -71,31 +73,53 @@ def open_store(
         where = f"{directory.manifest} on {host.name}"
         require_promises(listing.filesystem if listing else "", directory.path)
         before = manifest_of(listing, where) if listing else None
-        manifest = before or Manifest(*identity(), token=secrets.token_hex(4))
-        store = KvmStore(host, directory, domain, lock, manifest.taken_over(), allocation)
+        manifest = before or _first_manifest(first, where)
+        work = Work(host, directory, domain, lock, allocation, speed)
+        store = KvmStore(work, manifest.taken_over())
         publish_manifest(host, directory, store.manifest, manifest.generation)
         yield store
+
+
+def observe_unlocked(
+    host: Host, directory: StandbyDirectory, domain: DormantDomain
+) -> TargetObservation | None:
+    """Look at a standby without its lock; None when there is no manifest."""
+    listing = look(host, directory)
+    if listing is None:
+        return None
+    manifest = manifest_of(listing, f"{directory.manifest} on {host.name}")
+    return observe_target(domain, listing, manifest) if manifest else None
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What the store works with."""
+
+    host: Host
+    directory: StandbyDirectory
+    domain: DormantDomain
+    lock: StoreLock
+    allocation: Allocation
+    speed: MergeSpeed
 
 
 class KvmStore:
     """The store of one standby. Made by `open_store`."""
 
-    def __init__(
-        self,
-        host: Host,
-        directory: StandbyDirectory,
-        domain: DormantDomain,
-        lock: StoreLock,
-        manifest: Manifest,
-        allocation: Allocation,
-    ) -> None:
-        self._host = host
-        self._directory = directory
-        self._domain = domain
-        self._lock = lock
+    def __init__(self, work: Work, manifest: Manifest) -> None:
+        self._host = work.host
+        self._directory = work.directory
+        self._domain = work.domain
+        self._lock = work.lock
+        self._allocation = work.allocation
+        self._speed = work.speed
         self._manifest = manifest
-        self._allocation = allocation
-        self._heads = Heads(host, directory, domain)
+        self._heads = Heads(work.host, work.directory, work.domain)
+
+    @property
+    def directory(self) -> StandbyDirectory:
+        """Where it lies."""
+        return self._directory
 
     @property
     def manifest(self) -> Manifest:
@@ -175,9 +199,7 @@ class KvmStore:
             *self._foreign_domains(listing),
         )
 
-    def merge(
-        self, older: PointName, progress: Callable[[str, int, int], None], speed: MergeSpeed
-    ) -> None:
+    def merge(self, older: PointName, progress: Callable[[str, int, int], None]) -> None:
         """Merge the point above `older` down into it. May be killed at any moment.
 
         The mark comes first, the file of the younger goes last; in between, every file says
@@ -185,7 +207,7 @@ class KvmStore:
         """
         self._lock.require()
         self._publish(self._manifest.giving_up(older))
-        work = merge_pair(self._host, self._directory, self._manifest, older, progress, speed)
+        work = merge_pair(self._host, self._directory, self._manifest, older, progress, self._speed)
         work.commit()
         work.rebase(self._images())
         merged = self._manifest.merged(older, work.stored())
@@ -254,6 +276,12 @@ class KvmStore:
             action()
         except StandbyError:
             return  # the next cycle removes it as debris
+
+
+def _first_manifest(first: Manifest | None, where: str) -> Manifest:
+    if first is None:
+        raise RepairStore(where, "no manifest", "a standby", "make it: standby run PROFILE")
+    return replace(first, token=secrets.token_hex(4))
 
 
 def mounted(listing: Listing) -> Sequence[User]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Final
 from xml.etree import ElementTree
 
@@ -59,9 +60,27 @@ def socket_of_backup(xml: str) -> str:
     return server.get("socket", "") if server is not None else ""
 
 
-def disks_xml(names: Sequence[str], all_disks: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    """Return each disk of the machine and whether a checkpoint covers it: "bitmap" or "no"."""
-    return tuple((disk, "bitmap" if disk in names else "no") for disk in all_disks)
+def describe(name: str, tracked: Sequence[str], all_disks: Sequence[str]) -> str:
+    """Return the XML of a new checkpoint over `tracked`, some of the machine's disks."""
+    return _render(_Description(name, _coverage(tracked, all_disks)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Description:
+    """A checkpoint's XML. `created` (seconds of the epoch) and `domain` only to redefine one."""
+
+    name: str
+    disks: tuple[tuple[str, str], ...]
+    created: int | None = None
+    domain: Markup | None = None
+
+
+def _render(checkpoint: _Description) -> str:
+    return render("checkpoint.xml.j2", {"checkpoint": checkpoint})
+
+
+def _coverage(tracked: Sequence[str], all_disks: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    return tuple((disk, "bitmap" if disk in tracked else "no") for disk in all_disks)
 
 
 def _ours(domain: libvirt.virDomain, owner: str) -> Iterable[libvirt.virDomainCheckpoint]:
@@ -105,21 +124,15 @@ def redefine(domain: libvirt.virDomain, name: str, disks: Sequence[str]) -> bool
     """
     with libvirt_calls(f"domain {domain.name()}"):
         definition = domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
-    every = [
-        node.get("dev", "")
-        for node in ElementTree.fromstring(definition).iterfind(  # noqa: S314
-            "./devices/disk/target"
+    root = ElementTree.fromstring(definition)  # noqa: S314 - libvirt's own output
+    every = [node.get("dev", "") for node in root.iterfind("./devices/disk/target")]
+    xml = _render(
+        _Description(
+            name,
+            _coverage(disks, every),
+            int(time.time()),
+            Markup(definition),  # noqa: S704 - libvirt's own XML, as it asks for it
         )
-    ]
-    xml = render(
-        "checkpoint.xml.j2",
-        {
-            "name": name,
-            "description": "standby: the next incremental counts from here",
-            "created": int(time.time()),
-            "disks": disks_xml(disks, every),
-            "domain": Markup(definition),  # noqa: S704 - libvirt's own XML, as it asks for it
-        },
     )
     flags = (
         libvirt.VIR_DOMAIN_CHECKPOINT_CREATE_REDEFINE

@@ -6,9 +6,9 @@ from typing import Final
 
 STATUS_LOW_SPACE: Final = 79
 
-# Arguments: directory... Prints the free bytes of each.
+# Arguments: directories. Prints the free and the total bytes of each one's file system.
 FREE_SPACE: Final = """
-for d in "$@"; do df -B1 --output=avail -- "$d" | tail -n 1 || exit 1; done
+for d in "$@"; do df -B1 --output=avail,size -- "$d" | tail -n 1 || exit 1; done
 """
 
 # Arguments: id of the domain, token. Prints a path at which the domain's QEMU may make a socket:
@@ -21,12 +21,13 @@ done
 exit 73
 """
 
-# Arguments: UUID of the domain, socket of our backup job, bytes to keep free, directories.
+# Arguments: UUID of the domain, socket of our backup job, pairs of directory and bytes to keep
+# free there.
 # Ends the job when the scratch space runs low, so that the guest never sees a write error
 # because of us, and when the manager is gone (its input ends or is silent for 30 s). It never
 # ends a job that is not ours, so a capture that is over has nothing to fear from it.
 GUARD_CAPTURE: Final = """
-uuid=$1; socket=$2; reserve=$3; shift 3
+uuid=$1; socket=$2; shift 2
 give_up() {
   echo "$1" >&2
   virsh -q -c qemu:///system backup-dumpxml "$uuid" 2>/dev/null | grep -qF "$socket" &&
@@ -34,7 +35,7 @@ give_up() {
   exit 79
 }
 echo ready
-silent=0
+silent=0; d=
 while :; do
   read -r -t 0.5 _; status=$?
   if [ "$status" -eq 0 ]; then
@@ -44,9 +45,11 @@ while :; do
   else
     give_up "the connection to the manager ended"
   fi
-  for d in "$@"; do
-    free=$(df -B1 --output=avail -- "$d" | tail -n 1) || continue
-    [ "$free" -ge "$reserve" ] || give_up "only $free bytes free in $d, $reserve to be kept"
+  for word in "$@"; do
+    if [ -z "$d" ]; then d=$word; continue; fi
+    free=$(df -B1 --output=avail -- "$d" | tail -n 1)
+    [ "${free:-0}" -ge "$word" ] || give_up "only ${free:-0} bytes free in $d, $word to be kept"
+    d=
   done
 done
 """

@@ -6,7 +6,7 @@ import logging
 import secrets
 import time
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,12 +19,13 @@ from standby.host.rendering import render
 from standby.model.disk import SourceDisk
 from standby.model.extent import NbdEndpoint
 from standby.model.machine import MachineDefinition, PowerState
-from standby.model.plan import CapturePlan
+from standby.model.observation import ScratchSpace
+from standby.model.plan import CapturePlan, DiskPlan
 from standby.model.point import Consistency, Way
 from standby.sources.libvirt_vm import checkpoints, programs
 from standby.sources.libvirt_vm.captured import CapturedDisk
 from standby.sources.libvirt_vm.consistency import while_frozen
-from standby.sources.libvirt_vm.scratch import scratch_directory, scratch_file
+from standby.sources.libvirt_vm.scratch import scratch_file
 from standby.sources.libvirt_vm.settings import SourceSettings
 
 log = logging.getLogger(__name__)
@@ -33,6 +34,15 @@ _BITMAP: Final = "standby-changes"
 _ENDING_S: Final = 60.0
 _COMMAND_S: Final = 30.0
 _OUR_SOCKETS: Final = "standby-"
+
+
+@dataclass(frozen=True, slots=True)
+class BackupDisk:
+    """One disk of a backup's XML: without `scratch` it is left out, without `since` it is full."""
+
+    name: str
+    scratch: str | None
+    since: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,43 +74,45 @@ class RunningCapture:
             )
 
 
+@dataclass(frozen=True, slots=True)
+class CaptureFrame:
+    """Where and of what a capture is taken. `all_disks` are the names of all its disks."""
+
+    host: Host
+    domain: libvirt.virDomain
+    settings: SourceSettings
+    definition: MachineDefinition
+    all_disks: Sequence[str]
+    scratch: Sequence[ScratchSpace]
+
+
 @contextmanager
-def running_capture(
-    host: Host,
-    domain: libvirt.virDomain,
-    plan: CapturePlan,
-    settings: SourceSettings,
-    definition: MachineDefinition,
-    all_disks: Sequence[str],
-) -> Generator[RunningCapture]:
+def running_capture(frame: CaptureFrame, plan: CapturePlan) -> Generator[RunningCapture]:
     """Begin a backup job with its checkpoint; leaving the context ends it.
 
     Raises AskForFullCopy when a bitmap turns out to be broken, TryLater when another backup
     runs, RepairSource when the guest cannot be frozen as asked.
     """
+    host, domain = frame.host, frame.domain
     clear_the_way(domain)
     token = secrets.token_hex(4)
     socket = _socket_path(host, domain, token)
-    backup, checkpoint = _describe(plan, settings, socket, token, all_disks)
+    backup, checkpoint = _describe(plan, frame, socket, token)
     wanted = plan.consistency if power_state(domain) is PowerState.RUNNING else Consistency.CRASH
-    _, reached = while_frozen(
-        host, domain, wanted, settings, lambda: _begin(domain, backup, checkpoint, plan)
-    )
-    try:
-        guard = _guard(host, domain, plan, settings, socket)
-        try:
-            host.admit(socket)
-            with host.forward(socket) as local:
-                disks = tuple(_captured(disk.disk, disk.way, local) for disk in plan.disks)
-                yield RunningCapture(
-                    domain, guard, socket, disks, definition, reached, plan.checkpoint
-                )
-        finally:
-            _end(domain, socket)
-            guard.close()
-    except BaseException:
-        _end(domain, socket)
-        raise
+    with ExitStack() as stack:
+        # The job is ended before its guard is let go: a guard that sees its input end with the
+        # job still there would take us for dead.
+        guard = host.hold(_guard(frame, socket), ready=b"ready", timeout=_COMMAND_S)
+        stack.callback(guard.close)
+        stack.callback(_end, domain, socket)
+        _, reached = while_frozen(
+            host, domain, wanted, frame.settings, lambda: _begin(domain, backup, checkpoint, plan)
+        )
+        host.admit(socket)
+        local = stack.enter_context(host.forward(socket))
+        disks = tuple(_captured(disk.disk, disk.way, local) for disk in plan.disks)
+        kept = plan.checkpoint if checkpoint is not None else None
+        yield RunningCapture(domain, guard, socket, disks, frame.definition, reached, kept)
 
 
 def clear_the_way(domain: libvirt.virDomain) -> None:
@@ -159,7 +171,9 @@ def _abort(domain: libvirt.virDomain) -> None:
             raise
 
 
-def _begin(domain: libvirt.virDomain, backup: str, checkpoint: str, plan: CapturePlan) -> None:
+def _begin(
+    domain: libvirt.virDomain, backup: str, checkpoint: str | None, plan: CapturePlan
+) -> None:
     try:
         domain.backupBegin(backup, checkpoint, 0)
     except libvirt.libvirtError as error:
@@ -180,33 +194,30 @@ def _why_not(
 
 
 def _describe(
-    plan: CapturePlan, settings: SourceSettings, socket: str, token: str, all_disks: Sequence[str]
-) -> tuple[str, str]:
-    ways = {disk.disk.name: disk for disk in plan.disks}
-    disks = []
-    for name in all_disks:
-        disk = ways.get(name)
-        incremental = disk is not None and disk.way is Way.INCREMENTAL
-        disks.append(
-            {
-                "name": name,
-                "scratch": scratch_file(disk.disk, settings, token) if disk else None,
-                "since": plan.since if incremental else None,
-                "bitmap": _BITMAP,
-            }
-        )
+    plan: CapturePlan, frame: CaptureFrame, socket: str, token: str
+) -> tuple[str, str | None]:
+    """Return the XML of the backup, and of its checkpoint unless no disk can keep a bitmap."""
+    planned = {disk.disk.name: disk for disk in plan.disks}
+    disks = [
+        _backup_disk(name, planned.get(name), plan.since, frame.settings, token)
+        for name in frame.all_disks
+    ]
+    backup = render("backup.xml.j2", {"socket": socket, "bitmap": _BITMAP, "disks": disks})
     trackable = [d.disk.name for d in plan.disks if d.disk.trackable]
-    checkpoint = render(
-        "checkpoint.xml.j2",
-        {
-            "name": plan.checkpoint,
-            "description": "standby: the next incremental counts from here",
-            "created": None,
-            "disks": checkpoints.disks_xml(trackable, all_disks),
-            "domain": None,
-        },
+    if not trackable:
+        return backup, None
+    return backup, checkpoints.describe(plan.checkpoint, trackable, frame.all_disks)
+
+
+def _backup_disk(
+    name: str, plan: DiskPlan | None, since: str | None, settings: SourceSettings, token: str
+) -> BackupDisk:
+    if plan is None:
+        return BackupDisk(name, None, None)
+    incremental = plan.way is Way.INCREMENTAL
+    return BackupDisk(
+        name, scratch_file(plan.disk, settings, token), since if incremental else None
     )
-    return render("backup.xml.j2", {"socket": socket, "disks": disks}), checkpoint
 
 
 def _captured(disk: SourceDisk, way: Way, socket: str) -> CapturedDisk:
@@ -214,15 +225,12 @@ def _captured(disk: SourceDisk, way: Way, socket: str) -> CapturedDisk:
     return CapturedDisk(disk, NbdEndpoint(socket, disk.name), changes)
 
 
-def _guard(
-    host: Host, domain: libvirt.virDomain, plan: CapturePlan, settings: SourceSettings, socket: str
-) -> Held:
-    places = {scratch_directory(disk.disk, settings) for disk in plan.disks}
-    argv = (
+def _guard(frame: CaptureFrame, socket: str) -> tuple[str, ...]:
+    places = (word for s in frame.scratch for word in (s.directory, str(s.reserve)))
+    return (
         *("bash", "-c", programs.GUARD_CAPTURE, "standby-guard"),
-        *(domain.UUIDString(), socket, str(settings.scratch_reserve), *sorted(places)),
+        *(frame.domain.UUIDString(), socket, *places),
     )
-    return host.hold(argv, ready=b"ready", timeout=_COMMAND_S)
 
 
 def _socket_path(host: Host, domain: libvirt.virDomain, token: str) -> str:

@@ -28,11 +28,17 @@ def scratch_spaces(
     if not places:
         return ()
     argv = ("sh", "-c", programs.FREE_SPACE, "standby-df", *places)
-    free = host.run(argv, timeout=_LOOK_S).text.split()
+    lines = host.run(argv, timeout=_LOOK_S).text.splitlines()
     return tuple(
-        ScratchSpace(directory, tuple(names), int(available))
-        for (directory, names), available in zip(places.items(), free, strict=True)
+        _space(directory, names, line, settings)
+        for (directory, names), line in zip(places.items(), lines, strict=True)
     )
+
+
+def _space(directory: str, names: list[str], line: str, settings: SourceSettings) -> ScratchSpace:
+    available, total = (int(word) for word in line.split())
+    reserve = settings.scratch_reserve.of(total)
+    return ScratchSpace(directory, tuple(names), available, reserve)
 
 
 def scratch_directory(disk: SourceDisk, settings: SourceSettings) -> str:
@@ -54,10 +60,10 @@ def scratch_file(disk: SourceDisk, settings: SourceSettings, token: str) -> str:
     return f"{scratch_directory(disk, settings)}/.standby-{token}-{disk.name}.scratch"
 
 
-def require_room(spaces: Sequence[ScratchSpace], settings: SourceSettings) -> None:
+def require_room(spaces: Sequence[ScratchSpace]) -> None:
     """Raise FreeSpace when a capture would have to be given up at once."""
     for space in spaces:
-        needed = settings.scratch_reserve + _HEADROOM
+        needed = space.reserve + _HEADROOM
         if space.available < needed:
             raise FreeSpace(
                 f"scratch directory {space.directory}",

@@ -17,12 +17,24 @@ class WithoutAgent(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class ScratchReserve:
+    """Space that a capture leaves free: bytes, or a share of the file system in percent."""
+
+    size: int = 2 << 30
+    percent: int = 0
+
+    def of(self, total: int) -> int:
+        """Return the bytes to keep free on a file system of `total` bytes."""
+        return max(self.size, total * self.percent // 100)
+
+
+@dataclass(frozen=True, slots=True)
 class SourceSettings:
     """Settings of one libvirt source. Seconds and bytes.
 
     `only` names the disks to capture, empty for all; `excluded` those left out and what stands
     for them. `scratch_directory` None means beside each image; a capture is given up before
-    less than `scratch_reserve` bytes remain free there.
+    less than `scratch_reserve` remains free there.
     """
 
     domain: str
@@ -31,4 +43,4 @@ class SourceSettings:
     only: frozenset[str] = frozenset()
     excluded: Mapping[str, ExcludedAs] = field(default_factory=dict)
     scratch_directory: str | None = None
-    scratch_reserve: int = 1 << 30
+    scratch_reserve: ScratchReserve = field(default_factory=ScratchReserve)

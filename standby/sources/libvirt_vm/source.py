@@ -17,7 +17,12 @@ from standby.model.plan import CapturePlan
 from standby.sources.libvirt_vm import checkpoints, images
 from standby.sources.libvirt_vm.definition import DefinedDisk, boot_disk, disks_of, nvram_path
 from standby.sources.libvirt_vm.offline import OfflineCapture, offline_capture
-from standby.sources.libvirt_vm.running import RunningCapture, power_state, running_capture
+from standby.sources.libvirt_vm.running import (
+    CaptureFrame,
+    RunningCapture,
+    power_state,
+    running_capture,
+)
 from standby.sources.libvirt_vm.scratch import require_room, scratch_spaces
 from standby.sources.libvirt_vm.settings import SourceSettings
 
@@ -69,11 +74,11 @@ class LibvirtSource:
                 yield offline
             return
         captured = [disk.disk for disk in plan.disks]
-        require_room(scratch_spaces(self._host, captured, self._settings), self._settings)
+        spaces = scratch_spaces(self._host, captured, self._settings)
+        require_room(spaces)
         all_disks = [d.name for d in disks_of(definition.domain_xml, self._settings)]
-        with running_capture(
-            self._host, domain, plan, self._settings, definition, all_disks
-        ) as running:
+        frame = CaptureFrame(self._host, domain, self._settings, definition, all_disks, spaces)
+        with running_capture(frame, plan) as running:
             yield running
 
     def forget(self, names: Sequence[str]) -> None:
@@ -116,8 +121,10 @@ class LibvirtSource:
 
     def _source_disk(self, domain: libvirt.virDomain, disk: DefinedDisk) -> SourceDisk:
         with libvirt_calls(f"disk {disk.name} of {domain.name()}"):
-            capacity, _, _ = domain.blockInfo(disk.name)
-        return SourceDisk(disk.name, disk.path, disk.image_format, disk.storage, int(capacity))
+            capacity, allocated, _ = (int(bytes_) for bytes_ in domain.blockInfo(disk.name))
+        return SourceDisk(
+            disk.name, disk.path, disk.image_format, disk.storage, capacity, allocated
+        )
 
     def _left_out(self, domain: libvirt.virDomain, disk: DefinedDisk) -> DiskLeftOut:
         because = disk.left_out or LeftOutBecause.EXCLUDED

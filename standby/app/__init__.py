@@ -1,0 +1,1 @@
+"""The application: the only place that wires the rooms together."""

@@ -1,0 +1,126 @@
+"""Run one cycle of a profile, or say what it would do."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from standby.app.domain import dormant_domain
+from standby.app.session import Session
+from standby.app.wiring import (
+    SPACE_RESERVE,
+    directory_of,
+    merge_speed_of,
+    policy_of,
+    source_of,
+    transfer_of,
+)
+from standby.cycle.replicate import Cycle, observe_source, plan
+from standby.cycle.report import CycleReport, Journal
+from standby.model.machine import MachineIdentity
+from standby.model.manifest import Manifest
+from standby.model.observation import HeadObservation, HeadUse, SourceObservation, TargetObservation
+from standby.model.plan import CyclePlan, CycleRequest, DiskPlan
+from standby.model.point import Way
+from standby.planning.obstacles import obstacles
+from standby.planning.retention import MergePlan, plan_merges
+from standby.planning.space import DiskWrite, bytes_for_disk
+from standby.profile import Profile
+from standby.target.qcow2 import Allocation
+from standby.target.store import (
+    KvmStore,
+    make_directory,
+    observe_unlocked,
+    open_store,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a dry run says. Bytes; `changed` is None where only reading would tell."""
+
+    plan: CyclePlan
+    source: SourceObservation
+    merges: MergePlan
+    disks: tuple[tuple[DiskPlan, int | None], ...]
+    needed: int
+    available: int
+    storage: str
+
+
+def run(session: Session, profile: Profile, request: CycleRequest) -> CycleReport:
+    """Run one cycle now. Raises StandbyError; then nothing of a new point is visible."""
+    source = source_of(session, profile)
+    identity = source.identity()
+    with locked_store(session, profile, identity) as store:
+        cycle = Cycle(
+            source=source,
+            store=store,
+            transfer=transfer_of(session, profile),
+            clock=session.clock,
+            policy=policy_of(profile, store.directory),
+            request=request,
+            journal=Journal(profile.name),
+            progress=session.progress,
+        )
+        return cycle.run()
+
+
+@contextmanager
+def locked_store(
+    session: Session, profile: Profile, identity: MachineIdentity | None
+) -> Generator[KvmStore]:
+    """Open a profile's store under its lock, made if need be when `identity` is given."""
+    host = session.kvm_host(profile)
+    directory = directory_of(host, profile)
+    if identity is not None:
+        make_directory(host, directory)
+    domain = dormant_domain(host, profile, directory)
+    first = Manifest(profile.standby_name, identity, "") if identity else None
+    allocation = Allocation(profile.target.allocation.value)
+    with open_store(host, directory, domain, first, allocation, merge_speed_of(profile)) as store:
+        yield store
+
+
+def dry_run(session: Session, profile: Profile, request: CycleRequest) -> Estimate:
+    """Say what a cycle would do and why; changes nothing, and takes no lock."""
+    source = source_of(session, profile)
+    host = session.kvm_host(profile)
+    directory = directory_of(host, profile)
+    identity = source.identity()
+    domain = dormant_domain(host, profile, directory)
+    target = observe_unlocked(host, directory, domain) or TargetObservation(
+        Manifest(profile.standby_name, identity, ""),
+        HeadObservation(HeadUse.ABSENT),
+        domain.found(),
+        available=0,
+    )
+    policy, now = policy_of(profile, directory), session.clock.now()
+    observed = observe_source(source, target, policy)
+    planned = plan(observed, target, policy, request, now)
+    disks = tuple((disk, _changed(disk, observed)) for disk in planned.capture.disks)
+    return Estimate(
+        plan=planned,
+        source=observed,
+        merges=plan_merges(target.manifest.points, policy.keep, now, obstacles(target)),
+        disks=disks,
+        needed=sum(_needed(disk, changed) for disk, changed in disks) + SPACE_RESERVE,
+        available=target.available,
+        storage=policy.storage,
+    )
+
+
+def _changed(disk: DiskPlan, source: SourceObservation) -> int | None:
+    if disk.way is not Way.INCREMENTAL:
+        return source.allocated_of(disk.disk.name)
+    for checkpoint in reversed(source.checkpoints):
+        for tracked in checkpoint.disks:
+            if tracked.disk == disk.disk.name and tracked.changed is not None:
+                return tracked.changed
+    return None
+
+
+def _needed(disk: DiskPlan, changed: int | None) -> int:
+    data = disk.disk.size if changed is None else changed
+    return bytes_for_disk(DiskWrite(disk.disk.name, disk.disk.size, data))

@@ -1,0 +1,98 @@
+"""Connections and settings of one invocation, or of a daemon's whole life."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Self
+
+from standby.errors import FixProfile
+from standby.host.address import HostAddress, Secret
+from standby.host.connections import Connections
+from standby.host.interface import Host
+from standby.host.logs import Chatter
+from standby.host.privilege import Privilege
+from standby.profile import Compression, Configuration, HostSettings, Profile
+from standby.profile.hosts import SecretRef
+
+
+class WallClock:
+    """The manager's clock."""
+
+    def now(self) -> datetime:
+        """Return the time, UTC."""
+        return datetime.now(UTC)
+
+
+def no_progress(what: str, done: int, total: int) -> None:
+    """Show nothing."""
+
+
+@dataclass
+class Session:
+    """What every use of the application needs. A context: leaving it closes connections."""
+
+    root: Path
+    clock: WallClock = field(default_factory=WallClock)
+    progress: Callable[[str, int, int], None] = no_progress
+    cancel: threading.Event = field(default_factory=threading.Event)
+    chatter: Chatter = Chatter.NONE
+    _stack: ExitStack = field(default_factory=ExitStack)
+    _connections: Connections | None = None
+
+    def __enter__(self) -> Self:
+        self._connections = self._stack.enter_context(Connections(self.chatter))
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._stack.close()
+
+    @property
+    def configuration(self) -> Configuration:
+        """The configuration root, read anew."""
+        return Configuration(self.root)
+
+    def profile(self, name_or_file: str) -> Profile:
+        """Load a profile. Raises ProfileMistakes."""
+        return self.configuration.profile(name_or_file)
+
+    def source_host(self, profile: Profile) -> Host:
+        """Return the host that the machine runs on."""
+        return self.host(profile.source_host, profile.transfer.compression)
+
+    def kvm_host(self, profile: Profile) -> Host:
+        """Return the host that keeps the standby."""
+        return self.host(profile.target_host, profile.transfer.compression)
+
+    def host(self, settings: HostSettings, compression: Compression = Compression.NONE) -> Host:
+        """Return a host, connected when it is first used."""
+        if self._connections is None:
+            raise FixProfile("session", "not entered", "a session used as a context")
+        return self._connections.host(host_address(settings, compression))
+
+
+def host_address(settings: HostSettings, compression: Compression) -> HostAddress:
+    """Say in the words of the host room how a host is reached."""
+    privilege = Privilege.SUDO if settings.sudo else Privilege.LOGIN
+    if settings.is_local:
+        return HostAddress(settings.name, None, privilege=privilege)
+    return HostAddress(
+        name=settings.name,
+        destination=str(settings.address),
+        identity_file=str(settings.identity_file or ""),
+        known_hosts=str(settings.known_hosts or ""),
+        privilege=privilege,
+        connect_timeout=settings.connect_timeout.total_seconds(),
+        compression=compression is Compression.SSH,
+        password=_secret(settings.password),
+    )
+
+
+def _secret(reference: SecretRef | None) -> Secret | None:
+    if reference is None:
+        return None
+    return lambda: reference.read().get_secret_value()

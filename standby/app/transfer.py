@@ -1,0 +1,63 @@
+"""The copy engine with a profile's limits, as a cycle uses it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from standby.cycle.interfaces import CapturedDisk, IncomingDisk, Moved, Pending
+from standby.transfer.engine import copy_disks, pending
+from standby.transfer.job import Changed, DiskCopy, Everything, Scope, ZeroPolicy
+from standby.transfer.job import Pending as EnginePending
+from standby.transfer.rate import RateLimit
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileTransfer:
+    """Copies with one profile's bandwidth, telling one caller how far it is."""
+
+    limiter: RateLimit | None
+    progress: Callable[[str, int, int], None]
+    cancel: threading.Event
+
+    def survey(self, source: CapturedDisk) -> Pending:
+        """Count what would be moved."""
+        counted = pending(source.disk.name, source.endpoint, _scope(source), cancel=self.cancel)
+        return Pending(counted.data_bytes, counted.zero_bytes)
+
+    def copy(
+        self,
+        pairs: Sequence[tuple[CapturedDisk, IncomingDisk]],
+        expected: Sequence[Pending],
+        alive: Callable[[], None],
+    ) -> Moved:
+        """Move it; flushed when it returns."""
+        copies = [
+            _copy(source, target, bytes_)
+            for (source, target), bytes_ in zip(pairs, expected, strict=True)
+        ]
+        results = copy_disks(
+            copies,
+            limiter=self.limiter,
+            progress=self.progress,
+            cancel=self.cancel,
+            alive=alive,
+        )
+        return Moved(sum(r.data_bytes for r in results), sum(r.zero_bytes for r in results))
+
+
+def _scope(source: CapturedDisk) -> Scope:
+    return Everything() if source.changes is None else Changed(source.changes)
+
+
+def _copy(source: CapturedDisk, target: IncomingDisk, expected: Pending) -> DiskCopy:
+    stands_on_nothing = target.plan.below is None and source.changes is None
+    return DiskCopy(
+        disk=source.disk.name,
+        source=source.endpoint,
+        target=target.endpoint,
+        scope=_scope(source),
+        zeroes=ZeroPolicy.LEAVE_OUT if stands_on_nothing else ZeroPolicy.WRITE,
+        expected=EnginePending(expected.data, expected.zero),
+    )
