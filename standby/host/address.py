@@ -34,6 +34,9 @@ class HostAddress:
                 f"destination {self.destination!r}",
                 "[user@]host or ssh://[user@]host:port",
             )
+        for path in (self.identity_file, self.known_hosts):
+            if '"' in path or not path.isprintable():
+                raise FixProfile(self.name, repr(path), "a path that ssh_config can hold")
 
 
 def _is_destination(text: str) -> bool:

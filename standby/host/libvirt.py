@@ -20,14 +20,7 @@ SOCKETS: Final = ("/run/libvirt/virtqemud-sock", "/run/libvirt/libvirt-sock")
 _KEEPALIVE_INTERVAL_S: Final = 5
 _KEEPALIVE_COUNT: Final = 3
 
-_LOST: Final = frozenset(
-    {
-        libvirt.VIR_ERR_NO_CONNECT,
-        libvirt.VIR_ERR_RPC,
-        libvirt.VIR_ERR_INVALID_CONN,
-        libvirt.VIR_ERR_SYSTEM_ERROR,
-    }
-)
+_LOST: Final = frozenset({libvirt.VIR_ERR_NO_CONNECT, libvirt.VIR_ERR_INVALID_CONN})
 _REFUSED: Final = frozenset(
     {
         libvirt.VIR_ERR_AUTH_FAILED,
@@ -72,26 +65,20 @@ def translate(error: libvirt.libvirtError, subject: str) -> StandbyError:
     found = error.get_error_message() or str(error)
     if code == libvirt.VIR_ERR_NO_DOMAIN:
         return RepairSource(subject, found, "a domain", "list them: virsh list --all")
-    if code in _REFUSED:
-        return GrantAccess(
-            subject, found, "access to libvirt", "log in as root or join the group libvirt"
-        )
-    if code in _LOST and error.get_error_domain() in _CONNECTION_DOMAINS:
+    if code in _REFUSED or found.endswith("Permission denied"):
+        return no_access(subject, found)
+    # Whatever the code is: that layer only carries calls, its errors are those of the carrying.
+    if code in _LOST or error.get_error_domain() == libvirt.VIR_FROM_RPC:
         return ReachHost(subject, found, "an answer of libvirt")
     if code in _TOO_OLD:
         return InstallPrograms(subject, found, "libvirt 7.6 and QEMU 6.0 or newer")
     return RepairSource(subject, f"libvirt: {found}")
 
 
-_CONNECTION_DOMAINS: Final = frozenset(
-    {
-        libvirt.VIR_FROM_RPC,
-        libvirt.VIR_FROM_REMOTE,
-        libvirt.VIR_FROM_NONE,
-        libvirt.VIR_FROM_DOMAIN,
-        libvirt.VIR_FROM_STREAMS,
-    }
-)
+def no_access(subject: str, found: str) -> GrantAccess:
+    """Return the error of a user who may not use libvirt."""
+    remedy = "log in as root, or join the group libvirt there"
+    return GrantAccess(subject, found, "access to libvirt", remedy)
 
 
 @contextmanager

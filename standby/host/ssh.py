@@ -14,7 +14,7 @@ from standby.host import commands, files, leash
 from standby.host.address import HostAddress
 from standby.host.control_master import ControlMaster
 from standby.host.interface import DEFAULT_HEARTBEAT_S, SUCCESS, Completed, Held, Host
-from standby.host.libvirt import SOCKETS, LibvirtConnection, system_uri
+from standby.host.libvirt import SOCKETS, LibvirtConnection, no_access, system_uri
 from standby.host.outcome import settle
 from standby.host.privilege import raised
 from standby.host.runtime import RuntimeDirectory
@@ -24,8 +24,12 @@ from standby.host.ssh_wire import SshWire
 _AT_ONCE: Final = 4
 """Commands at the same time; sshd allows 10 sessions per connection, held ones among them."""
 
-# Prints the first of its arguments that is a socket.
-_FIRST_SOCKET: Final = 'for s; do if [ -S "$s" ]; then echo "$s"; exit 0; fi; done; exit 3'
+# Prints the first of its arguments that is a socket. Statuses: below.
+_FIRST_SOCKET: Final = """
+for s; do if [ -S "$s" ]; then echo "$s"; [ -w "$s" ] || exit 4; exit 0; fi; done; exit 3
+"""
+_NO_SOCKET: Final = 3
+_CLOSED_SOCKET: Final = 4
 _FIND_S: Final = 20.0
 
 
@@ -118,9 +122,12 @@ class SshHost(Host):
     def _forwarded_libvirt(self) -> str:
         self._libvirt_socket.close()
         find = ("sh", "-c", _FIRST_SOCKET, "find", *SOCKETS)
-        found = self.run(find, timeout=_FIND_S, accept=frozenset({0, 3})).text.strip()
-        if not found:
+        accept = frozenset({0, _NO_SOCKET, _CLOSED_SOCKET})
+        found = self.run(find, timeout=_FIND_S, accept=accept)
+        if found.status == _NO_SOCKET:
             raise ReachHost(
                 self.name, "libvirt does not listen", " or ".join(SOCKETS), "start libvirtd there"
             )
-        return system_uri(self._libvirt_socket.enter_context(self.forward(found)))
+        if found.status == _CLOSED_SOCKET:
+            raise no_access(self.name, f"may not use {found.text.strip()}")
+        return system_uri(self._libvirt_socket.enter_context(self.forward(found.text.strip())))

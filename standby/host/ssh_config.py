@@ -66,7 +66,8 @@ def options(address: HostAddress) -> tuple[str, ...]:
     if address.known_hosts:
         words += ["-o", f'UserKnownHostsFile="{_literal(address.known_hosts)}"']
     if address.identity_file:
-        words += ["-o", "IdentitiesOnly=yes", "-i", _literal(address.identity_file)]
+        words += ["-o", "IdentitiesOnly=yes"]
+        words += ["-o", f'IdentityFile="{_literal(address.identity_file)}"']
     return tuple(words)
 
 

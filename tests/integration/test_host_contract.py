@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -28,6 +29,7 @@ from standby.host.connections import Connections
 from standby.host.interface import Host
 from standby.host.leash import leashed
 from standby.host.local import LocalHost
+from standby.host.privilege import Privilege
 from tests.integration.host_sshd import running_sshd, until
 
 ROOT = Path(__file__).parents[2]
@@ -40,11 +42,23 @@ def over_ssh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
         yield connections.host(sshd.address)
 
 
-@pytest.fixture(params=["local", "ssh"])
+@pytest.fixture(scope="module")
+def under_sudo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    if (
+        shutil.which("sudo") is None
+        or subprocess.run(("sudo", "-n", "true"), check=False).returncode
+    ):
+        pytest.skip("needs sudo without a password")
+    directory = tmp_path_factory.mktemp("sshd")
+    with running_sshd(directory) as sshd, Connections() as connections:
+        yield connections.host(sshd.but(privilege=Privilege.SUDO))
+
+
+@pytest.fixture(params=["local", "over_ssh", "under_sudo"])
 def host(request: pytest.FixtureRequest) -> Host:
     if request.param == "local":
         return LocalHost()
-    found: Host = request.getfixturevalue("over_ssh")
+    found: Host = request.getfixturevalue(request.param)
     return found
 
 

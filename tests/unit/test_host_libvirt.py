@@ -1,0 +1,132 @@
+"""Connections to libvirt and the meaning of its errors, on the driver that lives in the process."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import libvirt
+import pytest
+
+from standby.errors import GrantAccess, InstallPrograms, ReachHost, RepairSource
+from standby.host.libvirt import (
+    LibvirtConnection,
+    Life,
+    connect,
+    libvirt_calls,
+    lifecycle,
+    system_uri,
+    translate,
+)
+
+
+@pytest.fixture
+def connection() -> Any:
+    made = connect("test:///default", "kvm: libvirt")
+    yield made
+    made.close()
+
+
+def test_an_unknown_domain_asks_to_repair_the_source(connection: Any) -> None:
+    with (
+        pytest.raises(RepairSource, match="Domain not found") as caught,
+        libvirt_calls("profile web"),
+    ):
+        connection.lookupByName("no-such-domain")
+    assert caught.value.subject == "profile web"
+
+
+def test_another_error_of_libvirt_keeps_its_words(connection: Any) -> None:
+    with pytest.raises(RepairSource, match="already running"), libvirt_calls("test"):
+        connection.lookupByName("test").create()
+
+
+def test_an_absent_daemon_is_unreachable(tmp_path: Path) -> None:
+    with pytest.raises(ReachHost):
+        connect(system_uri(str(tmp_path / "no-socket")), "kvm: libvirt")
+
+
+def test_a_connection_that_was_closed_is_unreachable(connection: Any) -> None:
+    closed = connect("test:///default", "kvm")
+    domain = closed.lookupByName("test")
+    closed.close()
+    del domain
+    with pytest.raises(ReachHost), libvirt_calls("kvm"):
+        closed.getHostname()
+    assert connection.getHostname()
+
+
+def made(code: int, domain: int) -> libvirt.libvirtError:
+    error = libvirt.libvirtError("made by a test")
+    error.err = (code, domain, "made by a test", 2, None, None, None, -1, -1)
+    return error
+
+
+@pytest.mark.parametrize(
+    ("code", "origin", "kind"),
+    [
+        (libvirt.VIR_ERR_AUTH_FAILED, libvirt.VIR_FROM_REMOTE, GrantAccess),
+        (libvirt.VIR_ERR_ACCESS_DENIED, libvirt.VIR_FROM_QEMU, GrantAccess),
+        (libvirt.VIR_ERR_INTERNAL_ERROR, libvirt.VIR_FROM_RPC, ReachHost),
+        (libvirt.VIR_ERR_RPC, libvirt.VIR_FROM_RPC, ReachHost),
+        (libvirt.VIR_ERR_SYSTEM_ERROR, libvirt.VIR_FROM_RPC, ReachHost),
+        (libvirt.VIR_ERR_SYSTEM_ERROR, libvirt.VIR_FROM_QEMU, RepairSource),
+        (libvirt.VIR_ERR_OPERATION_INVALID, libvirt.VIR_FROM_QEMU, RepairSource),
+        (libvirt.VIR_ERR_NO_DOMAIN, libvirt.VIR_FROM_QEMU, RepairSource),
+        (libvirt.VIR_ERR_NO_SUPPORT, libvirt.VIR_FROM_QEMU, InstallPrograms),
+    ],
+)
+def test_every_kind_of_error_names_its_remedy(code: int, origin: int, kind: type) -> None:
+    assert type(translate(made(code, origin), "kvm")) is kind
+
+
+def test_a_cached_connection_is_the_same_until_it_dies() -> None:
+    cached = LibvirtConnection("kvm")
+    first = cached.get(lambda: "test:///default")
+    assert cached.get(lambda: "test:///default") is first
+    first.close()
+    second = cached.get(lambda: "test:///default")
+    assert second is not first
+    assert second.isAlive()
+    cached.close()
+
+
+def test_the_life_of_a_domain_can_be_watched_and_then_no_more(connection: Any) -> None:
+    seen: list[Life] = []
+    news = threading.Condition()
+
+    def note(life: Life) -> None:
+        with news:
+            seen.append(life)
+            news.notify()
+
+    def wait(count: int) -> None:
+        with news:
+            assert news.wait_for(lambda: len(seen) >= count, 10)
+
+    domain = connection.lookupByName("test")
+    with lifecycle(connection, domain, note):
+        domain.suspend()
+        wait(1)
+        domain.resume()
+        wait(2)
+        domain.destroy()
+        wait(3)
+    assert seen == [Life.SUSPENDED, Life.RESUMED, Life.STOPPED]
+    domain.create()
+    with lifecycle(connection, domain, note):
+        domain.destroy()
+        wait(4)
+    assert seen[3:] == [Life.STOPPED]
+
+
+def test_libvirt_prints_nothing(connection: Any, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(RepairSource), libvirt_calls("test"):
+        connection.lookupByName("no-such-domain")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_socket_with_strange_characters_stands_quoted_in_the_address() -> None:
+    assert system_uri(None) == "qemu:///system"
+    assert system_uri("/a b&c") == "qemu+unix:///system?socket=/a%20b%26c"
