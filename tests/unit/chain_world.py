@@ -28,6 +28,7 @@ from standby.planning.retention import Merge, MergePlan, plan_merges
 
 START = datetime(2026, 11, 22, 3, 56, tzinfo=UTC)
 IDENTITY = MachineIdentity("web", "6f4cb4a0-8c0d-4b4e-9f0e-0d6d3f6d2f11")
+EMPTY = Manifest("web", IDENTITY, "q7x2m4")  # a standby that waits for its seed
 BLOCK = 65536
 SIZE = 8 * BLOCK
 
@@ -106,7 +107,7 @@ class Image:
 class World:
     """One standby's directory, its head and everybody who stands on its files."""
 
-    manifest: Manifest = field(default_factory=lambda: Manifest("web", IDENTITY))
+    manifest: Manifest = EMPTY
     now: datetime = START
     files: dict[str, Blocks] = field(default_factory=dict)
     backing: dict[str, str | None] = field(default_factory=dict)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from chain_world import IDENTITY, START, point
+from chain_world import EMPTY, START, point
 
 from standby.errors import FixRequest, RepairStore
 from standby.model.manifest import Manifest, Role
@@ -22,7 +22,7 @@ def delta(number: int, disk: str = "vda", base: Base = Base.BELOW) -> Delta:
 
 def chain(*disk_sets: tuple[Delta, ...]) -> Manifest:
     points = tuple(point(START + n * HOUR, deltas=deltas) for n, deltas in enumerate(disk_sets))
-    return Manifest("web", IDENTITY, points=points, next_delta=50)
+    return replace(EMPTY, points=points, next_delta=50)
 
 
 def names(manifest: Manifest) -> list[PointName]:
@@ -49,7 +49,7 @@ class TestPublishing:
             THREE.with_point(point(moment))  # type: ignore[arg-type]
 
     def test_the_first_point_ends_the_wait_for_a_seed(self) -> None:
-        empty = Manifest("web", IDENTITY)
+        empty = EMPTY
         assert empty.role is Role.WAITING_FOR_SEED
         assert empty.newest is None
         assert empty.with_point(point()).role is Role.PROTECTED
@@ -63,7 +63,7 @@ class TestPublishing:
         assert THREE.stamped(START) == THREE
 
     def test_nothing_can_be_stamped_before_the_seed(self) -> None:
-        empty = Manifest("web", IDENTITY)
+        empty = EMPTY
         assert empty.stamped(START) == empty
 
     def test_delta_numbers_and_generations_only_grow(self) -> None:

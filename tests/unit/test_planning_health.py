@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from chain_world import IDENTITY, START, hourly_points, observed, point
+from chain_world import EMPTY, START, hourly_points, observed, point
 
 from standby.model.keep import Keep
 from standby.model.manifest import Manifest
@@ -25,7 +25,7 @@ LATER = START + timedelta(days=9)
 
 
 def manifest(count: int) -> Manifest:
-    return Manifest("web", IDENTITY, points=hourly_points(count))
+    return replace(EMPTY, points=hourly_points(count))
 
 
 def found(target: TargetObservation, limit: int = 22) -> tuple[Problem, ...]:
@@ -43,7 +43,7 @@ def test_a_dormant_standby_within_its_limit_has_no_problem() -> None:
 
 
 def test_a_standby_without_points_waits_for_its_first_seed() -> None:
-    target = observed(Manifest("web", IDENTITY), HeadObservation(HeadUse.ABSENT))
+    target = observed(EMPTY, HeadObservation(HeadUse.ABSENT))
     target = replace(target, domain=DomainFound.ABSENT)
     assert only(target) == Problem(
         Severity.WARNING, "waiting for its first seed", "standby run web"
@@ -111,7 +111,7 @@ def test_the_hard_cap_is_critical_when_nothing_can_be_merged(
 
 def test_an_interrupted_merge_is_named() -> None:
     points = (point(START, given_up=True), *hourly_points(3)[1:])
-    problem = only(observed(Manifest("web", IDENTITY, points=points)))
+    problem = only(observed(replace(EMPTY, points=points)))
     assert "V20261122_035600" in problem.text
     assert problem.severity is Severity.WARNING
 

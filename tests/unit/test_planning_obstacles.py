@@ -5,15 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from chain_world import IDENTITY, hourly_points, observed
+from chain_world import EMPTY, hourly_points, observed
 
-from standby.model.manifest import Manifest
 from standby.model.observation import HeadObservation, HeadUse, User
 from standby.planning.obstacles import Protected, Protection, obstacles
 
 POINTS = hourly_points(3)
 OLDEST, MIDDLE, NEWEST = (p.name for p in POINTS)
-MANIFEST = Manifest("web", IDENTITY, points=POINTS)
+MANIFEST = replace(EMPTY, points=POINTS)
 
 
 def test_a_dormant_head_protects_the_point_it_stands_on() -> None:

@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from chain_world import IDENTITY, START, point
+from chain_world import EMPTY, START, point
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -142,7 +142,7 @@ def manifest(*stored: int) -> Manifest:
         )
         for n, size in enumerate(stored)
     )
-    return Manifest("web", IDENTITY, points=points)
+    return replace(EMPTY, points=points)
 
 
 class TestMerges:
