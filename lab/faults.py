@@ -25,8 +25,11 @@ def cut(layout: Layout, host: HostName) -> None:
 
 
 def restore(layout: Layout, host: HostName) -> None:
-    """Undo `cut`."""
+    """Undo `cut`: whoever tries now gets through, whatever failed a moment ago."""
     switch.set_link(hosts.init_of(layout, HostName.SWITCH), host, "up")
+    for other, runs in hosts.running(layout).items():
+        if runs:
+            switch.forget_neighbours(hosts.init_of(layout, other))
 
 
 def throttle(layout: Layout, host: HostName, rate: str | None) -> None:

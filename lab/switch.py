@@ -98,3 +98,8 @@ def limit(init: ProcessRecord, device: str, rate: str | None, burst: str) -> Non
         return
     bucket = ["tbf", "rate", rate, "burst", burst, "latency", "100ms"]
     subprocess.run([*enter, "replace", "dev", device, "root", *bucket], check=True)
+
+
+def forget_neighbours(init: ProcessRecord) -> None:
+    """Let a host look up its neighbours anew, rather than wait for a failed attempt to expire."""
+    _ip(init, ["neigh flush all"])

@@ -7,29 +7,22 @@ and the next session clears what is left of its files.
 import os
 from collections.abc import Iterator
 from itertools import count
-from typing import Protocol
+from pathlib import Path
 
 import pytest
 
-from lab import BlockGuest, Lab
+from lab import BlockGuest, Lab, LinuxGuest
+from lab.testing import BlockGuestMaker, LinuxGuestMaker
 
 MIB = 1 << 20
 STORAGE_BYTES = 4 << 30
 _numbers = count(1)
 
 
-class BlockGuestMaker(Protocol):
-    """Makes a running guest without a system; one disk for each size in bytes."""
-
-    def __call__(
-        self, *sizes: int, kinds: tuple[str, ...] = ("qcow2",), host: str = "source"
-    ) -> BlockGuest: ...
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark every test below this directory."""
     for item in items:
-        if item.path.is_relative_to(__file__.rpartition("/")[0]):
+        if item.path.is_relative_to(Path(__file__).parent):
             item.add_marker(pytest.mark.system)
 
 
@@ -65,3 +58,32 @@ def make_block_guest(lab: Lab) -> Iterator[BlockGuestMaker]:
 def block_guest(make_block_guest: BlockGuestMaker) -> BlockGuest:
     """A running guest without a system, on `source`, with one qcow2 disk of 64 MiB."""
     return make_block_guest(64 * MIB)
+
+
+@pytest.fixture
+def make_linux_guest(lab: Lab) -> Iterator[LinuxGuestMaker]:
+    """Make real Linux guests that answer, each with a name of its own; undefined after the test.
+
+    A start takes about ten seconds: mark tests that use this as long.
+    """
+    made: list[LinuxGuest] = []
+
+    def make(
+        *, machine: str = "q35", extra_disks: tuple[int, ...] = (), host: str = "source"
+    ) -> LinuxGuest:
+        name = f"linux{next(_numbers)}"
+        guest = lab.define_guest(name, host=host, machine=machine, extra_disks=extra_disks)
+        made.append(guest)
+        guest.start()
+        guest.wait_for_agent()
+        return guest
+
+    yield make
+    for guest in made:
+        guest.undefine()
+
+
+@pytest.fixture
+def linux_guest(make_linux_guest: LinuxGuestMaker) -> LinuxGuest:
+    """A real Linux guest on `source` whose agent answers."""
+    return make_linux_guest()
