@@ -79,7 +79,8 @@ def locked_store(
     domain = dormant_domain(host, profile, directory)
     first = Manifest(profile.standby_name, identity, "") if identity else None
     allocation = Allocation(profile.target.allocation.value)
-    with open_store(host, directory, domain, first, allocation, merge_speed_of(profile)) as store:
+    speed, kept = merge_speed_of(profile), profile.effective()
+    with open_store(host, directory, domain, first, allocation, speed, kept) as store:
         yield store
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -31,7 +32,7 @@ from standby.model.plan import CyclePlan, CycleRequest, DiskPlan, HeadMove
 from standby.model.point import Base, BootPoint, Consistency, Delta, Way
 from standby.planning.obstacles import obstacles
 from standby.planning.replicate import checkpoint_owner, plan_cycle
-from standby.planning.retention import MergePlan, plan_merges
+from standby.planning.retention import MergePlan, plan_merges, point_allowed
 from standby.planning.space import DiskWrite, cycle_space
 
 log = logging.getLogger(__name__)
@@ -94,17 +95,37 @@ class Cycle:
             return plan(source, target, self.policy, self.request, self.clock.now())
 
     def clean_up(self, plan: CyclePlan) -> None:
-        """Remove what interrupted cycles left, and finish the merges they began."""
+        """Remove what interrupted cycles left, finish the merges they began, make room at the cap."""
         if plan.debris:
             with self.journal.phase(Phase.CLEAN, f"removed={len(plan.debris)}"):
                 self.store.discard(plan.debris)
-        if plan.unfinished_merges:
+        points = self.store.manifest.points
+        if plan.unfinished_merges or not point_allowed(points, self.policy.keep):
             self.merge(Phase.FINISH_MERGES)
 
     def replicate(self, plan: CyclePlan) -> tuple[BootPoint, Moved]:
         """Capture, transfer, publish: return the newest point and what was moved."""
-        with self.source.capture(plan.capture) as capture:
-            return self._move(plan, capture)
+        try:
+            with ExitStack() as stack:
+                with self.journal.phase(Phase.CAPTURE, f"since={plan.capture.since}"):
+                    capture = stack.enter_context(self.source.capture(plan.capture))
+                return self._move(plan, capture)
+        except StandbyError:
+            self._forget_unpublished(plan.capture.checkpoint)
+            raise
+
+    def _forget_unpublished(self, checkpoint: str) -> None:
+        """Forget a checkpoint that no point will need.
+
+        Once publication has begun nobody knows whether a point needs it but the KVM host: then
+        the next cycle looks there.
+        """
+        if Phase.PUBLISH in self.journal.begun_phases:
+            return
+        try:
+            self.source.forget([checkpoint])
+        except StandbyError as error:
+            log.warning("checkpoint %s stays until the next cycle: %s", checkpoint, error)
 
     def _move(self, plan: CyclePlan, capture: Capture) -> tuple[BootPoint, Moved]:
         with self.journal.phase(Phase.SURVEY, f"consistency={capture.consistency.value}"):
@@ -259,5 +280,6 @@ def new_point(plan: CyclePlan, capture: Capture, incoming: Incoming, moved: Move
         sent=moved.data,
         true_at=plan.point.moment,
         checkpoint=capture.checkpoint,
+        blanks=plan.blanks,
         definition=capture.definition.digest,
     )

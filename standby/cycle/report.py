@@ -74,12 +74,14 @@ class Journal:
 
     profile: str
     phases: list[PhaseTime] = field(default_factory=list)
+    begun_phases: set[Phase] = field(default_factory=set)
     begun: float = field(default_factory=time.monotonic)
 
     @contextmanager
     def phase(self, phase: Phase, about: str = "") -> Iterator[None]:
         """Time one phase; a phase that fails is logged as such and the error goes on."""
         begun = time.monotonic()
+        self.begun_phases.add(phase)
         log.debug("profile=%s phase=%s begins %s", self.profile, phase.value, about)
         try:
             yield

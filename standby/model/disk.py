@@ -66,3 +66,4 @@ class DiskLeftOut:
     name: str
     because: LeftOutBecause
     size: int = 0
+    stands_as: ExcludedAs = ExcludedAs.ABSENT

@@ -31,6 +31,14 @@ class Role(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class DefinedDomain:
+    """Our dormant domain: its UUID, and a digest of the XML it was defined from."""
+
+    uuid: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """One standby as its own directory on the KVM host describes it. Points oldest first."""
 
@@ -38,7 +46,7 @@ class Manifest:
     machine: MachineIdentity
     token: str  # made once, at random: marks our checkpoints on the source as this standby's
     generation: int = 0  # raised by every holder of the lock; an overtaken one cannot publish
-    domain_uuid: str | None = None  # UUID of our dormant domain, once defined
+    domain: DefinedDomain | None = None  # our dormant domain, once defined
     next_delta: int = 1  # number of the next delta file; never used twice
     reverted_to: PointName | None = None  # None: the head follows the newest point
     profile: JsonObject = field(default_factory=dict)  # effective, without secrets
@@ -164,9 +172,9 @@ class Manifest:
         """Return the manifest of a machine that may have been renamed."""
         return replace(self, machine=machine)
 
-    def with_domain(self, uuid: str) -> Manifest:
-        """Return the manifest with the UUID of our dormant domain."""
-        return replace(self, domain_uuid=uuid)
+    def with_domain(self, domain: DefinedDomain) -> Manifest:
+        """Return the manifest with our dormant domain as it was defined."""
+        return replace(self, domain=domain)
 
     def with_profile(self, profile: JsonObject) -> Manifest:
         """Return the manifest with the effective profile, without secrets."""

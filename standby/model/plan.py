@@ -8,7 +8,7 @@ from enum import Enum
 from standby.model.disk import SourceDisk
 from standby.model.machine import MachineIdentity
 from standby.model.names import PointName
-from standby.model.point import Consistency, Way
+from standby.model.point import BlankDisk, Consistency, Way
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,7 @@ class CyclePlan:
     known_checkpoints: tuple[str, ...]  # ours on the source; all but one will be forgotten
     unfinished_merges: tuple[PointName, ...]  # the older of each pair
     head: HeadMove
+    blanks: tuple[BlankDisk, ...] = ()
     warnings: tuple[str, ...] = ()
 
 

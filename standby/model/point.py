@@ -51,6 +51,14 @@ class Delta:
 
 
 @dataclass(frozen=True, slots=True)
+class BlankDisk:
+    """A disk that the standby has in place of an excluded one: empty, of the same size."""
+
+    disk: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class BootPoint:
     """One restorable state of the whole machine."""
 
@@ -62,6 +70,7 @@ class BootPoint:
     sent: int  # bytes that crossed to the KVM host for it
     true_at: datetime  # UTC; last moment at which a cycle found the source still in this state
     checkpoint: str | None = None  # the source's checkpoint at this state
+    blanks: tuple[BlankDisk, ...] = ()
     definition: str = ""  # digest of the machine's definition and firmware variables
     pinned: bool = False
     standing: Standing = Standing.WHOLE

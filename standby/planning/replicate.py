@@ -7,9 +7,9 @@ from dataclasses import replace
 from datetime import datetime
 
 from standby.errors import AskForFullCopy, RepairSource
-from standby.model.disk import SourceDisk
-from standby.model.manifest import Manifest
+from standby.model.disk import ExcludedAs, SourceDisk
 from standby.model.keep import Keep
+from standby.model.manifest import Manifest
 from standby.model.names import PointName
 from standby.model.observation import (
     HeadUse,
@@ -18,7 +18,7 @@ from standby.model.observation import (
     TrackedCheckpoint,
 )
 from standby.model.plan import CapturePlan, CyclePlan, CycleRequest, DiskPlan, HeadMove
-from standby.model.point import BootPoint, Consistency, Standing, Way
+from standby.model.point import BlankDisk, BootPoint, Consistency, Standing, Way
 from standby.planning.naming import next_point_name
 from standby.planning.obstacles import obstacles
 from standby.planning.retention import plan_merges, require_point_allowed
@@ -64,6 +64,11 @@ def plan_cycle(
         known_checkpoints=tuple(c.name for c in source.checkpoints),
         unfinished_merges=_unfinished(manifest),
         head=_head_move(target),
+        blanks=tuple(
+            BlankDisk(disk.name, disk.size)
+            for disk in source.left_out
+            if disk.stands_as is ExcludedAs.EMPTY
+        ),
         warnings=source.warnings,
     )
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from standby.model.machine import MachineDefinition
+from standby.model.manifest import DefinedDomain
 from standby.model.observation import DomainFound
 from standby.model.point import BootPoint
 
@@ -20,9 +21,12 @@ class DormantDomain(Protocol):
         """Tell whether our domain runs, is paused, or has a managed save image."""
 
     def define(
-        self, definition: MachineDefinition, point: BootPoint, known_uuid: str | None
-    ) -> str:
-        """Define it for a point's machine; return its UUID. Raises ChooseOtherName."""
+        self, definition: MachineDefinition, point: BootPoint, known: DefinedDomain | None
+    ) -> DefinedDomain:
+        """Define it for a point's machine, unless it is so already. Raises ChooseOtherName.
+
+        `known` is what it was defined as before; a new definition keeps its UUID.
+        """
 
     def files_in_use(self) -> Sequence[str]:
         """Return the absolute path of every image that other domains of the host stand on."""

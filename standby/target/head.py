@@ -7,7 +7,9 @@ two points, and the domain's definition names the same paths for ever.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import logging
+from collections.abc import Iterator
+from enum import Enum
 from typing import Final
 
 from standby.errors import StopStandbyFirst
@@ -19,7 +21,17 @@ from standby.target.layout import StandbyDirectory
 from standby.target.listing import Listing
 from standby.target.qcow2 import NewImage
 
+log = logging.getLogger(__name__)
+
 _HEAD_S: Final = 120.0
+
+
+class _State(Enum):
+    """What became of a head's images; the exit statuses of programs.PROBE_HEAD."""
+
+    FRESH = 0
+    OPEN = 77
+    WRITTEN = 78
 
 
 class Heads:
@@ -30,18 +42,18 @@ class Heads:
         self._directory = directory
         self._domain = domain
 
-    def stand_on(self, point: BootPoint, listing: Listing) -> None:
-        """Let the head be a fresh overlay on `point`. The old one was never written to.
+    def stand_on(self, point: BootPoint, listing: Listing) -> bool:
+        """Let the head be a fresh overlay on `point`; tell whether it had to be moved.
 
         Raises StopStandbyFirst when the standby was started meanwhile: then the link is as it
         was, since that machine writes to the old head.
         """
         if layout.point_of_head(listing.head) == point.name and listing.head_exists:
-            return
+            return False
         directory = layout.head_directory(point.name, listing.next_head_number())
         self._make(directory, point, listing)
         old = self._turn(directory)
-        if old and (self._domain.is_active() or self.in_use([old])):
+        if old and (self._domain.is_active() or self._state(old) is _State.OPEN):
             self._turn(old)
             raise StopStandbyFirst(
                 f"standby in {self._directory.path}",
@@ -50,47 +62,45 @@ class Heads:
                 "nothing is lost: the point is published; stop the standby to let the head move",
             )
         if old:
-            self._remove(old)
+            self.retire(old)
+        return True
 
     def set_aside(self) -> None:
         """Keep the head that somebody ran under kept/; the link names nothing then."""
-        program = """
-set -eu
-cd "$1"; old=$(readlink head); rm -f head
-mv -T -- "$old" "kept/${old#heads/}"
-sync heads kept .
-"""
-        self._run(program, "standby-keep")
+        self._run(programs.KEEP_HEAD, "standby-keep", "")
 
-    def in_use(self, heads: Sequence[str]) -> Collection[str]:
-        """Return those of these heads that have an image open somewhere."""
-        return {head for head in heads if not self._is_free(head)}
+    def retire(self, head: str) -> None:
+        """Remove a head that the link does not name; if somebody wrote to it, keep it."""
+        match self._state(head):
+            case _State.FRESH:
+                self._host.run(("rm", "-rf", "--", self._directory / head), timeout=_HEAD_S)
+            case _State.WRITTEN:
+                self._run(programs.KEEP_HEAD, "standby-keep", head)
+            case _State.OPEN:
+                log.warning("%s is open somewhere and stays", self._directory / head)
 
-    def _is_free(self, head: str) -> bool:
-        argv = ("sh", "-c", programs.PROBE_HEADS, "standby-probe", self._directory.path, head)
-        accept = frozenset({0, programs.STATUS_HEAD_IN_USE})
-        return self._host.run(argv, timeout=_HEAD_S, accept=accept).status == 0
+    def _state(self, head: str) -> _State:
+        argv = ("sh", "-c", programs.PROBE_HEAD, "standby-probe", self._directory.path, head)
+        accept = frozenset(state.value for state in _State)
+        return _State(self._host.run(argv, timeout=_HEAD_S, accept=accept).status)
 
     def _make(self, directory: str, point: BootPoint, listing: Listing) -> None:
         nvram = f"{layout.point_directory(point.name)}/{layout.NVRAM}"
-        images = (
-            NewImage(
-                f"{directory}/{delta.disk}.qcow2",
-                layout.head_backing_reference(delta),
-                delta.size,
-            )
-            for delta in point.deltas
-        )
-        words = [word for image in images for word in image.words]
+        words = [word for image in _images(directory, point) for word in image.words]
         variables = nvram if nvram in listing.files else ""
         self._run(programs.MAKE_HEAD, "standby-head", directory, variables, *words)
 
     def _turn(self, directory: str) -> str:
         return self._run(programs.TURN_HEAD, "standby-turn", directory).strip()
 
-    def _remove(self, directory: str) -> None:
-        self._host.run(("rm", "-rf", "--", self._directory / directory), timeout=_HEAD_S)
-
     def _run(self, program: str, name: str, *words: str) -> str:
         argv = ("sh", "-c", program, name, self._directory.path, *words)
         return self._host.run(argv, timeout=_HEAD_S).text
+
+
+def _images(directory: str, point: BootPoint) -> Iterator[NewImage]:
+    for delta in point.deltas:
+        file = f"{directory}/{delta.disk}.qcow2"
+        yield NewImage(file, layout.head_backing_reference(delta), delta.size)
+    for blank in point.blanks:
+        yield NewImage(f"{directory}/{blank.disk}.qcow2", None, blank.size)

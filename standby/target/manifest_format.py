@@ -13,9 +13,9 @@ from typing import Any
 
 from standby.errors import RepairStore
 from standby.model.machine import MachineIdentity
-from standby.model.manifest import MANIFEST_VERSION, Manifest
+from standby.model.manifest import MANIFEST_VERSION, DefinedDomain, Manifest
 from standby.model.names import PointName
-from standby.model.point import Base, BootPoint, Consistency, Delta, Standing, Way
+from standby.model.point import Base, BlankDisk, BootPoint, Consistency, Delta, Standing, Way
 
 
 def write_manifest(manifest: Manifest) -> str:
@@ -27,7 +27,7 @@ def write_manifest(manifest: Manifest) -> str:
         ("role", manifest.role.value),  # for people and shells; derived, never read back
         ("machine", {"name": manifest.machine.name, "uuid": manifest.machine.uuid}),
         ("token", manifest.token),
-        ("domain_uuid", manifest.domain_uuid),
+        ("domain", _domain_record(manifest.domain)),
         ("next_delta", manifest.next_delta),
         ("reverted_to", str(manifest.reverted_to) if manifest.reverted_to else None),
         ("profile", dict(manifest.profile)),
@@ -63,6 +63,10 @@ def _compact(value: object) -> str:
     return json.dumps(value, ensure_ascii=True)
 
 
+def _domain_record(domain: DefinedDomain | None) -> Mapping[str, str] | None:
+    return {"uuid": domain.uuid, "digest": domain.digest} if domain else None
+
+
 def _point_record(point: BootPoint) -> Mapping[str, object]:
     return {
         "name": str(point.name),
@@ -74,6 +78,7 @@ def _point_record(point: BootPoint) -> Mapping[str, object]:
         "true_at": _moment_text(point.true_at),
         "checkpoint": point.checkpoint,
         "definition": point.definition,
+        "blanks": [{"disk": blank.disk, "size": blank.size} for blank in point.blanks],
         "sent": point.sent,
         "deltas": [
             {
@@ -95,7 +100,7 @@ def _manifest(document: Mapping[str, Any]) -> Manifest:
         machine=MachineIdentity(document["machine"]["name"], document["machine"]["uuid"]),
         token=document["token"],
         generation=int(document["generation"]),
-        domain_uuid=document["domain_uuid"],
+        domain=DefinedDomain(**document["domain"]) if document["domain"] else None,
         next_delta=int(document["next_delta"]),
         reverted_to=PointName.parse(reverted_to) if reverted_to else None,
         profile=document["profile"],
@@ -114,6 +119,7 @@ def _point(record: Mapping[str, Any]) -> BootPoint:
         true_at=_moment(record["true_at"]),
         checkpoint=record["checkpoint"],
         definition=record["definition"],
+        blanks=tuple(BlankDisk(b["disk"], int(b["size"])) for b in record["blanks"]),
         sent=int(record["sent"]),
         deltas=tuple(
             Delta(d["disk"], d["file"], int(d["size"]), int(d["stored"]), Base(d["base"]))

@@ -12,7 +12,6 @@ from typing import Final
 STATUS_BUSY: Final = 75  # EX_TEMPFAIL: somebody else holds the lock
 STATUS_OVERTAKEN: Final = 76  # the manifest has another generation than ours
 STATUS_TORN: Final = 74  # EX_IOERR: the manifest's text did not arrive whole
-STATUS_HEAD_IN_USE: Final = 77  # an image of a head is open somewhere
 STATUS_DAEMON_ALIVE: Final = 78  # a storage daemon may still be writing
 
 # Arguments: directory, holder (for people). Prints "locked" and lives until its input ends or
@@ -156,15 +155,26 @@ mv -T head.new head
 sync .
 """
 
-# Arguments: directory, then paths of heads. Fails when one of their images is open somewhere:
-# qemu-img takes the locks that a running machine holds.
-PROBE_HEADS: Final = """
-cd "$1"; shift
-for head in "$@"; do
-  for image in "$head"/*.qcow2; do
-    [ ! -e "$image" ] || qemu-img info -f qcow2 "$image" >/dev/null || exit 77
-  done
+# Arguments: directory, head. Exit status 77 when one of its images is open somewhere (qemu-img
+# takes the locks that a running machine holds), 78 when one was written to, 0 when it is fresh
+# or gone.
+PROBE_HEAD: Final = """
+cd "$1/$2" 2>/dev/null || exit 0
+for image in *.qcow2; do
+  [ ! -e "$image" ] || qemu-img info -f qcow2 "$image" >/dev/null || exit 77
 done
+[ ! -e fresh ] || [ "$(stat -c '%s %n' -- *.qcow2)" = "$(cat fresh)" ] || exit 78
+"""
+
+# Arguments: directory, head (empty: the one that the link names). It is moved before the link
+# goes, so that a kill in between cannot leave a head that was run where debris is looked for.
+KEEP_HEAD: Final = """
+set -eu
+cd "$1"; head=$2
+[ -n "$head" ] || head=$(readlink head)
+[ ! -d "$head" ] || mv -T -- "$head" "kept/${head#heads/}"
+[ -e head ] || rm -f head
+sync heads kept .
 """
 
 # Arguments: directory. Prints, for every image of the store, its path and the start of its

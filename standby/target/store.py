@@ -17,9 +17,15 @@ from typing import Final
 from standby.errors import CommandFailed, RepairStore, StandbyError
 from standby.host.interface import Host
 from standby.model.machine import MachineDefinition
-from standby.model.manifest import Manifest
+from standby.model.manifest import JsonObject, Manifest
 from standby.model.names import PointName
-from standby.model.observation import HeadObservation, HeadUse, TargetObservation, User
+from standby.model.observation import (
+    DomainFound,
+    HeadObservation,
+    HeadUse,
+    TargetObservation,
+    User,
+)
 from standby.model.plan import CyclePlan, HeadMove
 from standby.model.point import BootPoint
 from standby.target import layout, programs
@@ -60,11 +66,13 @@ def open_store(
     first: Manifest | None,
     allocation: Allocation = Allocation.THIN,
     speed: MergeSpeed = UNLIMITED,
+    profile: JsonObject | None = None,
 ) -> Generator[KvmStore]:
     """Take the lock, raise the generation, end what a predecessor left running.
 
     `first` is the manifest of a directory that has none yet; without it such a directory is an
-    error. Raises TryLater when another manager works on it, UseOtherStorage, RepairStore.
+    error. `profile`, the effective one, is kept in the manifest. Raises TryLater when another
+    manager works on it, UseOtherStorage, RepairStore.
     """
     with hold_lock(host, directory) as lock:
         leftovers = ("sh", "-c", programs.STOP_LEFTOVER_DAEMONS, "standby-stop", directory.path)
@@ -75,6 +83,8 @@ def open_store(
         before = manifest_of(listing, where) if listing else None
         manifest = before or _first_manifest(first, where)
         work = Work(host, directory, domain, lock, allocation, speed)
+        if profile is not None:
+            manifest = manifest.with_profile(profile)
         store = KvmStore(work, manifest.taken_over())
         publish_manifest(host, directory, store.manifest, manifest.generation)
         yield store
@@ -137,9 +147,10 @@ class KvmStore:
 
     def discard(self, debris: Sequence[str]) -> None:
         """Remove what an interrupted run left; a head that somebody opened meanwhile stays."""
-        heads = [path for path in debris if layout.point_of_head(path)]
-        in_use = self._heads.in_use(heads)
-        self._drop([path for path in debris if path not in in_use])
+        heads = frozenset(path for path in debris if layout.point_of_head(path))
+        self._drop([path for path in debris if path not in heads])
+        for head in sorted(heads):
+            self._heads.retire(head)
 
     @contextmanager
     def incoming(self, plan: CyclePlan) -> Generator[Incoming]:
@@ -184,11 +195,15 @@ class KvmStore:
             return
         if move is HeadMove.SET_ASIDE:
             self._heads.set_aside()
-        self._heads.stand_on(point, self._look())
+        moved = self._heads.stand_on(point, self._look())
+        if moved or self._domain.found() is not DomainFound.OURS:
+            self._define(point)
+
+    def _define(self, point: BootPoint) -> None:
         definition = self._read_definition(point.name)
-        uuid = self._domain.define(definition, point, self._manifest.domain_uuid)
-        if uuid != self._manifest.domain_uuid:
-            self._publish(self._manifest.with_domain(uuid))
+        defined = self._domain.define(definition, point, self._manifest.domain)
+        if defined != self._manifest.domain:
+            self._publish(self._manifest.with_domain(defined))
 
     def users(self) -> Sequence[User]:
         """List who stands on files of this store besides its own chain and dormant head."""

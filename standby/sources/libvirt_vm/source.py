@@ -10,7 +10,7 @@ import libvirt
 from standby.errors import RepairSource
 from standby.host.interface import Host
 from standby.host.libvirt import libvirt_calls
-from standby.model.disk import DiskLeftOut, LeftOutBecause, SourceDisk
+from standby.model.disk import DiskLeftOut, ExcludedAs, LeftOutBecause, SourceDisk
 from standby.model.machine import MachineDefinition, MachineIdentity, PowerState
 from standby.model.observation import SourceObservation, TrackedCheckpoint
 from standby.model.plan import CapturePlan
@@ -131,7 +131,9 @@ class LibvirtSource:
         if because is not LeftOutBecause.EXCLUDED or not disk.path:
             return DiskLeftOut(disk.name, because)
         with libvirt_calls(f"disk {disk.name} of {domain.name()}"):
-            return DiskLeftOut(disk.name, because, int(domain.blockInfo(disk.name)[0]))
+            size = int(domain.blockInfo(disk.name)[0])
+        stands_as = self._settings.excluded.get(disk.name, ExcludedAs.ABSENT)
+        return DiskLeftOut(disk.name, because, size, stands_as)
 
     def _tracked(
         self,
