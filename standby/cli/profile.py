@@ -68,15 +68,23 @@ def check(
     ] = None,
     *,
     config: ConfigOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Look for mistakes in the files. No host is contacted: standby check does that."""
     configuration = Configuration(_root(context, config))
-    loaded = _each(configuration, profiles) if profiles else survey(configuration)
+    try:
+        loaded = _each(configuration, profiles) if profiles else survey(configuration)
+    except ProfileMistakes as error:
+        if not as_json:
+            raise
+        _print_json({"profiles": [], "mistakes": [_mistake(it) for it in error.mistakes]})
+        raise typer.Exit(error.exit_status.value) from error
+    if as_json:
+        _print_json({"profiles": [_summary(profile) for profile in loaded], "mistakes": []})
+        return
     for profile in loaded:
-        source, target = profile.source_host, profile.target_host
         typer.echo(
-            f"{profile.name}: {profile.source.domain} on {source.name} ({source.address}) "
-            f"-> {profile.standby_name} on {target.name} ({target.address})"
+            "{name}: {domain} on {source} -> {standby} on {target}".format(**_summary(profile))
         )
     if not loaded:
         typer.echo(f"no profiles in {configuration.layout.profiles.directory}")
@@ -150,6 +158,28 @@ def _each(configuration: Configuration, names: list[str]) -> list[Profile]:
     if mistakes:
         raise ProfileMistakes.of("profiles", mistakes)
     return loaded
+
+
+def _summary(profile: Profile) -> dict[str, Plain]:
+    source, target = profile.source_host, profile.target_host
+    return {
+        "name": profile.name,
+        "file": str(profile.file),
+        "domain": profile.source.domain,
+        "source": f"{source.name} ({source.address})",
+        "standby": profile.standby_name,
+        "target": f"{target.name} ({target.address})",
+    }
+
+
+def _mistake(mistake: Mistake) -> Plain:
+    return {
+        "file": str(mistake.mark.file),
+        "line": mistake.mark.line,
+        "key": mistake.path,
+        "wrong": mistake.wrong,
+        "allowed": mistake.allowed,
+    }
 
 
 def _print_json(value: Plain) -> None:

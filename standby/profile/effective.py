@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from standby.profile.document import Branch, Node
+from standby.profile.document import Branch
 from standby.profile.dormant import Standby
 from standby.profile.hosts import HostSettings
-from standby.profile.layers import find
+from standby.profile.layers import node_at
 from standby.profile.mistakes import Mark, PathInFile, Plain, dotted
 from standby.profile.points import BootPoints
 from standby.profile.profile_file import Merge, Transfer
@@ -80,9 +80,6 @@ def origins(values: Plain, layers: Branch, hosts: Mapping[str, Branch]) -> dict[
     return found
 
 
-def _origin(tree: Node, path: PathInFile) -> Origin:
-    """Return the place of the value at `path`, also where it was written as one of its parents."""
-    nearest = find(tree, path)
-    if nearest.depth < len(path) and isinstance(nearest.node, Branch):
-        return Origin()
-    return Origin(nearest.node.mark)
+def _origin(tree: Branch, path: PathInFile) -> Origin:
+    node = node_at(tree, path)
+    return Origin() if node is None else Origin(node.mark)

@@ -75,6 +75,18 @@ def test_check_tells_all_mistakes_of_all_profiles_named(root: Path) -> None:
         assert [mistake.path for mistake in caught.value.mistakes] == ["x", "y"]
 
 
+def test_check_prints_profiles_or_mistakes_as_json(root: Path) -> None:
+    printed = json.loads(run("check", "--json", "--config", str(root)).stdout)
+    assert [it["name"] for it in printed["profiles"]] == ["web1"]
+    assert printed["mistakes"] == []
+    write_root(root, {"profiles/a.yaml": "x: 1\n" + PROFILE})
+    result = run("check", "--json", "--config", str(root))
+    assert result.exit_code == 2
+    (mistake,) = json.loads(result.stdout)["mistakes"]
+    assert (mistake["file"], mistake["line"]) == (str(root / "profiles/a.yaml"), 1)
+    assert (mistake["key"], mistake["wrong"]) == ("x", "unknown key")
+
+
 def test_check_says_so_when_there_are_no_profiles(tmp_path: Path) -> None:
     assert "no profiles in" in run("check", "--config", str(tmp_path)).stdout
 

@@ -212,3 +212,14 @@ def test_names_are_listed_without_what_is_never_read(tmp_path: Path) -> None:
     configuration = Configuration(root)
     assert configuration.profile_names() == ("a", "b")
     assert configuration.host_names() == ("hv1", "kvm1", "local")
+
+
+def test_one_configuration_sees_one_state_of_shared_files(tmp_path: Path) -> None:
+    files = {"policies/gold.yaml": "", "profiles/web1.yaml": f"policy: gold\n{PROFILE}"}
+    root = write_root(tmp_path, files)
+    configuration = Configuration(root)
+    before = configuration.profile("web1")
+    write_root(root, {"policies/gold.yaml": "[", "hosts/kvm1.yaml": "address: other"})
+    assert configuration.profile("web1") == before
+    write_root(root, {"policies/gold.yaml": "", "hosts/kvm1.yaml": "address: other"})
+    assert load(root, "web1").target_host.address == SshAddress("other")

@@ -181,6 +181,15 @@ def test_a_missing_key_is_reported_at_the_mapping_that_should_hold_it(
     assert mistake.wrong == "is missing"
 
 
+def test_a_missing_key_is_reported_in_the_uppermost_file_that_could_hold_it(tmp_path: Path) -> None:
+    files = {
+        "defaults.yaml": "source: {type: libvirt, host: hv1}\n",
+        "profiles/web1.yaml": "\nsource: {consistency: crash}\n" + PROFILE.splitlines()[1],
+    }
+    mistake = only_mistake(tmp_path, files)
+    assert shown(tmp_path, mistake).startswith("profiles/web1.yaml:2: source.domain: is missing")
+
+
 @pytest.mark.parametrize(
     ("text", "place", "wrong", "allowed"),
     [
