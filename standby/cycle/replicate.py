@@ -95,7 +95,7 @@ class Cycle:
             return plan(source, target, self.policy, self.request, self.clock.now())
 
     def clean_up(self, plan: CyclePlan) -> None:
-        """Remove what interrupted cycles left, finish the merges they began, make room at the cap."""
+        """Remove what interrupted cycles left, finish their merges, make room at the hard cap."""
         if plan.debris:
             with self.journal.phase(Phase.CLEAN, f"removed={len(plan.debris)}"):
                 self.store.discard(plan.debris)

@@ -1,0 +1,49 @@
+# What people call. Everything that is needed is installed by lab/setup.sh: Debian packages that
+# are missing, and a virtual environment in .venv.
+
+PYTHON := .venv/bin/python
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=HOME,XDG_CACHE_HOME,STANDBY_LAB_ROOT)
+NAME ?= demo
+RUNS ?= 1000
+SEED ?=
+
+.PHONY: help setup demo lab-up lab-down test test-all lint bench docs
+
+help:
+	@echo "make demo            the whole story in a lab of two hosts, in under 5 minutes"
+	@echo "make demo KEEP=1     the same, and leave the lab up to play with"
+	@echo "make lab-down        remove the lab"
+	@echo "make test            set up and run the tests, below 15 minutes"
+	@echo "make test-all        the same with the long ones"
+	@echo "make lint            formatting, rules and types"
+	@echo "make bench ONLY=...  side by side with what else one could run"
+	@echo "make docs            generate the references in docs/ anew"
+
+setup:
+	lab/setup.sh
+
+demo: setup
+	$(SUDO) $(PYTHON) -m lab.demo --name $(NAME) $(if $(KEEP),--keep)
+
+lab-up: setup
+	$(SUDO) $(PYTHON) -m lab --name $(NAME) up
+
+lab-down:
+	$(SUDO) $(PYTHON) -m lab --name $(NAME) down
+
+lint: setup
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+test: lint
+	$(SUDO) $(PYTHON) -m pytest -m "not long"
+
+test-all: lint
+	$(SUDO) $(PYTHON) -m pytest
+
+bench: setup
+	$(SUDO) $(PYTHON) -m bench $(if $(ONLY),--only $(ONLY))
+
+docs: setup
+	$(PYTHON) -m standby.profile.reference > docs/profile-reference.md
