@@ -19,6 +19,11 @@ from standby.model.extent import NbdEndpoint
 ALLOCATION = nbd.CONTEXT_BASE_ALLOCATION
 # What a server that names no maximum must accept, by the NBD protocol.
 _DEFAULT_MAXIMUM = 32 * 1024 * 1024
+_EVENTS = {
+    nbd.AIO_DIRECTION_READ: select.POLLIN,
+    nbd.AIO_DIRECTION_WRITE: select.POLLOUT,
+    nbd.AIO_DIRECTION_BOTH: select.POLLIN | select.POLLOUT,
+}
 # Gigabytes may wait in a cache; at 60 seconds for a stall a flush may take ten minutes.
 _FLUSH_PATIENCE = 10
 
@@ -179,20 +184,20 @@ class Connection:
         return int(self._nbd.aio_get_fd())
 
     def events(self) -> int:
-        """Return what to poll the socket for."""
+        """Return what to poll the socket for. Raises TransferFailed when it is closed."""
         direction = self._nbd.aio_get_direction()
-        wanted = select.POLLIN if direction & nbd.AIO_DIRECTION_READ else 0
-        return wanted | (select.POLLOUT if direction & nbd.AIO_DIRECTION_WRITE else 0)
+        if not direction:
+            self._raise_lost("the server closed the connection", errno.ENOTCONN)
+        return _EVENTS[direction]
 
     def notify(self, events: int) -> None:
         """Let libnbd use the socket after `events` happened on it."""
         self.touched = time.monotonic()
-        if events & ~select.POLLOUT and self.events() & select.POLLIN:
+        awaited = self.events()
+        if events & ~select.POLLOUT and awaited & select.POLLIN:
             self._guarded(self._nbd.aio_notify_read)
-        elif self.events() & select.POLLOUT:
+        elif awaited & select.POLLOUT:
             self._guarded(self._nbd.aio_notify_write)
-        if self._nbd.aio_is_dead() or self._nbd.aio_is_closed():
-            self._raise_lost("the server closed the connection", errno.ENOTCONN)
 
     def silence(self) -> float:
         """Return for how long, in seconds, an awaited answer has been out without a byte.

@@ -15,8 +15,10 @@ from standby.transfer.rate import RateLimit
 from standby.transfer.scout import Scout
 from standby.transfer.sieve import sieve
 
-# Large enough that a request's overhead is small, small enough that many buffers fit.
+# Bytes of a buffer, and of a write: each write costs a qcow2 target an update of its tables.
 REQUEST = 1024 * 1024
+# Bytes of a read: a server makes a fresh buffer for each, which is cheapest when it is small.
+_READ = 512 * 1024
 # QEMU's server works on 16 requests of a connection at a time; all lanes share the buffers.
 BUFFERS = 16
 _ZEROES_IN_FLIGHT = 16
@@ -193,7 +195,8 @@ class Lane:
 
     def _read(self, batch: _Batch) -> None:
         self._batches += 1
-        for offset, part in _parts(batch.start, batch.length, self._source.longest()):
+        longest = min(self._source.longest(), _READ)
+        for offset, part in _parts(batch.start, batch.length, longest):
             batch.waiting += 1
             self._source.read(batch.view(offset, part), offset, lambda: self._was_read(batch))
 

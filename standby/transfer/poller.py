@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import select
 import time
 from collections.abc import Callable, Sequence
@@ -54,24 +55,31 @@ class Poller:
             if reached():
                 return
             self._wait(_LOOK_UP if pause is None else min(pause, _LOOK_UP))
+            for connection in self._connections:
+                connection.deliver()
             self._lose_patience()
 
     def _wait(self, seconds: float) -> None:
-        if any(connection.has_finished() for connection in self._connections):
-            seconds = 0
-        self._register()
-        # Rounded up: a wait of zero milliseconds would spin until the moment comes.
-        for socket, events in self._poll.poll(-int(-seconds * 1000 // 1)):
-            self._by_socket[socket].notify(events)
-        for connection in self._connections:
-            connection.deliver()
-
-    def _register(self) -> None:
+        """Move bytes until a request has finished; most of what moves is a part of one."""
+        deadline = time.monotonic() + seconds
+        finished = False
         for socket, connection in self._by_socket.items():
-            events = connection.events()
-            if self._polled.get(socket) != events:
-                self._poll.register(socket, events)
-                self._polled[socket] = events
+            self._watch(socket, connection)  # requests have been started since
+            finished |= connection.has_finished()
+        while not finished and seconds > 0:
+            # Rounded up: a wait of zero milliseconds would spin until the moment comes.
+            for socket, events in self._poll.poll(math.ceil(seconds * 1000)):
+                connection = self._by_socket[socket]
+                connection.notify(events)
+                self._watch(socket, connection)
+                finished |= connection.has_finished()
+            seconds = deadline - time.monotonic()
+
+    def _watch(self, socket: int, connection: Connection) -> None:
+        events = connection.events()
+        if self._polled.get(socket) != events:
+            self._poll.register(socket, events)
+            self._polled[socket] = events
 
     def _lose_patience(self) -> None:
         if self._patience.cancel is not None and self._patience.cancel.is_set():
