@@ -29,7 +29,9 @@ from standby.profile.section import Section, impossible
 from standby.profile.units import format_duration, parse_duration
 
 SYSTEM_LIBVIRT = "qemu:///system"
+DEFAULT_CONNECT_TIMEOUT = timedelta(seconds=10)
 LOCAL = "local"
+_OF_SSH = ("identity_file", "known_hosts", "ssh_config", "passphrase", "password")
 _HIGHEST_PORT = 65535
 # No part may begin with '-': ssh would take it for an option.
 _DESTINATION = re.compile(
@@ -60,6 +62,11 @@ class SshAddress:
         host = f"[{self.host}]" if ":" in self.host else self.host
         user = f"{self.user}@" if self.user else ""
         return user + host + (f":{self.port}" if self.port else "")
+
+    @property
+    def destination(self) -> str:
+        """The address as ssh(1) takes it; it never begins with a hyphen."""
+        return f"ssh://{self}" if self.port or ":" in self.host else str(self)
 
 
 Address = LocalAddress | SshAddress
@@ -152,6 +159,18 @@ class HostFile(Section):
         "checked.",
         examples=["/etc/standby/known_hosts"],
     )
+    ssh_config: LocalPath | None = Field(
+        default=None,
+        description="An ssh_config to use instead of the user's and the system's own. Null: "
+        "those two.",
+        examples=["/etc/standby/ssh_config"],
+    )
+    passphrase: _Secret | None = Field(
+        default=None,
+        description="Passphrase of `identity_file`, where no SSH agent holds the key, by "
+        "reference: `{file: PATH}` or `{env: NAME}`, never the passphrase itself.",
+        examples=[{"env": "STANDBY_KEY_PASSPHRASE"}],
+    )
     password: _Secret | None = Field(
         default=None,
         description="Password for SSH where keys cannot be used, by reference: `{file: PATH}` or "
@@ -165,7 +184,7 @@ class HostFile(Section):
         examples=[True],
     )
     connect_timeout: Annotated[Duration, bounded(parse_duration, "1s", "10m")] = Field(
-        default=timedelta(seconds=15),
+        default=DEFAULT_CONNECT_TIMEOUT,
         description="How long to wait for a connection. From 1s to 10m.",
         examples=["30s"],
     )
@@ -198,10 +217,14 @@ class HostFile(Section):
 
     @checks(mode="after")
     def _nothing_idle(self) -> Self:
-        if isinstance(self.address.address, LocalAddress):
-            for key in ("identity_file", "known_hosts", "password"):
-                if getattr(self, key) is not None:
-                    raise impossible("means nothing on a local host", "no such key", key, "address")
+        is_local = isinstance(self.address.address, LocalAddress)
+        for key in _OF_SSH:
+            if is_local and getattr(self, key) is not None:
+                raise impossible("means nothing on a local host", "no such key", key, "address")
+        if self.passphrase is not None and self.identity_file is None:
+            raise impossible(
+                "is that of no key", "a passphrase with an identity_file", "passphrase"
+            )
         return self
 
 
@@ -213,9 +236,11 @@ class HostSettings:
     address: Address
     identity_file: Path | None = None
     known_hosts: Path | None = None
+    ssh_config: Path | None = None
+    passphrase: SecretRef | None = None
     password: SecretRef | None = None
     sudo: bool = False
-    connect_timeout: timedelta = timedelta(seconds=15)
+    connect_timeout: timedelta = DEFAULT_CONNECT_TIMEOUT
     libvirt_uri: str = SYSTEM_LIBVIRT  # as seen on the host itself
 
     @property
@@ -231,6 +256,8 @@ class HostSettings:
             file.address.address,
             file.identity_file,
             file.known_hosts,
+            file.ssh_config,
+            file.passphrase,
             file.password,
             file.sudo,
             file.connect_timeout,
@@ -243,11 +270,17 @@ class HostSettings:
             "address": str(self.address),
             "identity_file": _optional(self.identity_file),
             "known_hosts": _optional(self.known_hosts),
-            "password": self.password.model_dump(mode="json") if self.password else None,
+            "ssh_config": _optional(self.ssh_config),
+            "passphrase": _reference(self.passphrase),
+            "password": _reference(self.password),
             "sudo": self.sudo,
             "connect_timeout": format_duration(self.connect_timeout),
             "libvirt_uri": self.libvirt_uri,
         }
+
+
+def _reference(secret: SecretRef | None) -> Plain:
+    return None if secret is None else dict(secret.model_dump(mode="json"))
 
 
 def _optional(path: Path | None) -> str | None:

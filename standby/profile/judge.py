@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _LONGEST_QUOTE = 60
 _KEY_MARK = "[key]"  # pydantic's: it is the key that is wrong, not its value
 # A value below these keys may be a secret written in the wrong place: it is never repeated.
-_SECRET_KEYS = frozenset({"password"})
+_SECRET_KEYS = frozenset({"password", "passphrase"})
 
 
 class Fault(Enum):

@@ -19,7 +19,7 @@ from pydantic_core import PydanticCustomError
 from standby.model.names import SAFE_NAME, SAFE_NAME_RULE, is_safe_name
 from standby.profile import units
 
-_PLAIN_PATH = re.compile(r"[^\x00-\x1f\x7f]{1,1024}")
+_LONGEST_PATH = 1024  # a quarter of what Linux takes: room for the names below it
 _FROM_YAML = (str, int, float, list, dict, type(None))
 
 ALL_NICS = "all"
@@ -91,8 +91,8 @@ def described(title: str, pattern: str = "") -> WithJsonSchema:
 
 
 def _absolute(text: str) -> PurePosixPath:
-    path = PurePosixPath(text)
-    if not _PLAIN_PATH.fullmatch(text) or not path.is_absolute() or ".." in path.parts:
+    path = PurePosixPath(_printable(text))
+    if not path.is_absolute() or ".." in path.parts:
         raise ValueError(f"{text!r} is not an absolute path without '..'")
     if path == PurePosixPath("/"):
         raise ValueError("'/' is a whole system, not a place of ours")
@@ -100,12 +100,18 @@ def _absolute(text: str) -> PurePosixPath:
 
 
 def _local(text: str) -> Path:
-    if not _PLAIN_PATH.fullmatch(text):
-        raise ValueError(f"{text!r} is not a path")
-    path = Path(text)
+    if '"' in text:  # ssh_config has no way to write it
+        raise ValueError(f"{text!r} holds a quotation mark")
+    path = Path(_printable(text))
     if path.parts[:1] == ("~",):
         return Path.home().joinpath(*path.parts[1:])
     return Path(_absolute(text))
+
+
+def _printable(text: str) -> str:
+    if not text or not text.isprintable() or len(text) > _LONGEST_PATH:
+        raise ValueError(f"{text[:_LONGEST_PATH]!r} is not a path")
+    return text
 
 
 Duration = Annotated[

@@ -96,7 +96,8 @@ def test_all_settings_of_a_host_are_read(tmp_path: Path, monkeypatch: pytest.Mon
     settings = host(
         tmp_path,
         "address: admin@kvm1\nidentity_file: ~/.ssh/id\nknown_hosts: /etc/known\nsudo: true\n"
-        "connect_timeout: 1m\npassword: {file: /run/secret}\n"
+        "connect_timeout: 1m\npassword: {file: /run/secret}\npassphrase: {env: PASSPHRASE}\n"
+        "ssh_config: ~/config\n"
         "libvirt_uri: qemu+unix:///system?socket=/run/other.sock\n",
     )
     assert settings == HostSettings(
@@ -104,6 +105,8 @@ def test_all_settings_of_a_host_are_read(tmp_path: Path, monkeypatch: pytest.Mon
         SshAddress("kvm1", "admin"),
         identity_file=Path("/home/admin/.ssh/id"),
         known_hosts=Path("/etc/known"),
+        ssh_config=Path("/home/admin/config"),
+        passphrase=SecretVariable(env="PASSPHRASE"),
         password=SecretFile(file=Path("/run/secret")),
         sudo=True,
         connect_timeout=timedelta(minutes=1),
@@ -119,10 +122,44 @@ def test_an_address_and_a_uri_that_disagree_are_a_mistake(tmp_path: Path) -> Non
     assert host(tmp_path, same).libvirt_uri == SYSTEM
 
 
-@pytest.mark.parametrize("key", ["identity_file: /a", "known_hosts: /a", "password: {env: A}"])
+@pytest.mark.parametrize(
+    "key",
+    [
+        "identity_file: /a",
+        "known_hosts: /a",
+        "ssh_config: /a",
+        "passphrase: {env: A}",
+        "password: {env: A}",
+    ],
+)
 def test_a_key_that_means_nothing_on_a_local_host_is_a_mistake(tmp_path: Path, key: str) -> None:
     with pytest.raises(ProfileMistakes, match=r"kvm1.yaml:2: \w+: means nothing on a local host"):
         host(tmp_path, f"address: local\n{key}\n")
+
+
+def test_a_passphrase_needs_the_key_that_it_opens(tmp_path: Path) -> None:
+    with pytest.raises(ProfileMistakes, match=r"kvm1.yaml:2: passphrase: is that of no key"):
+        host(tmp_path, "address: kvm1\npassphrase: {env: A}\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "destination"),
+    [
+        ("kvm1", "kvm1"),
+        ("root@kvm1", "root@kvm1"),
+        ("root@kvm1:22", "ssh://root@kvm1:22"),
+        ("root@[2001:db8::7]", "ssh://root@[2001:db8::7]"),
+    ],
+)
+def test_an_address_is_written_as_ssh_takes_it(text: str, destination: str) -> None:
+    address = WrittenAddress.parse(text).address
+    assert isinstance(address, SshAddress)
+    assert address.destination == destination
+
+
+def test_a_path_that_ssh_config_cannot_hold_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ProfileMistakes, match="quotation mark"):
+        host(tmp_path, "address: kvm1\nidentity_file: '/a\"b'\n")
 
 
 def test_a_mistake_in_a_host_is_told_once_when_both_ends_are_on_it(tmp_path: Path) -> None:
@@ -146,6 +183,8 @@ SECRET = "hunter2"  # noqa: S105 - what must never be seen
 @pytest.mark.parametrize(
     "text",
     [
+        f"passphrase: {SECRET}",
+        f"passphrase: {{file: {SECRET}}}",
         f"password: {SECRET}",
         f"password: '{SECRET}'",
         f"password: [{SECRET}]",

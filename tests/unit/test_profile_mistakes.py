@@ -66,6 +66,8 @@ EVERY_HOST_KEY = """\
 address: root@kvm1:22
 identity_file: ~/.ssh/id
 known_hosts: /etc/standby/known_hosts
+ssh_config: /etc/standby/ssh_config
+passphrase: {file: /run/passphrase}
 password: {env: KVM1}
 sudo: true
 connect_timeout: 30s
