@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 
 import pytest
 from configuration_files import PROFILE, shown, write_root
 
-from standby.profile import Configuration, ProfileMistakes, survey
+from standby.profile import Configuration, HostSettings, ProfileMistakes, survey
+from standby.profile.effective import SECTIONS
+from standby.profile.hosts import HostFile
+from standby.profile.profile_file import ProfileFile
 
 EXAMPLES = Path(__file__).parents[2] / "profiles"
 ROOTS = sorted(path for path in EXAMPLES.iterdir() if path.is_dir())
@@ -19,6 +23,17 @@ def test_every_example_root_loads(root: Path) -> None:
     files = sorted((root / "profiles").iterdir())
     assert [profile.file for profile in survey(Configuration(root))] == files
     assert files
+
+
+@pytest.mark.parametrize("root", ROOTS, ids=lambda root: root.name)
+def test_effective_values_read_back_are_the_same_profile(root: Path) -> None:
+    for profile in survey(Configuration(root)):
+        values = json.loads(json.dumps(profile.effective()))
+        read = ProfileFile.model_validate({key: values[key] for key in ProfileFile.model_fields})
+        assert all(getattr(read, key) == getattr(profile, key) for key in SECTIONS)
+        for host in (profile.source_host, profile.target_host):
+            again = HostFile.model_validate(values["hosts"][host.name])
+            assert HostSettings.of(host.name, again) == host
 
 
 def test_the_examples_are_all_described() -> None:
