@@ -221,6 +221,11 @@ def test_a_missing_file_reads_as_none(host: Host, tmp_path: Path) -> None:
     assert host.read_file(str(tmp_path / "no" / "thing")) is None
 
 
+def test_what_cannot_be_read_is_an_error_not_absent(host: Host, tmp_path: Path) -> None:
+    with pytest.raises(CommandFailed, match="Is a directory"):
+        host.read_file(str(tmp_path))
+
+
 def test_a_written_file_reads_the_same_with_its_mode(host: Host, tmp_path: Path) -> None:
     data = os.urandom(200_000)
     file = tmp_path / "it's a $(file)"
