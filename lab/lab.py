@@ -184,6 +184,14 @@ class Lab:
         """Invert bytes of a file on a host; doing it twice repairs it."""
         faults.damage(self.path(host, path), offset, length)
 
+    def allow_sudo(self, host: str, rules: str) -> None:
+        """Replace the sudo rules of the user `standby` on a host; empty rules forbid all."""
+        path = self.path(host, Path("/etc/sudoers.d/standby"))
+        path.parent.mkdir(mode=0o755, exist_ok=True)
+        path.unlink(missing_ok=True)
+        path.touch(mode=0o440)
+        path.write_text(rules)
+
     def trust_host_keys(self) -> None:
         """Let the manager know the true host keys of both hypervisors: the state after `up`."""
         keys.set_known_hosts(self.layout, keys.true_host_keys(self.layout))

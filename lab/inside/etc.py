@@ -9,6 +9,7 @@ from lab.inside.spec import HostSpec
 USER = "standby"
 """The ordinary user of every hypervisor: in the groups that may use libvirt and KVM."""
 _ETC = Path("/etc")
+_PROVISION = Path(__file__).resolve().parent.parent / "provision"
 _PREPARED = _ETC / "lab-prepared"
 
 _SSHD = """\
@@ -74,9 +75,7 @@ def write_hypervisor(spec: HostSpec) -> None:
         return
     _write_libvirt(spec)
     _write_sshd(spec)
-    _add_user()
-    for name, home in (("root", Path("/root")), (USER, Path("/home") / USER)):
-        _authorise(name, home, spec.authorised_key)
+    _add_users(spec.authorised_key)
     _PREPARED.touch()
 
 
@@ -101,23 +100,19 @@ def _write_sshd(spec: HostSpec) -> None:
     key.with_suffix(".pub").write_text(spec.host_key_public)
 
 
-def _add_user() -> None:
-    home = Path("/home") / USER
-    add = ["useradd", "--no-log-init", "--shell", "/bin/bash", "--home-dir", str(home)]
-    subprocess.run([*add, "--create-home", "--groups", "libvirt,kvm", USER], check=True)
-    # Without PAM the SSH daemon refuses users whose password field begins with "!".
+def _add_users(public_key: str) -> None:
+    """Do as the provisioning of a real host does, by the same scripts."""
+    key = Path("/run/manager.pub")
+    key.write_text(public_key)
+    _provision("user.sh", USER)
     for name in (USER, "root"):
-        subprocess.run(["usermod", "--password", "*", name], check=True)
+        _provision("authorise.sh", name, str(key))
+    # Without PAM the SSH daemon refuses users whose password field begins with "!".
+    subprocess.run(["usermod", "--password", "*", "root"], check=True)
 
 
-def _authorise(name: str, home: Path, public_key: str) -> None:
-    directory = home / ".ssh"
-    directory.mkdir(mode=0o700)
-    keys = directory / "authorized_keys"
-    keys.write_text(public_key)
-    keys.chmod(0o600)
-    for path in (directory, keys):
-        shutil.chown(path, name, name)
+def _provision(script: str, *arguments: str) -> None:
+    subprocess.run([_PROVISION / script, *arguments], check=True, stdout=subprocess.DEVNULL)
 
 
 def _rewrite(path: Path, text: str) -> None:

@@ -1,7 +1,6 @@
 """The mounts of a host: private places over the machine's own, which stay as they are."""
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -74,7 +73,7 @@ def mount_copy_on_write(target: str, store: Path) -> None:
     except OSError:
         # No overlayfs, or a file system that cannot carry one: a plain copy does as well.
         if not copy.exists():
-            shutil.copytree(target, copy, symlinks=True)
+            subprocess.run(["cp", "--archive", target, str(copy)], check=True)
         mount(str(copy), target, flags=MountFlag.BIND)
 
 

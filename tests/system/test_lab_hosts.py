@@ -29,3 +29,14 @@ def test_the_two_hypervisors_are_different_hosts_to_libvirt(lab: Lab) -> None:
 def test_a_guest_on_one_host_does_not_exist_on_the_other(lab: Lab, block_guest: BlockGuest) -> None:
     assert block_guest.name in lab.virsh("source", "list", "--name")
     assert block_guest.name not in lab.virsh("kvm", "list", "--all", "--name")
+
+
+def test_the_ordinary_user_may_do_by_sudo_exactly_what_the_rules_say(lab: Lab) -> None:
+    command = ["sudo", "-n", "id", "-un"]
+    with pytest.raises(CommandFailed):
+        lab.exec("kvm", command, user="standby")
+    lab.allow_sudo("kvm", "standby ALL=(root) NOPASSWD: /usr/bin/id\n")
+    assert lab.exec("kvm", command, user="standby").strip() == "root"
+    lab.allow_sudo("kvm", "")
+    with pytest.raises(CommandFailed):
+        lab.exec("kvm", command, user="standby")

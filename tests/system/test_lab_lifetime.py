@@ -50,22 +50,28 @@ def test_down_leaves_no_process_no_loop_device_and_no_file(other: Lab) -> None:
     guest = other.block_guest("left-running")
     guest.start()
     records = inits(other)
-    inside = [entry.name for entry in Path("/proc").iterdir() if _shares_pids(entry, records)]
+    inside = _sharing_pids(records)
     assert len(records) == 4
     assert len(inside) > 8
     other.down()
     assert not any(record.alive for record in records)
-    assert not [pid for pid in inside if Path("/proc", pid).exists()]
+    assert not [process for process in inside if process.alive]
     assert not [name for name in loop_files() if f"/{other.name}/" in name]
     assert not other.layout.directory.exists()
 
 
-def _shares_pids(entry: Path, records: list[ProcessRecord]) -> bool:
-    spaces = {Path(f"/proc/{record.pid}/ns/pid").readlink() for record in records}
+def _sharing_pids(records: list[ProcessRecord]) -> list[ProcessRecord]:
+    spaces = {_pid_space(record.pid) for record in records}
+    pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    found = [ProcessRecord.of(pid) for pid in pids if _pid_space(pid) in spaces]
+    return [record for record in found if record is not None]
+
+
+def _pid_space(pid: int) -> Path:
     try:
-        return entry.name.isdigit() and (entry / "ns/pid").readlink() in spaces
+        return Path(f"/proc/{pid}/ns/pid").readlink()
     except (FileNotFoundError, PermissionError):
-        return False
+        return Path(str(pid))
 
 
 def test_down_of_a_lab_that_does_not_exist_is_no_error(other: Lab) -> None:
