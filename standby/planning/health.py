@@ -30,15 +30,19 @@ class Problem:
     remedy: str
 
 
-def problems(target: TargetObservation, plan: MergePlan, now: datetime) -> tuple[Problem, ...]:
+def problems(
+    target: TargetObservation, plan: MergePlan, now: datetime, called: str = ""
+) -> tuple[Problem, ...]:
     """Return what is wrong with a standby, the gravest first. `now` is UTC.
 
-    `plan` is what plan_merges decides for the chain as observed.
+    `plan` is what plan_merges decides for the chain as observed; `called` is what commands take
+    for this standby, its own name unless given.
     """
+    command_name = called or target.manifest.standby
     found = [
-        *_of_the_domain(target),
-        *_of_the_head(target),
-        *_of_the_chain(target, plan),
+        *_of_the_domain(target, command_name),
+        *_of_the_head(target, command_name),
+        *_of_the_chain(target, plan, command_name),
         *_of_the_clock(target, now),
         *_of_the_users(target),
     ]
@@ -46,7 +50,7 @@ def problems(target: TargetObservation, plan: MergePlan, now: datetime) -> tuple
     return tuple(sorted(found, key=lambda problem: gravest_first.index(problem.severity)))
 
 
-def _of_the_domain(target: TargetObservation) -> Iterator[Problem]:
+def _of_the_domain(target: TargetObservation, called: str) -> Iterator[Problem]:
     name = target.manifest.standby
     if target.domain is DomainFound.FOREIGN:
         yield Problem(
@@ -55,16 +59,16 @@ def _of_the_domain(target: TargetObservation) -> Iterator[Problem]:
             f"give the standby another name in its profile, or rename it: virsh domrename {name}",
         )
     if target.manifest.role is Role.WAITING_FOR_SEED:
-        yield Problem(Severity.WARNING, "waiting for its first seed", f"standby run {name}")
+        yield Problem(Severity.WARNING, "waiting for its first seed", f"standby run {called}")
     elif target.domain is DomainFound.ABSENT:
         yield Problem(
             Severity.WARNING,
             f"domain {name} is not defined on the KVM host",
-            f"the next cycle defines it: standby run {name}",
+            f"the next cycle defines it: standby run {called}",
         )
 
 
-def _of_the_head(target: TargetObservation) -> Iterator[Problem]:
+def _of_the_head(target: TargetObservation, called: str) -> Iterator[Problem]:
     name, head = target.manifest.standby, target.head
     if head.use is HeadUse.RUNNING:
         where = head.stands_on or "an unknown boot point"
@@ -83,14 +87,15 @@ def _of_the_head(target: TargetObservation) -> Iterator[Problem]:
         yield Problem(
             Severity.NOTE,
             f"reverted to {target.manifest.reverted_to}: the standby does not follow new points",
-            f"standby revert {name} latest",
+            f"standby revert {called} latest",
         )
 
 
-def _of_the_chain(target: TargetObservation, plan: MergePlan) -> Iterator[Problem]:
-    name, limit = target.manifest.standby, plan.keep.limit
+def _of_the_chain(target: TargetObservation, plan: MergePlan, called: str) -> Iterator[Problem]:
+    limit = plan.keep.limit
     held_up = plan.deferred[0].obstacle if plan.deferred else None
-    remedy = f"held up: {held_up}" if held_up else f"the next cycle merges them: standby run {name}"
+    merging = f"the next cycle merges them: standby run {called}"
+    remedy = f"held up: {held_up}" if held_up else merging
     if plan.level_before is ChainLevel.AT_HARD_CAP:
         yield Problem(
             Severity.CRITICAL if plan.level_after is ChainLevel.AT_HARD_CAP else Severity.WARNING,

@@ -1,0 +1,5 @@
+"""`python -m standby`: the command line."""
+
+from standby.cli.main import main
+
+main()

@@ -1,0 +1,43 @@
+"""Logs of a command: to standard error, as much as whoever reads it wants."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from datetime import datetime
+from enum import Enum
+
+from standby.cli.zone import local_zone
+
+_LINE = "%(asctime)s %(levelname)s %(message)s"
+
+
+class Verbosity(Enum):
+    """How much is logged, as a level of `logging`."""
+
+    WARNINGS = logging.WARNING  # a terminal, where phases are shown otherwise
+    PHASES = logging.INFO  # a pipe or a journal: one line for each phase
+    EVERYTHING = logging.DEBUG  # --verbose
+
+
+class _LocalTime(logging.Formatter):
+    """Local time with its offset from UTC."""
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802 - logging's name
+        moment = datetime.fromtimestamp(record.created, local_zone())
+        return moment.isoformat(timespec="seconds") if datefmt is None else moment.strftime(datefmt)
+
+
+def wanted(*, verbose: bool) -> Verbosity:
+    """Return how much to log to standard error as it is."""
+    if verbose:
+        return Verbosity.EVERYTHING
+    return Verbosity.WARNINGS if sys.stderr.isatty() else Verbosity.PHASES
+
+
+def start_logging(verbosity: Verbosity) -> None:
+    """Log to standard error from now on."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_LocalTime(_LINE))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    logging.getLogger("standby").setLevel(verbosity.value)

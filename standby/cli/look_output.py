@@ -1,0 +1,163 @@
+"""One standby as seen, in the words that `list`, `show` and `vms` share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from standby.cli.output import (
+    NOTHING,
+    local,
+    print_json,
+    print_note,
+    print_table,
+    readable_age,
+    utc,
+)
+from standby.cli.points import point_as_json
+from standby.errors import ReachHost
+from standby.model.observation import HeadUse
+from standby.planning.health import Problem, Severity
+from standby.planning.retention import MergePlan
+from standby.profile.mistakes import Plain
+
+if TYPE_CHECKING:
+    from standby.app.inspect import NotSeen, StandbyLook
+
+_COLUMNS = ("standby", "machine", "KVM host", "state", "newest", "age", "points", "problems")
+
+
+def print_looks(looks: Sequence[StandbyLook | NotSeen], *, as_json: bool, nothing: str) -> None:
+    """Print a line for each standby; `nothing` when there are none."""
+    # The classes live behind the application, which --help does without.
+    from standby.app.inspect import StandbyLook  # noqa: PLC0415
+
+    if as_json:
+        print_json(
+            [
+                look_as_json(it) if isinstance(it, StandbyLook) else not_seen_as_json(it)
+                for it in looks
+            ]
+        )
+    elif looks:
+        print_table(
+            "",
+            _COLUMNS,
+            [_row(it) if isinstance(it, StandbyLook) else _row_not_seen(it) for it in looks],
+        )
+    else:
+        print_note(nothing)
+
+
+def _row(look: StandbyLook) -> tuple[str, ...]:
+    newest = look.manifest.newest
+    return (
+        look.place.called,
+        look.manifest.machine.name,
+        look.place.host.name,
+        state(look),
+        str(newest.name) if newest else NOTHING,
+        readable_age(look.age),
+        f"{len(look.manifest.points)}/{look.merges.keep.limit}",
+        worst(look.problems),
+    )
+
+
+def _row_not_seen(seen: NotSeen) -> tuple[str, ...]:
+    profile = seen.profile
+    return (
+        seen.called,
+        profile.source.domain if profile else NOTHING,
+        profile.target_host.name if profile else NOTHING,
+        "unreachable" if isinstance(seen.error, ReachHost) else "unknown",
+        NOTHING,
+        NOTHING,
+        NOTHING,
+        str(seen.error),
+    )
+
+
+def state(look: StandbyLook) -> str:
+    """Return the standby's state in a few words."""
+    text = look.manifest.role.value
+    return f"{text}, runs" if look.target.head.use is HeadUse.RUNNING else text
+
+
+def newest_and_age(look: StandbyLook) -> str:
+    """Return the newest boot point with its local time and its age."""
+    newest = look.manifest.newest
+    if newest is None:
+        return NOTHING
+    return f"{newest.name} ({local(newest.name.moment)}), {readable_age(look.age)} ago"
+
+
+def worst(problems: tuple[Problem, ...]) -> str:
+    """Return the gravest problem in a line, and how many more there are."""
+    grave = [problem for problem in problems if problem.severity is not Severity.NOTE]
+    if not grave:
+        return ""
+    more = f" (and {len(grave) - 1} more)" if len(grave) > 1 else ""
+    return f"{grave[0].severity.value}: {grave[0].text}{more}"
+
+
+def look_as_json(look: StandbyLook) -> Plain:
+    """Return what is known of a standby for programs. Bytes, seconds, UTC."""
+    manifest, profile, target = look.manifest, look.place.profile, look.target
+    newest = manifest.newest
+    return {
+        "standby": manifest.standby,
+        "called": look.place.called,
+        "profile": profile.name,
+        "machine": {"name": manifest.machine.name, "uuid": manifest.machine.uuid},
+        "source_host": profile.source_host.name,
+        "kvm_host": look.place.host.name,
+        "directory": look.place.directory.path,
+        "state": manifest.role.value,
+        "domain": {
+            "found": target.domain.value,
+            "uuid": manifest.domain.uuid if manifest.domain else None,
+        },
+        "head": {
+            "use": target.head.use.value,
+            "stands_on": str(target.head.stands_on) if target.head.stands_on else None,
+        },
+        "reverted_to": str(manifest.reverted_to) if manifest.reverted_to else None,
+        "newest": point_as_json(newest) if newest else None,
+        "age_seconds": int(look.age.total_seconds()) if look.age is not None else None,
+        "points": len(manifest.points),
+        "limit": look.merges.keep.limit,
+        "merges_due": _merges_as_json(look.merges),
+        "merges_after_next_point": _merges_as_json(look.next_merges),
+        "stored_bytes": look.stored,
+        "available_bytes": target.available,
+        "problems": [
+            {"severity": it.severity.value, "text": it.text, "remedy": it.remedy}
+            for it in look.problems
+        ],
+        "looked_at": utc(look.at),
+    }
+
+
+def not_seen_as_json(seen: NotSeen) -> Plain:
+    """Return for programs why a standby could not be looked at."""
+    profile = seen.profile
+    return {
+        "called": seen.called,
+        "standby": profile.standby_name if profile else None,
+        "kvm_host": profile.target_host.name if profile else None,
+        "state": None,
+        "error": {"kind": type(seen.error).__name__, "text": str(seen.error)},
+    }
+
+
+def _merges_as_json(plan: MergePlan) -> Plain:
+    return {
+        "due": [
+            {"older": str(it.older), "younger": str(it.younger), "cause": it.cause.value}
+            for it in plan.merges
+        ],
+        "waiting": [
+            {"older": str(it.older), "younger": str(it.younger), "obstacle": it.obstacle}
+            for it in plan.deferred
+        ],
+    }

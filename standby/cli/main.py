@@ -1,0 +1,80 @@
+"""The command line: every command, the options they share, and what errors look like."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from standby.cli import list as list_
+from standby.cli import pin, points, profile, revert, run, show, vms
+from standby.cli.logs import start_logging, wanted
+from standby.cli.options import ConfigOption
+from standby.errors import ExitStatus, StandbyError
+
+NAMES_OF_OTHERS = """\
+What others call these things: a boot point is a recovery point (Hyper-V Replica), a snapshot or
+checkpoint, and `standby points`, `revert`, `vms` do what aipcontrol's list_snapshot,
+revert_snapshot and `kvm listvm`, Get-VMSnapshot and `virsh snapshot-list` do: see
+docs/names-of-others.md. Example: standby run web1 && standby points web1
+"""
+
+app = typer.Typer(
+    name="standby",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command(epilog=run.EPILOG)(run.run)
+app.command("list", epilog=list_.EPILOG)(list_.list_standbys)
+app.command(epilog=show.EPILOG)(show.show)
+app.command(epilog=points.EPILOG)(points.points)
+app.command(epilog=revert.EPILOG)(revert.revert)
+app.command(epilog=pin.PIN_EPILOG)(pin.pin)
+app.command(epilog=pin.UNPIN_EPILOG)(pin.unpin)
+app.command(epilog=vms.EPILOG)(vms.vms)
+app.add_typer(profile.app)
+
+
+def _print_version(wanted_version: bool) -> None:  # noqa: FBT001 - typer calls it so
+    if wanted_version:
+        typer.echo(f"standby {version('standby')}")
+        raise typer.Exit
+
+
+@app.callback(epilog=NAMES_OF_OTHERS)
+def options(
+    *,
+    config: ConfigOption = None,  # noqa: ARG001 - read from the context by commands
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Log every command and every QMP message.")
+    ] = False,
+    version: Annotated[  # noqa: ARG001 - typer prints it
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """Dormant, bootable standby replicas of machines on KVM hosts.
+
+    STANDBY is a profile's name or file, or HOST/NAME-OR-UUID, which needs no profile. POINT is a
+    boot point's name, latest, latest~2 (two before it), or before:TIME in local time.
+
+    Exit status: 0 done, 1 failed, 2 wrong usage, 75 busy (try later), 130 interrupted.
+    """
+    start_logging(wanted(verbose=verbose))
+
+
+def main() -> None:
+    """Run the command line of this process and exit with its status."""
+    try:
+        app(prog_name="standby")
+    except StandbyError as error:
+        typer.echo(f"standby: {error}", err=True)
+        sys.exit(error.exit_status.value)
+    except KeyboardInterrupt:
+        sys.exit(ExitStatus.CANCELLED.value)

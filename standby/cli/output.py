@@ -1,0 +1,83 @@
+"""What commands print: tables for people, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from standby.cli.zone import local_zone
+from standby.profile.mistakes import Plain
+
+PIPED_WIDTH = 200  # columns; what reads a pipe wants whole lines
+NOTHING = "-"
+_UNITS = (("d", timedelta(days=1)), ("h", timedelta(hours=1)), ("min", timedelta(minutes=1)))
+_SECOND = timedelta(seconds=1)
+
+
+def print_json(value: Plain) -> None:
+    """Print JSON as it is, whatever the terminal."""
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print rows of cells under a title."""
+    table = Table(title=title or None, title_justify="left")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    console().print(table)
+
+
+def print_facts(facts: Iterable[tuple[str, str]]) -> None:
+    """Print what is known of one thing, a line for each fact; empty ones are left out."""
+    told = [(name, value) for name, value in facts if value]
+    width = max((len(name) for name, _ in told), default=0)
+    for name, value in told:
+        typer.echo(f"{name:<{width}}  {value}")
+
+
+def print_note(text: str) -> None:
+    """Print a sentence that is no data: to standard error."""
+    typer.echo(text, err=True)
+
+
+def console() -> Console:
+    """Return where tables are printed: as wide as the terminal, wide in a pipe."""
+    return Console(width=None if sys.stdout.isatty() else PIPED_WIDTH)
+
+
+def local(moment: datetime) -> str:
+    """Write a moment in local time with its zone, for people."""
+    return moment.astimezone(local_zone()).strftime("%Y-%m-%d %H:%M:%S %Z")
+
+
+def utc(moment: datetime) -> str:
+    """Write a moment for programs: UTC, ISO 8601, with a trailing Z."""
+    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def readable_age(age: timedelta | None) -> str:
+    """Write an age in its two largest units: 3 d 4 h, 12 min, 5 s."""
+    if age is None:
+        return NOTHING
+    if age < _SECOND:
+        return "now"
+    rest, parts = age, []
+    for unit, length in _UNITS:
+        count, rest = divmod(rest, length)
+        parts.append((count, unit))
+    parts.append((rest // _SECOND, "s"))
+    return " ".join(f"{count} {unit}" for count, unit in _two_largest(parts))
+
+
+def _two_largest(parts: list[tuple[int, str]]) -> list[tuple[int, str]]:
+    first = next(place for place, (count, _) in enumerate(parts) if count)
+    return [part for part in parts[first : first + 2] if part[0]]

@@ -1,0 +1,71 @@
+"""`standby run`: one cycle of a profile, now."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from standby.cli import run_output
+from standby.cli.options import ConfigOption, JsonOption, ProfileArgument
+from standby.cli.output import print_json
+from standby.cli.progress import progress_display
+from standby.cli.work import looking, working
+from standby.model.plan import CycleRequest
+
+if TYPE_CHECKING:
+    from standby.app.replicate import Estimate
+    from standby.app.reports import CycleReport
+
+EPILOG = "Example: standby run web1 --dry-run"
+
+
+def run(
+    context: typer.Context,
+    profile: ProfileArgument,
+    *,
+    full: Annotated[
+        bool, typer.Option("--full", help="Send everything, also what the standby has already.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done and why; change nothing.")
+    ] = False,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run one cycle now: capture the machine, send what changed, publish a boot point.
+
+    Exit status 75: somebody else is at work on this standby, or it has too many boot points.
+    """
+    request = CycleRequest(full_copy=full)
+    if dry_run:
+        estimate = _estimate(context, config, profile, request)
+        if as_json:
+            print_json(run_output.estimate_as_json(estimate))
+        else:
+            run_output.print_estimate(estimate)
+        return
+    report = _cycle(context, config, profile, request)
+    if as_json:
+        print_json(run_output.report_as_json(report))
+    else:
+        run_output.print_report(report)
+
+
+def _cycle(
+    context: typer.Context, config: Path | None, profile: str, request: CycleRequest
+) -> CycleReport:
+    from standby.app import replicate  # noqa: PLC0415 - 0.3 s that --help does not need
+
+    with progress_display() as report, working(context, config, report) as session:
+        return replicate.run(session, session.profile(profile), request)
+
+
+def _estimate(
+    context: typer.Context, config: Path | None, profile: str, request: CycleRequest
+) -> Estimate:
+    from standby.app import replicate  # noqa: PLC0415 - 0.3 s that --help does not need
+
+    with looking(context, config) as session:
+        return replicate.dry_run(session, session.profile(profile), request)
