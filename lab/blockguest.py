@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lab import blockdevices
 from lab.domains import DiskSpec, DomainSpec, render, target_name
 from lab.errors import LabError
 from lab.layout import STORAGE, HostName
@@ -98,8 +99,11 @@ class BlockGuest:
         if self.state() != "shut off":
             self.destroy()
         self.lab.virsh(self.host, "undefine", self.name, "--checkpoints-metadata", "--nvram")
-        files = [str(disk.path) for disk in self.disks if not disk.is_block_device]
-        self.lab.exec(self.host, ["rm", "-f", *files])
+        for disk in self.disks:
+            if disk.is_block_device:
+                blockdevices.detach(disk.path)
+            else:
+                self.lab.exec(self.host, ["rm", "-f", str(disk.path)])
 
     @property
     def _log(self) -> Path:
@@ -140,13 +144,20 @@ def define(
 ) -> BlockGuest:
     """Make empty disks on a host's storage and define the guest; sizes are bytes.
 
-    `kinds` gives each disk's format, the last one repeated.
+    `kinds` gives each disk's format, qcow2 or raw, or `block` for a raw block device; the last
+    one is repeated.
     """
     disks = []
     for index, size in enumerate(sizes):
         kind = kinds[min(index, len(kinds) - 1)]
-        path = STORAGE[host] / f"{name}-{target_name(index)}.{kind}"
-        lab.exec(host, ["qemu-img", "create", "-q", "-f", kind, str(path), str(size)])
-        disks.append(DiskSpec(path, kind))
+        disks.append(_make_disk(lab, host, f"{name}-{target_name(index)}.{kind}", kind, size))
     lab.define(host, render(DomainSpec(name, disks)))
     return BlockGuest(lab, host, name, tuple(disks))
+
+
+def _make_disk(lab: "Lab", host: HostName, file_name: str, kind: str, size: int) -> DiskSpec:
+    if kind == blockdevices.BLOCK:
+        return DiskSpec(blockdevices.attach(lab.layout, f"{host.value}-{file_name}", size), "raw")
+    path = STORAGE[host] / file_name
+    lab.exec(host, ["qemu-img", "create", "-q", "-f", kind, str(path), str(size)])
+    return DiskSpec(path, kind)

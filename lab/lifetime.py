@@ -102,7 +102,9 @@ def _end_processes(layout: Layout) -> None:
 
 
 def _release_loops(directory: Path) -> None:
-    """Wait until the loop devices of a lab have gone with their namespaces."""
+    """Detach guests' devices, and wait until the hosts' own have gone with their namespaces."""
+    for device in _loops(directory / "blocks"):
+        subprocess.run(["losetup", "--detach", device], check=True)
     try:
         wait_until(lambda: not _loops(directory), "release of loop devices", _LOOP_LIMIT)
     except TimedOut:

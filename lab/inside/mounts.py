@@ -48,10 +48,11 @@ def mount_hypervisor(spec: HostSpec) -> None:
     # A mount of its own: `/` cannot become read-only while the storage is open through it.
     mount(spec.directory, spec.directory, flags=MountFlag.BIND)
     private = _private_places(spec)
-    with _held_open([*private.values(), *spec.visible]) as handles:
+    storage = _mount_storage(spec)
+    with _held_open([storage, *private.values(), *spec.visible]) as handles:
         mount_copy_on_write("/etc", spec.path / "etc")
         _mount_run()
-        _mount_storage(spec)
+        _show_storage(handles[storage], Path(spec.storage))
         mount_devices(hidden=frozenset() if spec.accelerator == "kvm" else frozenset({"kvm"}))
         for target, source in private.items():
             mount(handles[source], target, flags=MountFlag.BIND)
@@ -104,10 +105,10 @@ def _copy_directories(original: Path, copy: Path) -> None:
         target.chmod(found.st_mode & 0o7777)
 
 
-def _mount_storage(spec: HostSpec) -> None:
-    mount("tmpfs", "/srv", "tmpfs", _NEW, "mode=755,size=1m")
-    target = Path(spec.storage)
-    target.mkdir(parents=True)
+def _mount_storage(spec: HostSpec) -> str:
+    """Mount the host's storage where nothing can cover it before it is shown at its place."""
+    target = spec.path / "storage"
+    target.mkdir(exist_ok=True)
     image = spec.path / "storage.img"
     if not image.exists():
         _make_file_system(image, spec.storage_bytes)
@@ -121,6 +122,13 @@ def _mount_storage(spec: HostSpec) -> None:
         reason = attached.stderr.strip()
         print(f"storage is memory, lost in a crash: {reason}", file=sys.stderr)
         mount("tmpfs", str(target), "tmpfs", _NEW, f"mode=755,size={spec.storage_bytes}")
+    return str(target)
+
+
+def _show_storage(handle: str, target: Path) -> None:
+    mount("tmpfs", "/srv", "tmpfs", _NEW, "mode=755,size=1m")
+    target.mkdir(parents=True)
+    mount(handle, str(target), flags=MountFlag.MOVE)
 
 
 def _make_file_system(image: Path, size: int) -> None:

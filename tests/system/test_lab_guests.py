@@ -43,6 +43,15 @@ def test_a_discarded_cluster_reads_as_zeroes(block_guest: BlockGuest) -> None:
     block_guest.expect(128 * KIB, 64 * KIB, 0xAA)
 
 
+def test_a_guest_can_have_a_block_device(lab: Lab, make_block_guest: BlockGuestMaker) -> None:
+    guest = make_block_guest(MIB, kinds=("block",))
+    guest.write(0, MIB, 0x77)
+    (seen,) = guest.snapshot(Path("/srv/vms/seen"), label="now")
+    assert lab.path("source", seen).read_bytes() == b"\x77" * MIB
+    assert "block" in lab.virsh("source", "domblklist", "--details", guest.name)
+    lab.exec("source", ["rm", "-r", "/srv/vms/seen"])
+
+
 def test_a_failing_request_raises_what_qemu_said(block_guest: BlockGuest) -> None:
     with pytest.raises(LabError, match="Input/output error"):
         block_guest.write(1 << 40, 512, 1)

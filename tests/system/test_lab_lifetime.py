@@ -47,7 +47,7 @@ def test_two_labs_run_side_by_side_with_the_same_addresses(lab: Lab, other: Lab)
 
 def test_down_leaves_no_process_no_loop_device_and_no_file(other: Lab) -> None:
     other.up(storage_bytes=SMALL)
-    guest = other.block_guest("left-running")
+    guest = other.block_guest("left-running", 1 << 20, 1 << 20, kinds=("qcow2", "block"))
     guest.start()
     records = inits(other)
     inside = _sharing_pids(records)
