@@ -85,6 +85,10 @@ class IncomingDisk(Protocol):
     def endpoint(self) -> NbdEndpoint:
         """Where it is written."""
 
+    @property
+    def digests(self) -> NbdEndpoint:
+        """Where the digests of its blocks are written."""
+
 
 class Incoming(Protocol):
     """The deltas of the new point, before publication."""

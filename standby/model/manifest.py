@@ -96,8 +96,9 @@ class Manifest:
         return tuple(chain)
 
     def files(self) -> frozenset[str]:
-        """Return every delta file that belongs to a point."""
-        return frozenset(delta.file for point in self.points for delta in point.deltas)
+        """Return every file in deltas/ that belongs to a point."""
+        deltas = [delta for point in self.points for delta in point.deltas]
+        return frozenset(f for delta in deltas for f in (delta.file, delta.digests))
 
     # ---- transitions -------------------------------------------------------------------
 

@@ -32,6 +32,11 @@ class Standing(Enum):
     GIVEN_UP = "given up"  # a merge may be writing the younger neighbour's state into it
 
 
+def digests_beside(file: str) -> str:
+    """Return the digests' file that belongs to a delta's file."""
+    return file.removesuffix(".qcow2") + ".digests"
+
+
 class Base(Enum):
     """What a delta's file stands on."""
 
@@ -48,6 +53,11 @@ class Delta:
     size: int  # virtual size of the disk at this point
     stored: int  # allocated bytes of the file when it was published
     base: Base = Base.BELOW
+
+    @property
+    def digests(self) -> str:
+        """Return the file of its digests, which stand in a chain of their own beside the disk's."""
+        return digests_beside(self.file)
 
 
 @dataclass(frozen=True, slots=True)

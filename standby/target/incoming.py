@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
 from standby.host.interface import Host
 from standby.host.storage_daemon import DaemonSettings, Export, StorageDaemon, storage_daemon
+from standby.model.digest import table_bytes
 from standby.model.extent import NbdEndpoint
 from standby.model.plan import CyclePlan, DiskPlan
+from standby.model.point import digests_beside
 from standby.target import layout, programs
 from standby.target.layout import StandbyDirectory
-from standby.target.qcow2 import Allocation, NewImage
+from standby.target.qcow2 import DIGESTS_CLUSTER, Allocation, NewImage
 
 # Preallocating a large disk takes as long as the file system needs for it.
 _CREATE_S: Final = 1800.0
@@ -22,11 +24,16 @@ PIDFILE: Final = f"{layout.RUN}/cycle-incoming.pid"
 
 @dataclass(frozen=True, slots=True)
 class IncomingDisk:
-    """A disk of the new point while it is written."""
+    """A disk of the new point while it is written.
+
+    `digests` is served as a disk of its own: 16 bytes for each block of 64 KiB. Before a digest
+    is written it reads as that of the newest boot point, since it stands on that one's.
+    """
 
     plan: DiskPlan
     file: str  # the delta's name once it is published
     endpoint: NbdEndpoint
+    digests: NbdEndpoint
 
 
 class Incoming:
@@ -65,38 +72,63 @@ def serve_incoming(
     host: Host, directory: StandbyDirectory, plan: CyclePlan, allocation: Allocation
 ) -> Generator[Incoming]:
     """Create the deltas and serve them for writing."""
-    disks = plan.capture.disks
-    images = [_image(disk, allocation) for disk in disks]
+    images = [image for disk in plan.capture.disks for image in _images(disk, allocation)]
     words = [word for image in images for word in image.words]
     create = ("sh", "-c", programs.CREATE_IMAGES, "standby-create", directory.path, *words)
     host.run(create, timeout=_CREATE_S)
-    names = [disk.disk.name for disk in disks]
+    names = [name for disk in plan.capture.disks for name in _exports(disk)]
     settings = DaemonSettings(
         pidfile=directory / PIDFILE,
         blockdevs=tuple(
             _node(name, directory / image.file) for name, image in zip(names, images, strict=True)
         ),
-        exports=tuple(Export(f"disk-{name}", name, writable=True) for name in names),
+        exports=tuple(Export(f"node-{name}", name, writable=True) for name in names),
     )
     with storage_daemon(host, settings) as daemon, daemon.endpoints(names) as endpoints:
-        incoming = tuple(
-            IncomingDisk(disk, layout.delta_name(disk.disk.name, disk.number), endpoint)
-            for disk, endpoint in zip(disks, endpoints, strict=True)
-        )
-        yield Incoming(host, directory, daemon, incoming)
+        reached = dict(zip(names, endpoints, strict=True))
+        disks = tuple(_incoming(disk, reached) for disk in plan.capture.disks)
+        yield Incoming(host, directory, daemon, disks)
 
 
-def _image(plan: DiskPlan, allocation: Allocation) -> NewImage:
-    file = layout.incoming_name(layout.delta_name(plan.disk.name, plan.number))
-    if plan.below is None:
-        return NewImage(file, None, plan.disk.size, allocation)
-    return NewImage(file, layout.backing_reference(plan.below), plan.disk.size)
+def incoming_files(plan: CyclePlan) -> tuple[str, ...]:
+    """Return the names, once published, of every file that a cycle writes."""
+    files = (layout.delta_name(disk.disk.name, disk.number) for disk in plan.capture.disks)
+    return tuple(name for file in files for name in (file, digests_beside(file)))
+
+
+def _incoming(disk: DiskPlan, reached: Mapping[str, NbdEndpoint]) -> IncomingDisk:
+    data, digests = _exports(disk)
+    file = layout.delta_name(disk.disk.name, disk.number)
+    return IncomingDisk(disk, file, reached[data], reached[digests])
+
+
+def _exports(disk: DiskPlan) -> tuple[str, str]:
+    return disk.disk.name, f"{disk.disk.name}.digests"
+
+
+def _images(plan: DiskPlan, allocation: Allocation) -> tuple[NewImage, NewImage]:
+    file = layout.delta_name(plan.disk.name, plan.number)
+    below = plan.below
+    return (
+        NewImage(
+            layout.incoming_name(file),
+            layout.backing_reference(below) if below else None,
+            plan.disk.size,
+            allocation,
+        ),
+        NewImage(
+            layout.incoming_name(digests_beside(file)),
+            layout.backing_reference(digests_beside(below)) if below else None,
+            table_bytes(plan.disk.size),
+            cluster=DIGESTS_CLUSTER,
+        ),
+    )
 
 
 def _node(name: str, path: str) -> dict[str, object]:
     # Backing files are opened as the headers say: a write of part of a cluster needs them.
     return {
         "driver": "qcow2",
-        "node-name": f"disk-{name}",
+        "node-name": f"node-{name}",
         "file": {"driver": "file", "filename": path},
     }

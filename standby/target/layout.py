@@ -27,7 +27,7 @@ RUN = "run"
 DEFINITION = "machine.xml"
 NVRAM = "nvram.fd"
 
-_DELTA_FILE = re.compile(r"deltas/(?P<disk>[A-Za-z0-9_.-]+)\.(?P<number>\d{4,})\.qcow2")
+_DELTA_FILE = re.compile(r"deltas/(?P<disk>[A-Za-z0-9_.-]+)\.(?P<number>\d{4,})\.(?:qcow2|digests)")
 _MOUNT = re.compile(r"run/mount-(?P<point>V\d{8}_\d{6})\.\w+\.pid")
 _HEAD_DIRECTORY = re.compile(r"(?P<point>V\d{8}_\d{6})\.(?P<number>\d+)")
 

@@ -57,22 +57,36 @@ class MergeWork:
     speed: MergeSpeed
 
     def commit(self) -> None:
-        """Commit every disk. Raises TryLater when somebody has one of the files open."""
-        for younger, older in self.pairs:
-            try:
-                self._commit(younger, older)
-            except CommandFailed as error:
-                raise self._why(error, younger) from error
+        """Commit every file. Raises TryLater when somebody has one of them open."""
+        files = self._files()
+        if not files:
+            return
+        nodes = (node for number, pair in enumerate(files) for node in self._nodes(number, *pair))
+        settings = DaemonSettings(self.directory / PIDFILE, tuple(nodes))
+        try:
+            with storage_daemon(self.host, settings) as daemon, daemon.qmp() as session:
+                for number, (younger, _) in enumerate(files):
+                    self._commit(session, number, f"merge {self.older} {younger}")
+        except CommandFailed as error:
+            raise self._why(error) from error
 
     def rebase(self, images: Images) -> None:
         """Let everything that stands on the younger's files stand on the older's."""
         words: list[str] = []
-        for younger, older in self.pairs:
-            for image in images.on(younger.file):
-                words += [image, _reference(image, older.file)]
+        for younger, older in self._files():
+            for image in images.on(younger):
+                words += [image, _reference(image, older)]
         if words:
             argv = ("sh", "-c", programs.REBASE_IMAGES, "standby-rebase", self.directory.path)
             self.host.run((*argv, *words), timeout=_COMMAND_S)
+
+    def _files(self) -> tuple[tuple[str, str], ...]:
+        """Return the files, younger's and older's: of each disk its delta, then its digests."""
+        return tuple(
+            pair
+            for younger, older in self.pairs
+            for pair in ((younger.file, older.file), (younger.digests, older.digests))
+        )
 
     def stored(self) -> Mapping[str, int]:
         """Return the allocated bytes of each merged file."""
@@ -83,22 +97,20 @@ class MergeWork:
         disks = (younger.disk for younger, _ in self.pairs)
         return {disk: int(blocks) * 512 for disk, blocks in zip(disks, lines, strict=True)}
 
-    def _commit(self, younger: Delta, older: Delta) -> None:
-        settings = DaemonSettings(self.directory / PIDFILE, tuple(self._nodes(younger, older)))
-        with storage_daemon(self.host, settings) as daemon, daemon.qmp() as session:
-            session.execute(
-                "block-commit",
-                {
-                    "job-id": _JOB,
-                    "device": "younger",
-                    "base-node": "older",
-                    "speed": self.speed.bytes_per_second,
-                    "auto-finalize": True,
-                    "auto-dismiss": False,
-                },
-                timeout=_COMMAND_S,
-            )
-            self._follow(session, f"merge {self.older} {younger.disk}")
+    def _commit(self, session: QmpSession, number: int, what: str) -> None:
+        session.execute(
+            "block-commit",
+            {
+                "job-id": _JOB,
+                "device": f"younger-{number}",
+                "base-node": f"older-{number}",
+                "speed": self.speed.bytes_per_second,
+                "auto-finalize": True,
+                "auto-dismiss": False,
+            },
+            timeout=_COMMAND_S,
+        )
+        self._follow(session, what)
 
     def _follow(self, session: QmpSession, what: str) -> None:
         seen: _JobState | None = None
@@ -112,25 +124,25 @@ class MergeWork:
         _require_success(seen, what)
         session.execute("job-dismiss", {"id": _JOB}, timeout=_COMMAND_S)
 
-    def _nodes(self, younger: Delta, older: Delta) -> Iterator[Mapping[str, object]]:
+    def _nodes(self, number: int, younger: str, older: str) -> Iterator[Mapping[str, object]]:
         yield {
             "driver": "qcow2",
-            "node-name": "older",
+            "node-name": f"older-{number}",
             "backing": None,
-            "file": {"driver": "file", "filename": self.directory / older.file},
+            "file": {"driver": "file", "filename": self.directory / older},
         }
         yield {
             "driver": "qcow2",
-            "node-name": "younger",
-            "backing": "older",
-            "file": {"driver": "file", "filename": self.directory / younger.file},
+            "node-name": f"younger-{number}",
+            "backing": f"older-{number}",
+            "file": {"driver": "file", "filename": self.directory / younger},
         }
 
-    def _why(self, error: CommandFailed, younger: Delta) -> StandbyError:
+    def _why(self, error: CommandFailed) -> StandbyError:
         if refused_lock(error):
             return TryLater(
                 f"merge of {self.older}",
-                f"{younger.file} or what it stands on is in use",
+                "a file of the pair is in use",
                 "files that nobody has open",
                 "it is taken up again by the next cycle",
             )

@@ -111,15 +111,15 @@ done
 """
 
 # Arguments: directory, then quadruples: file, what it stands on as its header will say (empty:
-# nothing), preallocation, virtual size in bytes.
+# nothing), qcow2 options, virtual size in bytes.
 CREATE_IMAGES: Final = """
 set -eu
 cd "$1"; shift
 umask 077
 while [ "$#" -gt 0 ]; do
   rm -f -- "$1"
-  if [ -n "$2" ]; then qemu-img create -q -f qcow2 -F qcow2 -b "$2" -- "$1" "$4"
-  else qemu-img create -q -f qcow2 -o "preallocation=$3" -- "$1" "$4"; fi
+  if [ -n "$2" ]; then qemu-img create -q -f qcow2 -o "$3" -F qcow2 -b "$2" -- "$1" "$4"
+  else qemu-img create -q -f qcow2 -o "$3" -- "$1" "$4"; fi
   shift 4
 done
 """
@@ -135,8 +135,8 @@ cd "$1"; head=$2; nvram=$3; shift 3
 umask 077
 rm -rf -- "$head"; mkdir -- "$head"; chmod 0711 "$head"
 while [ "$#" -gt 0 ]; do
-  if [ -n "$2" ]; then qemu-img create -q -f qcow2 -F qcow2 -b "$2" -- "$1" "$4"
-  else qemu-img create -q -f qcow2 -o "preallocation=$3" -- "$1" "$4"; fi
+  if [ -n "$2" ]; then qemu-img create -q -f qcow2 -o "$3" -F qcow2 -b "$2" -- "$1" "$4"
+  else qemu-img create -q -f qcow2 -o "$3" -- "$1" "$4"; fi
   shift 4
 done
 [ -z "$nvram" ] || cp -- "$nvram" "$head/nvram.fd"
@@ -181,7 +181,8 @@ sync heads kept .
 # file in base64, by which the caller knows what it stands on.
 READ_HEADERS: Final = """
 cd "$1" || exit 73
-find deltas heads kept -name '*.qcow2' -type f -print | while IFS= read -r image; do
+find deltas heads kept \\( -name '*.qcow2' -o -name '*.digests' \\) -type f -print |
+while IFS= read -r image; do
   printf '%s ' "$image"; head -c 4096 -- "$image" | base64 -w 0; echo
 done
 """

@@ -20,6 +20,9 @@ _HEADER = struct.Struct(">4sIQIIQ")
 _MAGIC: Final = b"QFI\xfb"
 # The backing file's name lies in the first cluster; ours and qemu-img's are far below this.
 HEADER_BYTES: Final = 4096
+CLUSTER: Final = 64 << 10  # QEMU's default, and the size of a block that has a digest
+# A changed block changes 16 bytes of digests: small clusters keep what is copied up small.
+DIGESTS_CLUSTER: Final = 4096
 
 
 class Allocation(Enum):
@@ -66,8 +69,11 @@ class NewImage:
     stands_on: str | None
     size: int
     allocation: Allocation = Allocation.THIN
+    cluster: int = CLUSTER
 
     @property
     def words(self) -> tuple[str, str, str, str]:
         """The arguments by which programs.CREATE_IMAGES makes it."""
-        return (self.file, self.stands_on or "", self.allocation.qemu_name, str(self.size))
+        preallocation = "off" if self.stands_on else self.allocation.qemu_name
+        options = f"preallocation={preallocation},cluster_size={self.cluster}"
+        return (self.file, self.stands_on or "", options, str(self.size))

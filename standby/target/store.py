@@ -32,7 +32,7 @@ from standby.target import layout, programs
 from standby.target.domain_interface import DormantDomain
 from standby.target.filesystems import require_promises
 from standby.target.head import Heads
-from standby.target.incoming import Incoming, serve_incoming
+from standby.target.incoming import Incoming, incoming_files, serve_incoming
 from standby.target.layout import StandbyDirectory
 from standby.target.listing import Listing, manifest_of, parse_listing
 from standby.target.lock import StoreLock, hold_lock
@@ -156,7 +156,7 @@ class KvmStore:
     def incoming(self, plan: CyclePlan) -> Generator[Incoming]:
         """Make the new deltas and serve them; what is not published is removed on leaving."""
         numbered = self._manifest.with_delta_numbers_used(len(plan.capture.disks))
-        files = [layout.delta_name(d.disk.name, d.number) for d in plan.capture.disks]
+        files = incoming_files(plan)
         try:
             with serve_incoming(self._host, self._directory, plan, self._allocation) as incoming:
                 self._manifest = numbered
@@ -171,7 +171,7 @@ class KvmStore:
         self._lock.require()
         folder = layout.point_directory(point.name)
         self._keep_definition(folder, definition)
-        deltas = tuple(delta.file for delta in point.deltas)
+        deltas = incoming_files(plan)
         moves = Moves(
             files=tuple((layout.incoming_name(file), file) for file in deltas),
             flush=(*deltas, layout.DELTAS, layout.INCOMING, folder, layout.POINTS),
