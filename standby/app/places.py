@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
 
 from standby.app.domain import dormant_domain
 from standby.app.session import Session
@@ -42,12 +43,13 @@ class Place:
 def locate(session: Session, standby: str) -> Place:
     """Return the place of the standby that `standby` means.
 
-    A profile's name, the path of its file, or `HOST/name-or-UUID`, which needs no profile: the
-    host is asked. Raises FixProfile, FixRequest.
+    A profile's name, the path of its file, or what needs no profile, since the host is asked:
+    `HOST/name-or-UUID`, or `HOST/` and the absolute path of the standby's directory. Raises
+    FixProfile, FixRequest.
     """
     host, slash, name = standby.partition("/")
     if slash and not is_profile_file(standby):
-        return _search(session, host, name)
+        return _search(session, host, name.rstrip("/") or name)
     return place_of(session, session.profile(standby))
 
 
@@ -76,7 +78,8 @@ def recorded_place(session: Session, host_name: str, found: Found) -> Place:
 
 
 def _search(session: Session, host_name: str, wanted: str) -> Place:
-    found = found_on(session, host_name, ())
+    parent = [str(PurePosixPath(wanted).parent)] if wanted.startswith("/") else []
+    found = found_on(session, host_name, parent)
     named = [it for it in found if wanted in _names(it)]
     if len(named) == 1:
         return recorded_place(session, host_name, named[0])
@@ -91,11 +94,12 @@ def _search(session: Session, host_name: str, wanted: str) -> Place:
         f"standby {wanted}",
         f"not found on {host_name}",
         f"one of those there: {_paths(found) or 'none'}",
-        f"if its storage is not known here: standby vms {host_name} --storage DIR",
+        f"if no profile and no libvirt knows its storage: {host_name}/ and its directory's path",
     )
 
 
 def _names(found: Found) -> Iterator[str]:
+    yield found.directory.path
     if isinstance(found.manifest, Manifest):
         yield found.manifest.standby
         yield found.manifest.machine.uuid

@@ -28,6 +28,7 @@ from standby.planning.retention import MergePlan, plan_merges
 from standby.planning.space import DiskWrite, bytes_for_disk
 from standby.profile import Profile
 from standby.target.qcow2 import Allocation
+from standby.target.space import available_below
 from standby.target.store import (
     KvmStore,
     make_directory,
@@ -62,7 +63,7 @@ def run(session: Session, profile: Profile, request: CycleRequest) -> CycleRepor
             policy=policy_of(profile, store.directory),
             request=request,
             journal=Journal(profile.name),
-            progress=session.progress,
+            progress=session.report,
         )
         return cycle.run()
 
@@ -95,7 +96,7 @@ def dry_run(session: Session, profile: Profile, request: CycleRequest) -> Estima
         Manifest(profile.standby_name, identity, ""),
         HeadObservation(HeadUse.ABSENT),
         domain.found(),
-        available=0,
+        available_below(host, directory),
     )
     policy, now = policy_of(profile, directory), session.clock.now()
     observed = observe_source(source, target, policy)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
-from standby.errors import FixProfile
+from standby.errors import Cancelled, FixProfile
 from standby.host.address import HostAddress, Secret
 from standby.host.connections import Connections
 from standby.host.interface import Host
@@ -50,6 +50,15 @@ class Session:
 
     def __exit__(self, *exception: object) -> None:
         self._stack.close()
+
+    def report(self, what: str, done: int, total: int) -> None:
+        """Show how far a step is that may be given up at any moment, such as a merge.
+
+        Raises Cancelled when somebody asked to stop.
+        """
+        if self.cancel.is_set():
+            raise Cancelled(what, "stopped", remedy="the next cycle takes it up again")
+        self.progress(what, done, total)
 
     @property
     def configuration(self) -> Configuration:
