@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
+from standby.cli import check, pin, points, profile, revert, run, show, vms
 from standby.cli import list as list_
-from standby.cli import pin, points, profile, revert, run, show, vms
 from standby.cli.logs import start_logging, wanted
 from standby.cli.options import ConfigOption
 from standby.errors import ExitStatus, StandbyError
@@ -28,6 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command(epilog=check.EPILOG)(check.check)
 app.command(epilog=run.EPILOG)(run.run)
 app.command("list", epilog=list_.EPILOG)(list_.list_standbys)
 app.command(epilog=show.EPILOG)(show.show)

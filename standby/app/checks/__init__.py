@@ -1,0 +1,1 @@
+"""What `standby check` looks at: probes return facts, judgements turn facts into findings."""
