@@ -16,6 +16,7 @@ from standby.transfer.job import AliveCheck, CancelToken
 # How long a wait may last before cancel and the stall limit are looked at, in seconds.
 _LOOK_UP = 0.1
 _ALIVE_EVERY = 1.0
+_HANDSHAKE = 0.002
 # Seconds; above the timeouts after which TCP and SSH mend what can be mended.
 STALL_LIMIT = 60.0
 
@@ -42,7 +43,8 @@ class Poller:
 
     def until_ready(self) -> None:
         """Wait until every handshake is done. Raises as `until` does."""
-        self.until(lambda: all(line.ready() for line in self._connections), lambda: None)
+        # A step of a handshake finishes no request, which is what ends a wait: look often.
+        self.until(lambda: all(line.ready() for line in self._connections), lambda: _HANDSHAKE)
 
     def until(self, reached: Callable[[], bool], pump: Callable[[], float | None]) -> None:
         """Wait until `reached`; `pump` starts requests and says how long to wait at most.
