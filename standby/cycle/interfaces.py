@@ -49,9 +49,12 @@ class Capture(Protocol):
     def consistency(self) -> Consistency:
         """What was reached."""
 
-    @property
-    def checkpoint(self) -> str | None:
-        """The checkpoint that the next incremental can count from; None if there is none."""
+    def seal(self) -> str | None:
+        """Make sure that the next incremental can count from this moment.
+
+        Return the checkpoint's name, None when no disk can keep one. Called once, after the
+        last read. Raises CaptureLost.
+        """
 
     def require_alive(self) -> None:
         """Raise CaptureLost when what was read may not be the moment of the capture."""

@@ -279,7 +279,7 @@ def new_point(plan: CyclePlan, capture: Capture, incoming: Incoming, moved: Move
         ),
         sent=moved.data,
         true_at=plan.point.moment,
-        checkpoint=capture.checkpoint,
+        checkpoint=capture.seal(),
         blanks=plan.blanks,
         definition=capture.definition.digest,
     )

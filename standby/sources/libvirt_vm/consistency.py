@@ -44,14 +44,14 @@ def while_frozen(
     guard = _arm(host, domain, settings.freeze_limit)
     try:
         frozen = _freeze(domain)
-        if frozen is None:
+        if not frozen:
             _require_less_is_allowed(domain, wanted, settings)
             return begin(), Consistency.CRASH
         try:
             value = begin()
         finally:
             thawed = _thaw(domain)
-        reached = wanted if thawed >= frozen > 0 else Consistency.CRASH
+        reached = wanted if thawed >= frozen else Consistency.CRASH
         if reached is not wanted:
             log.warning("domain %s: thawed early; the point is crash-consistent", domain.name())
         return value, reached
@@ -59,15 +59,15 @@ def while_frozen(
         _disarm(host, guard, domain)
 
 
-def _freeze(domain: libvirt.virDomain) -> int | None:
-    """Freeze; return the number of file systems, None when the agent cannot."""
+def _freeze(domain: libvirt.virDomain) -> int:
+    """Freeze; return the number of file systems, 0 when nothing could be frozen."""
     try:
         domain.agentSetResponseTimeout(_AGENT_ANSWER_S)
         return int(domain.fsFreeze())
     except libvirt.libvirtError as error:
         log.info("domain %s: not frozen: %s", domain.name(), error.get_error_message())
         _thaw(domain)  # a freeze that timed out may yet have frozen
-        return None
+        return 0
 
 
 def _thaw(domain: libvirt.virDomain) -> int:

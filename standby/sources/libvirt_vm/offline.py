@@ -38,13 +38,25 @@ _PIDFILE: Final = "/tmp/standby-source-{name}.pid"  # noqa: S108 - the daemon's 
 class OfflineCapture:
     """The images of a VM that is off, as long as it stays off."""
 
+    host: Host
     domain: libvirt.virDomain
+    plan: CapturePlan
     daemon: StorageDaemon
     started: threading.Event
     disks: Sequence[CapturedDisk]
     definition: MachineDefinition
     consistency: Consistency
-    checkpoint: str | None
+
+    def seal(self) -> str | None:
+        """Begin bitmaps that count from this moment; return their name, None if none can.
+
+        Only now, when a point is to be published: making a bitmap locks the image against a
+        start of the VM for some milliseconds, and a cycle that finds nothing changed must not.
+        While the VM is off it makes no difference when they begin.
+        """
+        marked = _mark(self.host, self.plan)
+        self.require_alive()
+        return self.plan.checkpoint if marked else None
 
     def require_alive(self) -> None:
         """Raise CaptureLost when the VM was started since the capture began."""
@@ -68,15 +80,13 @@ def offline_capture(
     plan: CapturePlan,
     definition: MachineDefinition,
 ) -> Generator[OfflineCapture]:
-    """Mark this moment in the images' bitmaps, then serve the images read-only.
+    """Serve the images of a VM that is off, read-only.
 
-    What was shut down in order is consistent in itself, so every consistency is reached; after
-    a power cut the disks are what the machine itself would find.
+    What was shut down in order is consistent in itself, so every consistency is reached.
     """
     started = threading.Event()
     with ExitStack() as stack:
         stack.enter_context(lifecycle(connection, domain, lambda life: _note(life, started)))
-        marked = _mark(host, plan)
         settings = _settings(plan)
         daemon = stack.enter_context(storage_daemon(host, settings))
         names = [disk.disk.name for disk in plan.disks]
@@ -84,15 +94,8 @@ def offline_capture(
         disks = tuple(
             _captured(disk, plan, at) for disk, at in zip(plan.disks, endpoints, strict=True)
         )
-        capture = OfflineCapture(
-            domain,
-            daemon,
-            started,
-            disks,
-            definition,
-            plan.consistency,
-            plan.checkpoint if marked else None,
-        )
+        reached = plan.consistency if _was_shut_down(domain) else Consistency.CRASH
+        capture = OfflineCapture(host, domain, plan, daemon, started, disks, definition, reached)
         capture.require_alive()
         yield capture
 
@@ -100,6 +103,14 @@ def offline_capture(
 def _note(life: Life, started: threading.Event) -> None:
     if life is Life.STARTED:
         started.set()
+
+
+def _was_shut_down(domain: libvirt.virDomain) -> bool:
+    """Tell whether the guest itself ended, rather than its power; unknown counts as power."""
+    with libvirt_calls("domain"):
+        state, reason = domain.state()
+    shut_down = libvirt.VIR_DOMAIN_SHUTOFF_SHUTDOWN
+    return bool(state == libvirt.VIR_DOMAIN_SHUTOFF and reason == shut_down)
 
 
 def _mark(host: Host, plan: CapturePlan) -> bool:

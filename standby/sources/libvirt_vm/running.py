@@ -57,6 +57,10 @@ class RunningCapture:
     consistency: Consistency
     checkpoint: str | None
 
+    def seal(self) -> str | None:
+        """Return the checkpoint that libvirt made with the backup, at the same instant."""
+        return self.checkpoint
+
     def require_alive(self) -> None:
         """Raise CaptureLost unless the job lived until now: otherwise reads may be of later."""
         if not self.guard.alive:
