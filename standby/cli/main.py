@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from standby.cli import check, pin, points, profile, revert, run, show, vms
+from standby.cli import check, mount, pin, points, profile, revert, run, show, vms
 from standby.cli import list as list_
 from standby.cli.logs import start_logging, wanted
 from standby.cli.options import ConfigOption
@@ -36,6 +36,7 @@ app.command(epilog=points.EPILOG)(points.points)
 app.command(epilog=revert.EPILOG)(revert.revert)
 app.command(epilog=pin.PIN_EPILOG)(pin.pin)
 app.command(epilog=pin.UNPIN_EPILOG)(pin.unpin)
+app.command(epilog=mount.EPILOG)(mount.mount)
 app.command(epilog=vms.EPILOG)(vms.vms)
 app.add_typer(profile.app)
 

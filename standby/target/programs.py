@@ -93,7 +93,8 @@ rm -rf -- "$@"
 
 # Arguments: directory. Ends daemons that an interrupted run left: those whose pidfile stands in
 # run/ as cycle-*.pid and whose command line names that pidfile (a pid may have been given to
-# somebody else). Read-only exports of a point have other names and are left alone.
+# somebody else). Read-only exports of a point, mount-*.pid, are left alone while they live; what a
+# crash of this host left of them would hold merges up for ever.
 STOP_LEFTOVER_DAEMONS: Final = """
 cd "$1/run" 2>/dev/null || exit 0
 for f in cycle-*.pid; do
@@ -108,6 +109,14 @@ for f in cycle-*.pid; do
   [ -e "${f%.pid}.sockets" ] && rm -rf "$(cat "${f%.pid}.sockets")"
   rm -f "$f" "${f%.pid}.sockets"
 done
+for f in mount-*.pid; do
+  [ -s "$f" ] || continue
+  pid=$(cat "$f")
+  tr '\\0' '\\n' < "/proc/${pid:-none}/cmdline" 2>/dev/null | grep -qxF "$1/run/$f" && continue
+  [ -e "${f%.pid}.sockets" ] && rm -rf "$(cat "${f%.pid}.sockets")"
+  rm -f "$f" "${f%.pid}.sockets"
+done
+exit 0
 """
 
 # Arguments: directory, then quadruples: file, what it stands on as its header will say (empty:
