@@ -71,14 +71,21 @@ class MergeWork:
             raise self._why(error) from error
 
     def rebase(self, images: Images) -> None:
-        """Let everything that stands on the younger's files stand on the older's."""
+        """Let everything that stands on the younger's files stand on the older's.
+
+        Raises TryLater when the standby was started meanwhile: what is rebased and what is not
+        reads the same, and the mark lets a later cycle finish.
+        """
         words: list[str] = []
         for younger, older in self._files():
             for image in images.on(younger):
                 words += [image, _reference(image, older)]
         if words:
             argv = ("sh", "-c", programs.REBASE_IMAGES, "standby-rebase", self.directory.path)
-            self.host.run((*argv, *words), timeout=_COMMAND_S)
+            try:
+                self.host.run((*argv, *words), timeout=_COMMAND_S)
+            except CommandFailed as error:
+                raise self._why(error) from error
 
     def _files(self) -> tuple[tuple[str, str], ...]:
         """Return the files, younger's and older's: of each disk its delta, then its digests."""
