@@ -63,8 +63,8 @@ class Capture(Protocol):
 class Source(Protocol):
     """The machine that is protected."""
 
-    def observe(self, owner: str, needed: str | None) -> SourceObservation:
-        """Look. `owner` begins the names of our checkpoints; `needed` is the newest point's."""
+    def observe(self, owner: str) -> SourceObservation:
+        """Look. `owner` begins the names of our checkpoints."""
 
     def capture(self, plan: CapturePlan) -> AbstractContextManager[Capture]:
         """Take a capture; leaving the context ends it and gives up its scratch space."""

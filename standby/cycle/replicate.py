@@ -214,10 +214,8 @@ class Cycle:
 
 
 def observe_source(source: Source, target: TargetObservation, policy: Policy) -> SourceObservation:
-    """Look at the source, knowing which checkpoints are ours and which is needed."""
-    newest = target.manifest.newest
-    owner = checkpoint_owner(policy.profile, target.manifest.token)
-    return source.observe(owner, newest.checkpoint if newest else None)
+    """Look at the source, knowing which checkpoints are ours."""
+    return source.observe(checkpoint_owner(policy.profile, target.manifest.token))
 
 
 def plan(

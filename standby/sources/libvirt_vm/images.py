@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from standby.errors import CommandFailed
 from standby.host.interface import Host
 from standby.model.disk import SourceDisk
 from standby.model.observation import TrackedCheckpoint, TrackedDisk
+from standby.sources.libvirt_vm import programs
 
 _COMMAND_S: Final = 60.0
 _SUCCESS_OR_FAILURE: Final = frozenset({0, 1})
@@ -24,26 +25,30 @@ class Bitmap:
     whole: bool
 
 
-def bitmaps_of(host: Host, disk: SourceDisk) -> tuple[Bitmap, ...]:
-    """Return the persistent bitmaps of one image; none for a raw one."""
-    if not disk.trackable:
-        return ()
-    argv = ("qemu-img", "info", "-U", "--output=json", "-f", "qcow2", "--", disk.path)
-    answer = json.loads(host.run(argv, timeout=_COMMAND_S).text)
-    records = answer.get("format-specific", {}).get("data", {}).get("bitmaps", [])
-    return tuple(Bitmap(r["name"], "in-use" not in r["flags"]) for r in records)
+def bitmaps_of(host: Host, disks: Iterable[SourceDisk]) -> Mapping[str, tuple[Bitmap, ...]]:
+    """Return the persistent bitmaps of images, by the names of their disks; none of raw ones."""
+    trackable = [disk for disk in disks if disk.trackable]
+    if not trackable:
+        return {}
+    argv = ("sh", "-c", programs.READ_IMAGES, "standby-images", *(disk.path for disk in trackable))
+    answers = _documents(host.run(argv, timeout=_COMMAND_S).text)
+    return {disk.name: _bitmaps(info) for disk, info in zip(trackable, answers, strict=True)}
 
 
 def tracked_in_images(
     host: Host, disks: Sequence[SourceDisk], owner: str
 ) -> tuple[TrackedCheckpoint, ...]:
-    """Return what the images themselves know of our checkpoints, oldest first."""
+    """Return what the images themselves know of our checkpoints, oldest first.
+
+    While the VM runs, every bitmap that was there at its start counts as in use and what was
+    begun since then is not in the images yet: then only the names are of use.
+    """
     found: dict[str, list[TrackedDisk]] = {}
-    for disk in disks:
-        for bitmap in bitmaps_of(host, disk):
+    for disk, bitmaps in bitmaps_of(host, disks).items():
+        for bitmap in bitmaps:
             if bitmap.name.startswith(owner):
                 lost = None if bitmap.whole else f"bitmap {bitmap.name} was in use in a crash"
-                found.setdefault(bitmap.name, []).append(TrackedDisk(disk.name, lost))
+                found.setdefault(bitmap.name, []).append(TrackedDisk(disk, lost))
     return tuple(TrackedCheckpoint(name, tuple(found[name])) for name in sorted(found))
 
 
@@ -52,12 +57,26 @@ def add_bitmap(host: Host, path: str, name: str) -> None:
     host.run(("qemu-img", "bitmap", "--add", "-f", "qcow2", path, name), timeout=_COMMAND_S)
 
 
-def remove_bitmaps(host: Host, disks: Iterable[SourceDisk], names: Sequence[str]) -> None:
+def remove_bitmaps(host: Host, disks: Sequence[SourceDisk], names: Sequence[str]) -> None:
     """Remove our bitmaps from images that nobody has open. An image in use keeps them."""
-    for disk in disks:
-        present = {bitmap.name for bitmap in bitmaps_of(host, disk)}
-        for name in present.intersection(names):
-            _remove(host, disk.path, name)
+    paths = {disk.name: disk.path for disk in disks if disk.trackable}
+    for disk, bitmaps in bitmaps_of(host, disks).items():
+        for name in {bitmap.name for bitmap in bitmaps}.intersection(names):
+            _remove(host, paths[disk], name)
+
+
+def _documents(text: str) -> Iterator[Mapping[str, Any]]:
+    """Read JSON documents that follow each other."""
+    decoder, rest = json.JSONDecoder(), text.strip()
+    while rest:
+        document, end = decoder.raw_decode(rest)
+        rest = rest[end:].lstrip()
+        yield document
+
+
+def _bitmaps(info: Mapping[str, Any]) -> tuple[Bitmap, ...]:
+    records = info.get("format-specific", {}).get("data", {}).get("bitmaps", [])
+    return tuple(Bitmap(r["name"], "in-use" not in r["flags"]) for r in records)
 
 
 def _remove(host: Host, path: str, name: str) -> None:

@@ -11,6 +11,11 @@ FREE_SPACE: Final = """
 for d in "$@"; do df -B1 --output=avail,size -- "$d" | tail -n 1 || exit 1; done
 """
 
+# Arguments: qcow2 images, which may be in use. Prints what qemu-img knows of each, as JSON.
+READ_IMAGES: Final = """
+for image in "$@"; do qemu-img info -U --output=json -f qcow2 -- "$image" || exit 1; done
+"""
+
 # Arguments: id of the domain, token. Prints a path at which the domain's QEMU may make a socket:
 # libvirt's private directory of the running domain, where AppArmor lets it.
 SOCKET_PATH: Final = """

@@ -194,6 +194,15 @@ def _why_not(
             f"a whole bitmap of checkpoint {plan.since}",
             "copy everything once: standby run PROFILE --full",
         )
+    if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN_CHECKPOINT:
+        # A bitmap begun while the VM was off is made known to libvirt by the look that precedes
+        # a capture; a VM that was started after that look is seen as it is by the next.
+        return CaptureLost(
+            f"domain {domain.name()}",
+            error.get_error_message(),
+            f"checkpoint {plan.since}, as a moment ago",
+            "run again: the VM was started meanwhile, or somebody deleted the checkpoint",
+        )
     return translate(error, f"domain {domain.name()}")
 
 

@@ -40,11 +40,11 @@ class LibvirtSource:
         with libvirt_calls(f"domain {self._settings.domain}"):
             return MachineIdentity(domain.name(), domain.UUIDString())
 
-    def observe(self, owner: str, needed: str | None) -> SourceObservation:
-        """Look. `owner` begins the names of our checkpoints; `needed` is the newest point's.
+    def observe(self, owner: str) -> SourceObservation:
+        """Look. `owner` begins the names of our checkpoints.
 
         The one thing it may do is to make a bitmap that was begun while the VM was off known to
-        libvirt again, which changes nothing in the guest or its images.
+        libvirt, which changes nothing in the guest or its images.
         """
         domain = self._domain()
         power = power_state(domain)
@@ -58,7 +58,7 @@ class LibvirtSource:
             definition=definition,
             disks=disks,
             left_out=tuple(self._left_out(domain, d) for d in defined if d.left_out),
-            checkpoints=self._tracked(domain, power, disks, owner, needed),
+            checkpoints=self._tracked(domain, power, disks, owner),
             scratch=() if off else scratch_spaces(self._host, disks, self._settings),
             warnings=tuple(_warnings(defined)),
         )
@@ -141,16 +141,23 @@ class LibvirtSource:
         power: PowerState,
         disks: Sequence[SourceDisk],
         owner: str,
-        needed: str | None,
     ) -> tuple[TrackedCheckpoint, ...]:
+        """Return our checkpoints; those begun while the VM was off are made known to libvirt.
+
+        Among these is the one that the next incremental counts from, and what a capture left
+        that was given up because the VM started: known to libvirt, it can be forgotten.
+        """
+        in_images = images.tracked_in_images(self._host, disks, owner)
         if power is PowerState.OFF:
-            return images.tracked_in_images(self._host, disks, owner)
+            return in_images
         found = checkpoints.tracked_checkpoints(domain, owner)
-        if needed is None or any(tracked.name == needed for tracked in found):
-            return found
-        if checkpoints.redefine(domain, needed, [d.name for d in disks if d.trackable]):
-            return checkpoints.tracked_checkpoints(domain, owner)
-        return found
+        known = {tracked.name for tracked in found}
+        unknown = [tracked for tracked in in_images if tracked.name not in known]
+        redefined = [
+            checkpoints.redefine(domain, tracked.name, [d.disk for d in tracked.disks])
+            for tracked in unknown
+        ]
+        return checkpoints.tracked_checkpoints(domain, owner) if any(redefined) else found
 
 
 def _warnings(disks: tuple[DefinedDisk, ...]) -> Iterator[str]:
