@@ -11,6 +11,11 @@ from pathlib import Path
 
 import pytest
 
+pytest.register_assert_rewrite("support", "support_traces")
+
+from support import Protect, Protection
+from support_manager import ManagerHost
+
 from lab import BlockGuest, Lab, LinuxGuest
 from lab.testing import BlockGuestMaker, LinuxGuestMaker
 
@@ -87,3 +92,29 @@ def make_linux_guest(lab: Lab) -> Iterator[LinuxGuestMaker]:
 def linux_guest(make_linux_guest: LinuxGuestMaker) -> LinuxGuest:
     """A real Linux guest on `source` whose agent answers."""
     return make_linux_guest()
+
+
+@pytest.fixture(scope="session")
+def managers(lab: Lab) -> Iterator[ManagerHost]:
+    """Managers on the lab's manager host; their configuration knows both hypervisors."""
+    host = ManagerHost(lab)
+    yield host
+    host.close()
+
+
+@pytest.fixture
+def protect(
+    managers: ManagerHost, make_block_guest: BlockGuestMaker, tmp_path: Path
+) -> Iterator[Protect]:
+    """Protect new guests without a system; guests, standbys and profiles go after the test."""
+    made: list[Protection] = []
+
+    def make(*sizes: int, kinds: tuple[str, ...] = ("qcow2",), limit: int = 22) -> Protection:
+        protection = Protection(managers, make_block_guest(*sizes, kinds=kinds), tmp_path)
+        made.append(protection)
+        protection.configure(limit=limit)
+        return protection
+
+    yield make
+    for protection in made:
+        protection.remove()

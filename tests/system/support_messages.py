@@ -1,0 +1,63 @@
+"""What a test and the managers that it starts on the lab's manager host say to each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from standby.cycle.report import CycleReport, Phase
+from standby.errors import StandbyError
+
+
+class Stop(Enum):
+    """What a manager can be told to stop at, so that a test may kill it just there."""
+
+    PHASE = "a phase begins"
+    COMMAND = "a command on a host has ended"
+    PROGRESS = "progress is told, of a transfer or a merge"
+
+
+@dataclass(frozen=True, slots=True)
+class StopAt:
+    """Where to stop: `phase` with Stop.PHASE, else the `count`-th such event, from 1."""
+
+    what: Stop
+    phase: Phase | None = None
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Run one cycle of a profile."""
+
+    root: Path
+    profile: str
+    full_copy: bool = False
+    stop: StopAt | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """The manager stands where it was told to stop, and waits for a word to go on."""
+
+    at: StopAt
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A cycle ended well. `commands` and `progress` count the events of these kinds."""
+
+    report: CycleReport
+    commands: int
+    progress: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A cycle ended in an error of ours."""
+
+    error: StandbyError
+
+
+Answer = Reached | Ended | Failed

@@ -1,0 +1,120 @@
+"""Runs on the lab's manager host: forks a manager for every test that connects.
+
+Importing everything takes a second; a fork of a process that did so takes milliseconds. Each
+manager is a process of its own, with connections of its own, and can be killed like any other:
+the test gets its pidfd. Arguments: the socket to listen on.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from multiprocessing import reduction
+from multiprocessing.connection import Connection, Listener
+
+from support_messages import Ended, Failed, Order, Reached, Stop, StopAt
+
+import support_no_domain  # noqa: F401
+from standby.app.replicate import run
+from standby.app.session import Session
+from standby.cycle.report import Phase
+from standby.errors import StandbyError
+from standby.model.plan import CycleRequest
+
+
+class Events(logging.Handler):
+    """Counts what a cycle goes through and stops where it was told to."""
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(logging.DEBUG)
+        self._connection = connection
+        self._stop: StopAt | None = None
+        self.counts = dict.fromkeys(Stop, 0)
+
+    def expect(self, stop: StopAt | None) -> None:
+        """Begin to count anew, and to look out for `stop`."""
+        self._stop = stop
+        self.counts = dict.fromkeys(Stop, 0)
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Look at one line of the log. Without the handler's lock: other threads go on."""
+        if record.name == "standby.cycle" and "begins" in str(record.msg):
+            profile, phase, *_ = record.args or ()
+            self._happened(Stop.PHASE, Phase(phase))
+        elif record.name == "standby.host.outcome" and "status" in str(record.msg):
+            self._happened(Stop.COMMAND)
+        return True
+
+    def progress(self, _what: str, _done: int, _total: int) -> None:
+        """Hear of progress."""
+        self._happened(Stop.PROGRESS)
+
+    def _happened(self, what: Stop, phase: Phase | None = None) -> None:
+        self.counts[what] += 1
+        at = self._stop
+        if at is None or at.what is not what or at.phase is not phase:
+            return
+        if phase is None and at.count != self.counts[what]:
+            return
+        self._stop = None
+        self._connection.send(Reached(at))
+        self._connection.recv()
+
+
+def serve(connection: Connection) -> None:
+    """Be one manager: run the cycles that are ordered until the test hangs up."""
+    events = Events(connection)
+    for name in ("standby.cycle", "standby.host.outcome"):
+        logging.getLogger(name).setLevel(logging.DEBUG)
+        logging.getLogger(name).addHandler(events)
+    reduction.send_handle(connection, os.pidfd_open(os.getpid()), 0)
+    order = connection.recv()
+    with Session(order.root, progress=events.progress) as session:
+        while order is not None:
+            connection.send(_obey(session, order, events))
+            order = connection.recv()
+
+
+def _obey(session: Session, order: Order, events: Events) -> Ended | Failed:
+    events.expect(order.stop)
+    try:
+        profile = session.profile(order.profile)
+        report = run(session, profile, CycleRequest(full_copy=order.full_copy))
+    except StandbyError as error:
+        return Failed(error)
+    return Ended(report, events.counts[Stop.COMMAND], events.counts[Stop.PROGRESS])
+
+
+def _in_child(work: Callable[[], None]) -> None:
+    if os.fork():
+        return
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    status = 1
+    try:
+        work()
+        status = 0
+    except (EOFError, ConnectionError):
+        status = 0  # the test hung up
+    except BaseException:
+        traceback.print_exc()
+        raise
+    finally:
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def main(socket: str) -> None:
+    """Listen for ever."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    with Listener(socket, "AF_UNIX") as listener:
+        while True:
+            with listener.accept() as connection:
+                _in_child(lambda connection=connection: serve(connection))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

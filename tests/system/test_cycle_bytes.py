@@ -1,0 +1,123 @@
+"""Every boot point holds, byte for byte, what the disks were at its moment."""
+
+from __future__ import annotations
+
+import pytest
+from support import KIB, MIB, SECTOR, Protect, Scribbler
+from support_messages import Stop, StopAt
+from support_traces import expect_no_traces
+
+from standby.cycle.report import Outcome, Phase
+from standby.model.point import Way
+
+SIZES = (24 * MIB, 9 * MIB + 5 * SECTOR)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_random_writes_of_every_kind_end_up_in_the_points_and_stay_there(
+    protect: Protect, seed: int
+) -> None:
+    protection, scribbler = protect(*SIZES, limit=3), Scribbler(seed)
+    for _ in range(6):
+        scribbler.scribble(protection.guest, SIZES)
+        report = protection.cycle()
+        assert report.outcome is Outcome.PUBLISHED
+        protection.expect_exact()
+        protection.expect_head_on(str(report.point))
+    assert len(protection.points) == 3
+    assert report.way is Way.INCREMENTAL
+    expect_no_traces(protection)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(10, 16))
+def test_many_points_stay_exact_through_many_merges(protect: Protect, seed: int) -> None:
+    protection, scribbler = protect(*SIZES, limit=2 + seed % 4), Scribbler(seed)
+    for _ in range(16):
+        scribbler.scribble(protection.guest, SIZES)
+        protection.cycle()
+        protection.expect_exact()
+    expect_no_traces(protection)
+
+
+def test_a_cycle_that_finds_nothing_changed_stamps_the_newest_point(protect: Protect) -> None:
+    protection = protect(16 * MIB)
+    protection.guest.write(0, MIB, 0x11)
+    first = protection.cycle()
+    second = protection.cycle()
+    assert (second.outcome, second.point) == (Outcome.STILL_TRUE, first.point)
+    newest = protection.manifest.newest
+    assert newest is not None
+    assert newest.true_at > newest.name.moment
+    protection.expect_exact()
+    expect_no_traces(protection)
+    # What is written after the stamp is still found by the next incremental.
+    protection.guest.write(3 * MIB, 64 * KIB, 0x22)
+    assert protection.cycle().data == 64 * KIB
+    protection.expect_exact()
+
+
+ZEROING = ["write -z {} {}", "write -z -u {} {}", "discard {} {}", "write -P 0 {} {}"]
+
+
+@pytest.mark.parametrize("how", ZEROING, ids=["zeroes", "unmap", "discard", "bytes"])
+def test_what_changed_and_is_zero_now_masks_the_data_below_through_merges(
+    protect: Protect, how: str
+) -> None:
+    protection = protect(16 * MIB, limit=2)
+    guest = protection.guest
+    guest.write(0, 4 * MIB, 0x77)
+    protection.cycle()
+    guest.write(8 * MIB, 4 * KIB, 1)  # a point whose delta has nothing where zeroes follow
+    protection.cycle()
+    guest.qemu_io(
+        how.format(0, MIB),  # whole clusters
+        how.format(2 * MIB + SECTOR, 300 * KIB),  # not aligned at either end
+        how.format(3 * MIB + 4 * KIB, 4 * KIB),  # part of one cluster
+    )
+    for pattern in (2, 3):  # the delta with the zeroes is merged down, then merged into
+        protection.cycle()
+        protection.expect_exact()
+        guest.write(8 * MIB, 4 * KIB, pattern)
+    protection.cycle()
+    protection.expect_exact()
+
+
+def test_writes_during_the_transfer_belong_to_the_next_point(protect: Protect) -> None:
+    protection = protect(*SIZES)
+    managers, guest, scribbler = protection.managers, protection.guest, Scribbler(7)
+    scribbler.scribble(guest, SIZES)
+    protection.cycle()
+    for phase in (Phase.SURVEY, Phase.TRANSFER, Phase.PUBLISH):
+        scribbler.scribble(guest, SIZES)
+        now = protection.copy()
+        with managers.manager() as manager:
+            manager.begin(protection.name, stop=StopAt(Stop.PHASE, phase))
+            assert manager.reaches()
+            scribbler.scribble(guest, SIZES)
+            manager.go_on()
+            protection.keep(manager.finish(), now)
+        protection.expect_exact()
+    protection.cycle()
+    protection.expect_exact()
+
+
+def test_an_explicit_full_copy_masks_what_older_points_hold(protect: Protect) -> None:
+    protection, scribbler = protect(*SIZES, limit=3), Scribbler(9)
+    for full_copy in (False, False, True, False, True, False):
+        scribbler.scribble(protection.guest, SIZES)
+        report = protection.cycle(full_copy=full_copy)
+        protection.expect_exact()
+    assert report.way is Way.INCREMENTAL
+    expect_no_traces(protection)
+
+
+def test_a_machine_of_raw_disks_is_copied_in_full_when_asked_for_it(protect: Protect) -> None:
+    protection, scribbler = protect(*SIZES, kinds=("raw",), limit=2), Scribbler(4)
+    for number in range(4):
+        scribbler.scribble(protection.guest, SIZES)
+        assert protection.cycle(full_copy=number > 0).way is Way.SEED
+        protection.expect_exact()
+    assert protection.manifest.newest is not None
+    assert protection.manifest.newest.checkpoint is None
+    expect_no_traces(protection)
