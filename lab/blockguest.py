@@ -98,7 +98,8 @@ class BlockGuest:
         """Remove the domain with its checkpoints, switched off first, and its disk files."""
         if self.state() != "shut off":
             self.destroy()
-        self.lab.virsh(self.host, "undefine", self.name, "--checkpoints-metadata", "--nvram")
+        kept = ("--checkpoints-metadata", "--nvram", "--managed-save")
+        self.lab.virsh(self.host, "undefine", self.name, *kept)
         for disk in self.disks:
             if disk.is_block_device:
                 blockdevices.detach(disk.path)
