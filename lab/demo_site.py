@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,30 +18,12 @@ from lab.linuxguest import LinuxGuest
 MACHINE = "web1"
 STANDBY = "web1-standby"
 LIMIT = 3
-"""How many boot points the demo's profile keeps."""
+"""How many boot points the profile keeps."""
 _COMMAND_LIMIT = 120.0
 _PROGRAMS = CHECKOUT / ".venv/bin"
 
-_FILES = {
-    "hosts/source.yaml": "address: root@source\n",
-    "hosts/kvm.yaml": "address: root@kvm\n",
-    f"profiles/{MACHINE}.yaml": f"""\
-source:
-  type: libvirt
-  host: source
-  domain: {MACHINE}
-  consistency: application        # frozen by the guest agent, the guest's own hooks run first
-  scratch: {{reserve: 64MiB}}       # the lab's storage is small
-target:
-  host: kvm
-  storage: /srv/standby
-standby:
-  networks: {{all: {{bridge: br0}}}}
-  link: down                      # the machine itself goes on running: never both on the network
-boot_points:
-  limit: {LIMIT}
-""",
-}
+CONFIGURATION = CHECKOUT / "lab/configuration"
+"""The hosts of the lab and one profile, as a user would write them."""
 _LOGIN = f"""\
 # Read by login shells of the manager: the command standby is found.
 PATH={_PROGRAMS}:$PATH
@@ -66,12 +49,10 @@ class Site:
 
     def write_configuration(self) -> None:
         """Write the hosts and the profile, and show them."""
-        for name, text in _FILES.items():
-            file = self.root / name
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(text)
-            self.screen.typed("manager#", f"cat ~/.config/standby/{name}")
-            self.screen.output(text)
+        shutil.copytree(CONFIGURATION, self.root)
+        for file in sorted(path for path in self.root.rglob("*.yaml")):
+            self.screen.typed("manager#", f"cat ~/.config/standby/{file.relative_to(self.root)}")
+            self.screen.output(file.read_text())
         (self.lab.home / ".profile").write_text(_LOGIN)
 
     def run(self, host: HostName, *words: str) -> None:

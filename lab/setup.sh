@@ -6,7 +6,7 @@ set -eu
 cd "$(dirname "$0")/.."
 lists=lab/provision
 lab/provision/install-packages.sh "$lists/packages-manager.txt" "$lists/packages-host.txt" \
-	"$lists/packages-lab.txt"
+	"$lists/packages-lab.txt" "$lists/packages-tests.txt"
 
 if [ ! -x .venv/bin/python ]; then
 	# The system's packages show through: libvirt and nbd are not on PyPI in the right version.
