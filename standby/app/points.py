@@ -55,7 +55,7 @@ def revert(session: Session, place: Place, asked: str, zone: tzinfo) -> Reverted
     """
     with locked(session, place) as store:
         target = store.observe()
-        _refuse_unless_dormant(place, target)
+        refuse_unless_dormant(place, target)
         point = select_point(store.manifest.points, asked, session.clock.now(), zone)
         follows = asked.strip() == LATEST
         store.change(store.manifest.reverted(None if follows else point.name))
@@ -104,7 +104,8 @@ def locked(session: Session, place: Place) -> Generator[KvmStore]:
         yield store
 
 
-def _refuse_unless_dormant(place: Place, target: TargetObservation) -> None:
+def refuse_unless_dormant(place: Place, target: TargetObservation) -> None:
+    """Raise StopStandbyFirst while the standby runs, ChooseOtherName if its domain is not ours."""
     name = target.manifest.standby
     if target.head.use is HeadUse.RUNNING:
         raise StopStandbyFirst(

@@ -9,6 +9,7 @@ from enum import Enum
 
 from standby.cli.zone import local_zone
 
+_PHASES = "standby.cycle"  # the logger of phases
 _LINE = "%(asctime)s %(levelname)s %(message)s"
 
 
@@ -28,6 +29,11 @@ class _LocalTime(logging.Formatter):
         return moment.isoformat(timespec="seconds") if datefmt is None else moment.strftime(datefmt)
 
 
+def _not_said_again(record: logging.LogRecord) -> bool:
+    """Leave out a phase's failure on a terminal, where the command ends with that very error."""
+    return record.name != _PHASES
+
+
 def wanted(*, verbose: bool) -> Verbosity:
     """Return how much to log to standard error as it is."""
     if verbose:
@@ -39,5 +45,7 @@ def start_logging(verbosity: Verbosity) -> None:
     """Log to standard error from now on."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_LocalTime(_LINE))
+    if verbosity is Verbosity.WARNINGS:
+        handler.addFilter(_not_said_again)
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("standby").setLevel(verbosity.value)

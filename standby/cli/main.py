@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from standby.cli import check, mount, pin, points, profile, revert, run, show, vms
+from standby.cli import check, mount, pin, points, profile, remove, revert, run, show, vms
 from standby.cli import list as list_
 from standby.cli.logs import start_logging, wanted
 from standby.cli.options import ConfigOption
@@ -38,6 +38,7 @@ app.command(epilog=pin.PIN_EPILOG)(pin.pin)
 app.command(epilog=pin.UNPIN_EPILOG)(pin.unpin)
 app.command(epilog=mount.EPILOG)(mount.mount)
 app.command(epilog=vms.EPILOG)(vms.vms)
+app.command(epilog=remove.EPILOG)(remove.remove)
 app.add_typer(profile.app)
 
 

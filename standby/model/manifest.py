@@ -169,6 +169,10 @@ class Manifest:
         """
         return replace(self, reverted_to=None if name is None else self._readable(name).name)
 
+    def without_points(self) -> Manifest:
+        """Return the manifest of a standby whose boot points are about to be deleted."""
+        return replace(self, reverted_to=None, points=())
+
     def of_machine(self, machine: MachineIdentity) -> Manifest:
         """Return the manifest of a machine that may have been renamed."""
         return replace(self, machine=machine)

@@ -1,0 +1,117 @@
+"""Stop protecting a machine; on request take its standby away as well."""
+
+from __future__ import annotations
+
+import posixpath
+from dataclasses import dataclass
+from enum import Enum
+
+from standby.app.places import Place
+from standby.app.points import locked, refuse_unless_dormant, require_manifest
+from standby.app.session import Session
+from standby.app.wiring import source_of
+from standby.errors import StopStandbyFirst
+from standby.model.manifest import Manifest
+from standby.model.observation import DomainFound
+from standby.planning.replicate import checkpoint_owner
+from standby.target import layout
+from standby.target.listing import Listing
+from standby.target.removal import remove_directory, undefine_domain
+from standby.target.store import KvmStore
+
+
+class SourceCare(Enum):
+    """What is done about our checkpoints on the source."""
+
+    FORGET = "forget"
+    LEAVE = "leave"  # the source is gone for good, or nobody can reach it
+
+
+class StandbyCare(Enum):
+    """What becomes of the standby."""
+
+    KEEP = "keep"
+    DELETE = "delete"
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """What a removal would take away. Nothing has happened yet. Bytes."""
+
+    place: Place
+    manifest: Manifest
+    standby: StandbyCare
+    checkpoints: tuple[str, ...]  # on the source
+    stored: int  # by everything in the standby's directory
+    kept: tuple[str, ...]  # heads that somebody ran, below kept/
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What was taken away, and what somebody else had put into the directory."""
+
+    removal: Removal
+    strangers: tuple[str, ...] = ()
+
+
+def plan_removal(
+    session: Session, place: Place, source: SourceCare, standby: StandbyCare
+) -> Removal:
+    """Look at what there is to remove. Raises what keeps the source from being asked."""
+    listing, manifest = require_manifest(place)
+    checkpoints: tuple[str, ...] = ()
+    if source is SourceCare.FORGET:
+        owner = checkpoint_owner(place.profile.name, manifest.token)
+        observed = source_of(session, place.profile).observe(owner)
+        checkpoints = tuple(checkpoint.name for checkpoint in observed.checkpoints)
+    return Removal(
+        place=place,
+        manifest=manifest,
+        standby=standby,
+        checkpoints=checkpoints,
+        stored=sum(listing.files.values()),
+        kept=_kept(listing),
+    )
+
+
+def remove(session: Session, removal: Removal) -> Removed:
+    """Do it, while no cycle can run. Doing it again after an interruption does the rest.
+
+    Raises StopStandbyFirst while the standby runs or somebody stands on its boot points.
+    """
+    place = removal.place
+    with locked(session, place) as store:
+        target = store.observe()
+        refuse_unless_dormant(place, target)
+        if removal.standby is StandbyCare.DELETE:
+            _refuse_while_used(place, store)
+        if removal.checkpoints:
+            source_of(session, place.profile).forget(removal.checkpoints)
+        if removal.standby is StandbyCare.KEEP:
+            return Removed(removal)
+        return Removed(removal, _delete(place, store, target.domain))
+
+
+def _delete(place: Place, store: KvmStore, domain: DomainFound) -> tuple[str, ...]:
+    if domain is DomainFound.OURS:
+        defined = store.manifest.domain
+        name = defined.uuid if defined else store.manifest.standby
+        undefine_domain(place.host.libvirt(), name)
+    # From here on no manifest may name a point whose files go, whatever happens in between.
+    store.change(store.manifest.without_points())
+    return remove_directory(place.host, place.directory, store.manifest.generation)
+
+
+def _refuse_while_used(place: Place, store: KvmStore) -> None:
+    for user in store.users():
+        if not user.what.startswith(f"{layout.KEPT}/"):  # those are ours to delete
+            raise StopStandbyFirst(
+                f"standby {place.called}",
+                f"{user.what} stands on its boot points",
+                "boot points that nobody uses",
+                "end or delete that first",
+            )
+
+
+def _kept(listing: Listing) -> tuple[str, ...]:
+    return tuple(sorted(d for d in listing.directories if posixpath.dirname(d) == layout.KEPT))
