@@ -28,17 +28,17 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command(epilog=check.EPILOG)(check.check)
-app.command(epilog=run.EPILOG)(run.run)
-app.command("list", epilog=list_.EPILOG)(list_.list_standbys)
-app.command(epilog=show.EPILOG)(show.show)
-app.command(epilog=points.EPILOG)(points.points)
-app.command(epilog=revert.EPILOG)(revert.revert)
-app.command(epilog=pin.PIN_EPILOG)(pin.pin)
-app.command(epilog=pin.UNPIN_EPILOG)(pin.unpin)
-app.command(epilog=mount.EPILOG)(mount.mount)
-app.command(epilog=vms.EPILOG)(vms.vms)
-app.command(epilog=remove.EPILOG)(remove.remove)
+app.command(epilog=check.EPILOG, short_help="Look at all that a profile depends on.")(check.check)
+app.command(epilog=run.EPILOG, short_help="Run one cycle now.")(run.run)
+app.command("list", epilog=list_.EPILOG, short_help="List all standbys.")(list_.list_standbys)
+app.command(epilog=show.EPILOG, short_help="Show one standby.")(show.show)
+app.command(epilog=points.EPILOG, short_help="List its boot points.")(points.points)
+app.command(epilog=revert.EPILOG, short_help="Choose the boot point it boots.")(revert.revert)
+app.command(epilog=pin.PIN_EPILOG, short_help="Keep a boot point.")(pin.pin)
+app.command(epilog=pin.UNPIN_EPILOG, short_help="Let a boot point be merged.")(pin.unpin)
+app.command(epilog=mount.EPILOG, short_help="Read files of a boot point.")(mount.mount)
+app.command(epilog=vms.EPILOG, short_help="List the standbys found on a host.")(vms.vms)
+app.command(epilog=remove.EPILOG, short_help="Stop protecting a machine.")(remove.remove)
 app.add_typer(profile.app)
 
 

@@ -30,7 +30,7 @@ def mount(
     directory: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[DIR]", help="An empty directory of this machine to show the files in."
+            metavar="DIR", help="An empty directory of this machine to show the files in."
         ),
     ] = None,
     *,
