@@ -4,44 +4,44 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from standby.app.checks.finding import CheckReport, Finding
-from standby.app.checks.host_facts import HostFacts, probe_host
-from standby.app.checks.judge_host import judge_clock, judge_login, judge_reach
-from standby.app.checks.judge_libvirt import judge_libvirt
-from standby.app.checks.libvirt_facts import probe_libvirt
-from standby.app.checks.needs import WANTED, Role, judge_programs
+from standby.app.checks.end import End, look_at_end
+from standby.app.checks.finding import CheckReport, Finding, Topic
+from standby.app.checks.kvm_end import check_kvm
+from standby.app.checks.needs import Role
+from standby.app.checks.source_end import check_machine, observe_machine
 from standby.app.session import Session
 from standby.errors import StandbyError
-from standby.host.interface import Host
 from standby.profile import Profile
 
 
 def check(session: Session, profile: Profile) -> CheckReport:
     """Check both ends of a profile. A host that cannot be reached is a finding, no error."""
-    findings: list[Finding] = []
-    for host, roles in _hosts(session, profile):
-        findings += _host(host, roles)
-    return CheckReport(profile.name, tuple(findings))
+    return CheckReport(profile.name, tuple(_findings(session, profile)))
 
 
-def _hosts(session: Session, profile: Profile) -> Iterator[tuple[Host, frozenset[Role]]]:
-    if profile.source_host == profile.target_host:
-        yield session.kvm_host(profile), frozenset(Role)
-        return
-    yield session.source_host(profile), frozenset({Role.SOURCE})
-    yield session.kvm_host(profile), frozenset({Role.KVM})
+def _findings(session: Session, profile: Profile) -> Iterator[Finding]:
+    source, kvm = _ends(session, profile)
+    yield from source.findings
+    seen = None
+    if source.libvirt:
+        try:
+            seen = observe_machine(session, profile)
+            yield from check_machine(source, profile, seen)
+        except StandbyError as error:
+            yield source.about(Topic.MACHINE).error(error)
+    if kvm is not source:
+        yield from kvm.findings
+    if kvm.libvirt:
+        yield from check_kvm(kvm, profile, seen)
 
 
-def _host(host: Host, roles: frozenset[Role]) -> Iterator[Finding]:
-    try:
-        facts: HostFacts = probe_host(host, WANTED)
-    except StandbyError as error:
-        yield judge_reach(host.name, error)
-        return
-    yield from judge_login(facts)
-    yield judge_clock(facts)
-    yield from judge_programs(facts, roles)
-    try:
-        yield from judge_libvirt(host.name, probe_libvirt(host), roles)
-    except StandbyError as error:
-        yield judge_reach(host.name, error)
+def _ends(session: Session, profile: Profile) -> tuple[End, End]:
+    """Look at both hosts; where one machine is both ends it is looked at once."""
+    source, target = profile.source_host, profile.target_host
+    if source == target:
+        both = look_at_end(session.kvm_host(profile), target, frozenset(Role))
+        return both, both
+    return (
+        look_at_end(session.source_host(profile), source, frozenset({Role.SOURCE})),
+        look_at_end(session.kvm_host(profile), target, frozenset({Role.KVM})),
+    )

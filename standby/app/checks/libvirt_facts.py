@@ -8,7 +8,15 @@ from typing import Final
 
 from standby.host.interface import Host
 from standby.host.libvirt import libvirt_calls
+from standby.target.domain.capabilities import (
+    GuestSupport,
+    HostCapabilities,
+    PlatformCapabilities,
+    read_capabilities,
+    read_platform,
+)
 from standby.target.domain.element import Element, parse_xml
+from standby.target.domain.machine import Virtualisation
 
 _OWNER: Final = re.compile(r"\+?(\d+):\+?(\d+)")
 
@@ -22,15 +30,6 @@ class Owner:
 
 
 @dataclass(frozen=True, slots=True)
-class Emulator:
-    """QEMU for one architecture. `accelerated` is libvirt's opinion of KVM, not a trial."""
-
-    path: str
-    machines: tuple[str, ...]
-    accelerated: bool
-
-
-@dataclass(frozen=True, slots=True)
 class LibvirtFacts:
     """One host's libvirt. `qemu_user` is whom VMs run as, None where libvirt does not say."""
 
@@ -40,14 +39,19 @@ class LibvirtFacts:
     qemu_user: Owner | None
     arch: str
     cpu: str
-    emulators: tuple[tuple[str, Emulator], ...]  # by architecture
+    capabilities: HostCapabilities
+    platform: PlatformCapabilities  # of the host's own architecture, as libvirt would run it
     backup: bool  # pull-mode backups with checkpoints
-    firmware: tuple[str, ...]  # files of firmware that libvirt chooses from
 
     @property
-    def emulator(self) -> Emulator | None:
-        """QEMU for the host's own architecture."""
-        return dict(self.emulators).get(self.arch)
+    def guest(self) -> GuestSupport | None:
+        """What runs guests of the host's own architecture."""
+        return next((it for it in self.capabilities.guests if it.arch == self.arch), None)
+
+    @property
+    def accelerated(self) -> bool:
+        """Whether libvirt believes that guests can use KVM: an opinion, not a trial."""
+        return self.guest is not None and Virtualisation.KVM in self.guest.virtualisations
 
 
 def probe_libvirt(host: Host) -> LibvirtFacts:
@@ -55,31 +59,36 @@ def probe_libvirt(host: Host) -> LibvirtFacts:
     connection = host.libvirt()
     subject = f"{host.name}: libvirt"
     with libvirt_calls(subject):
-        capabilities = parse_xml(connection.getCapabilities(), subject)
-        domain = parse_xml(connection.getDomainCapabilities(None, None, None, None), subject)
+        capabilities = connection.getCapabilities()
+        domain = connection.getDomainCapabilities(None, None, None, None)
         versions = connection.getLibVersion(), connection.getVersion()
-    return parse_libvirt(capabilities, domain, *map(version_of, versions))
+        networks = frozenset(network.name() for network in connection.listAllNetworks())
+    return parse_libvirt(
+        capabilities, domain, version_of(versions[0]), version_of(versions[1]), networks
+    )
 
 
 def parse_libvirt(
-    capabilities: Element,
-    domain: Element,
+    capabilities_xml: str,
+    domain_xml: str,
     version: tuple[int, int, int],
     qemu: tuple[int, int, int],
+    networks: frozenset[str] = frozenset(),
 ) -> LibvirtFacts:
     """Read the capabilities of a host and of its domains."""
-    models = capabilities.all("host/secmodel")
-    backup = domain.attribute_of("features/backup", "supported")
+    host = parse_xml(capabilities_xml, "capabilities")
+    domain = parse_xml(domain_xml, "domain capabilities")
+    models = host.all("host/secmodel")
     return LibvirtFacts(
         version=version,
         qemu=qemu,
         security=tuple(model.text_of("model") for model in models),
         qemu_user=_qemu_user(models),
-        arch=capabilities.text_of("host/cpu/arch"),
-        cpu=capabilities.text_of("host/cpu/model"),
-        emulators=tuple(_emulator(guest) for guest in capabilities.all("guest")),
-        backup=backup == "yes",
-        firmware=tuple(value.text for value in domain.all("os/loader/value")),
+        arch=host.text_of("host/cpu/arch"),
+        cpu=host.text_of("host/cpu/model"),
+        capabilities=read_capabilities(capabilities_xml, networks, None),
+        platform=read_platform(domain_xml),
+        backup=domain.attribute_of("features/backup", "supported") == "yes",
     )
 
 
@@ -94,11 +103,3 @@ def _qemu_user(models: tuple[Element, ...]) -> Owner | None:
         if model.text_of("model") == "dac" and match:
             return Owner(int(match[1]), int(match[2]))
     return None
-
-
-def _emulator(guest: Element) -> tuple[str, Emulator]:
-    arch = guest.first("arch") or Element("arch")
-    machines = tuple(machine.text for machine in arch.all("machine"))
-    kinds = [domain.get("type") for domain in arch.all("domain")]
-    emulator = Emulator(arch.text_of("emulator"), machines, "kvm" in kinds)
-    return arch.get("name"), emulator

@@ -1,0 +1,73 @@
+"""One host of a profile: what is the same at either end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from standby.app.checks.finding import About, Finding, Topic
+from standby.app.checks.host_facts import HostFacts, probe_host
+from standby.app.checks.judge_host import judge_clock, judge_login, judge_reach
+from standby.app.checks.judge_libvirt import judge_libvirt
+from standby.app.checks.libvirt_facts import LibvirtFacts, probe_libvirt
+from standby.app.checks.link import judge_link, probe_link
+from standby.app.checks.needs import WANTED, Role, judge_programs
+from standby.errors import StandbyError
+from standby.host.interface import Host
+from standby.profile import Compression, HostSettings, Profile
+from standby.transports.speed import Direction
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """A host, and what it said. Without `facts` it was not reached; `libvirt` likewise."""
+
+    host: Host
+    settings: HostSettings
+    roles: frozenset[Role]
+    findings: tuple[Finding, ...]
+    facts: HostFacts | None = None
+    libvirt: LibvirtFacts | None = None
+
+    def about(self, topic: Topic) -> About:
+        """Return what makes findings about this host."""
+        return About(self.host.name, topic)
+
+
+def look_at_end(host: Host, settings: HostSettings, roles: frozenset[Role]) -> End:
+    """Ask a host who it is. That it cannot be reached is a finding, no error."""
+    try:
+        facts = probe_host(host, WANTED)
+    except StandbyError as error:
+        return End(host, settings, roles, (judge_reach(host.name, error),))
+    findings = [*judge_login(facts), judge_clock(facts), *judge_programs(facts, roles)]
+    try:
+        libvirt = probe_libvirt(host)
+    except StandbyError as error:
+        findings.append(About(host.name, Topic.LIBVIRT).error(error))
+        return End(host, settings, roles, tuple(findings), facts)
+    findings += judge_libvirt(host.name, libvirt, roles)
+    return End(host, settings, roles, tuple(findings), facts, libvirt)
+
+
+def attempt(about: About, look: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
+    """Yield what `look` finds; when it fails, its error: the next look goes on."""
+    try:
+        yield from look()
+    except StandbyError as error:
+        yield about.error(error)
+
+
+def try_link(end: End, profile: Profile, direction: Direction, size: int) -> Iterator[Finding]:
+    """Measure the way of the data to or from a host; `size` is that of the first copy."""
+
+    def look() -> Iterator[Finding]:
+        facts = probe_link(
+            end.host,
+            direction,
+            local=end.settings.is_local,
+            compressed=profile.transfer.compression is Compression.SSH,
+        )
+        return judge_link(end.host.name, facts, profile.transfer.bandwidth, size)
+
+    return attempt(end.about(Topic.LINK), look)
