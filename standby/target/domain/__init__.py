@@ -1,0 +1,1 @@
+"""The dormant domain on the KVM host: read the machine, plan its standby, render, define."""
