@@ -138,8 +138,9 @@ def storage_daemon(host: Host, settings: DaemonSettings) -> Generator[StorageDae
     held = host.hold(argv, ready=b"ready", timeout=START_S)
     daemon = StorageDaemon(host, held, sockets)
     try:
-        for name in ("nbd", "qmp"):
-            host.admit(f"{sockets}/{name}")
+        # sshd forwards as the login user, who has to pass the directory as well.
+        for path in (sockets, f"{sockets}/nbd", f"{sockets}/qmp"):
+            host.admit(path)
         yield daemon
     finally:
         held.close()
