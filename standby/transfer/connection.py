@@ -36,6 +36,7 @@ class Role(Enum):
 
     SOURCE = "source"
     TARGET = "target"
+    TABLE = "digests"
 
 
 @dataclass(frozen=True, slots=True)

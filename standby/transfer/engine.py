@@ -10,20 +10,25 @@ from dataclasses import dataclass
 from standby.errors import AskForFullCopy
 from standby.model.extent import ExtentKind, NbdEndpoint
 from standby.transfer.connection import ALLOCATION, Connection, Role
+from standby.transfer.digests import digester
+from standby.transfer.feed import Feed, Pool
 from standby.transfer.job import (
     AliveCheck,
     CancelToken,
     Changed,
     CopyResult,
     DiskCopy,
+    Everything,
     Pending,
     Progress,
     Scope,
+    ZeroPolicy,
 )
-from standby.transfer.lane import Lane, Pool
+from standby.transfer.lane import Lane, Ledger
 from standby.transfer.poller import STALL_LIMIT, Patience, Poller
 from standby.transfer.rate import RateLimit
 from standby.transfer.scout import Scout
+from standby.transfer.table import Table, Trust
 
 _REPORT_EVERY = 0.25  # seconds
 
@@ -54,6 +59,7 @@ def copy_disks(
     copies: Sequence[DiskCopy],
     *,
     limiter: RateLimit | None = None,
+    read_limiter: RateLimit | None = None,
     progress: Progress | None = None,
     cancel: CancelToken | None = None,
     alive: AliveCheck | None = None,
@@ -61,6 +67,7 @@ def copy_disks(
 ) -> tuple[CopyResult, ...]:
     """Copy all disks side by side; when it returns every target is flushed.
 
+    `limiter` paces what is sent, `read_limiter` what is read of the sources.
     `stall_limit`: seconds without any byte moved after which a server counts as gone. When
     one disk fails all stop, and every connection is closed, whatever is in flight.
 
@@ -70,14 +77,15 @@ def copy_disks(
     """
     with ExitStack() as opened:
         readers = [_Reader.open(opened, copy.disk, copy.source, copy.scope) for copy in copies]
-        targets = [_open(opened, copy.disk, Role.TARGET, copy.target) for copy in copies]
-        connections = [line for reader in readers for line in reader.connections()] + targets
+        writers = [_Writer.open(opened, copy) for copy in copies]
+        connections = [line for reader in readers for line in reader.connections()]
+        connections += [line for writer in writers for line in writer.connections()]
         poller = Poller(connections, Patience(cancel, alive, stall_limit))
         poller.until_ready()
         pool = Pool(len(copies))
         lanes = [
-            Lane(copy, reader.scout(), (reader.data, target), pool, limiter)
-            for copy, reader, target in zip(copies, readers, targets, strict=True)
+            writer.lane(reader, pool, _Limits(limiter, read_limiter))
+            for reader, writer in zip(readers, writers, strict=True)
         ]
         loop = _Loop(lanes, progress)
         poller.until(loop.complete, loop.pump)
@@ -118,6 +126,55 @@ class _Reader:
                 "the record of what changed since the newest point",
             )
         return Scout(self.data.size(), self.data, self.changes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    """What paces the writing and the reading."""
+
+    sent: RateLimit | None
+    read: RateLimit | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Writer:
+    """The connections to one target: its data and, if it has one, its table of digests."""
+
+    copy: DiskCopy
+    data: Connection
+    table: Connection | None
+
+    @classmethod
+    def open(cls, opened: ExitStack, copy: DiskCopy) -> _Writer:
+        """Start to connect; `opened` closes what was opened, whatever happens."""
+        data = _open(opened, copy.disk, Role.TARGET, copy.target)
+        table = None
+        if copy.digests is not None:
+            table = _open(opened, copy.disk, Role.TABLE, copy.digests.endpoint)
+        return cls(copy, data, table)
+
+    def connections(self) -> list[Connection]:
+        return [line for line in (self.data, self.table) if line is not None]
+
+    def lane(self, reader: _Reader, pool: Pool, limits: _Limits) -> Lane:
+        """Raise AskForFullCopy, RepairStore, UseOtherStorage."""
+        ledger = self._ledger(reader.data.size())
+        table = ledger.table if ledger is not None else None
+        feed = Feed(reader.scout(), reader.data, pool, table, limits.read)
+        return Lane(self.copy, feed, (reader.data, self.data), pool, ledger, limits.sent)
+
+    def _ledger(self, disk_bytes: int) -> Ledger | None:
+        if self.table is None or self.copy.digests is None:
+            return None
+        table = Table(self.table, disk_bytes, _trust(self.copy))
+        table.require_writable()
+        return Ledger(table, digester(self.copy.digests.algorithm))
+
+
+def _trust(copy: DiskCopy) -> Trust:
+    if not isinstance(copy.scope, Everything):
+        return Trust.STORED
+    return Trust.BLANK if copy.zeroes is ZeroPolicy.LEAVE_OUT else Trust.NOTHING
 
 
 def _open(

@@ -7,9 +7,9 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
+from standby.model.digest import BLOCK
 from standby.model.extent import Extent, ExtentKind
 from standby.transfer.blocks import BlockRanges, Range, runs, spans
-from standby.transfer.job import BLOCK
 
 BLOCKS = 40
 SIZE = BLOCKS * BLOCK - 1000  # the last block is short

@@ -1,0 +1,193 @@
+"""One disk's way in: the scout's runs are read, and handed on in parts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from standby.model.digest import BLOCK
+from standby.model.extent import Extent, ExtentKind
+from standby.transfer.connection import Connection
+from standby.transfer.rate import RateLimit
+from standby.transfer.scout import Scout
+from standby.transfer.table import SPAN, Table
+
+# Bytes of a buffer, and of a write: each write costs a qcow2 target an update of its tables.
+REQUEST = 1024 * 1024
+# Bytes of a read: a server makes a fresh buffer for each, which is cheapest when it is small.
+_READ = 512 * 1024
+# QEMU's server works on 16 requests of a connection at a time; all disks share the buffers.
+BUFFERS = 16
+_ZEROES_IN_FLIGHT = 16
+# A server that cannot zero efficiently writes: this much is done before a stall is suspected.
+_LONGEST_ZERO = 128 * 1024 * 1024
+
+
+class Pool:
+    """The buffers of one call: what bounds its memory. Lanes share them evenly.
+
+    Without shares a disk on slow storage would in time hold every buffer.
+    """
+
+    def __init__(self, users: int) -> None:
+        self._free = [bytearray(REQUEST) for _ in range(BUFFERS)]
+        self._users = users
+
+    def take(self, held: int) -> bytearray | None:
+        """Return a buffer, or None when none is free or `held` is the user's share already."""
+        if self._free and held < max(BUFFERS // self._users, 1):
+            return self._free.pop()
+        return None
+
+    def give_back(self, buffer: bytearray) -> None:
+        """Take a buffer back."""
+        self._free.append(buffer)
+
+    def leave(self) -> None:
+        """Note that a user needs no more buffers, so that the others' shares grow."""
+        self._users = max(self._users - 1, 1)
+
+
+@dataclass(slots=True)
+class Part:
+    """A range of the disk on its way; one without a buffer reads as zeroes.
+
+    `waiting` counts what has to happen before it can go on or be released.
+    """
+
+    start: int
+    length: int
+    buffer: bytearray | None
+    waiting: int = 0
+
+    def view(self, start: int, length: int) -> memoryview:
+        """Return the piece of its buffer that holds `length` bytes of the disk from `start`."""
+        begin = start - self.start
+        return memoryview(self.buffer or b"")[begin : begin + length]
+
+    def filled(self, start: int, length: int) -> memoryview:
+        """Return as `view`, with zeroes for what lies behind what was read."""
+        excess = start + length - self.start - self.length
+        if excess > 0 and self.buffer is not None:
+            self.buffer[self.length : self.length + excess] = bytes(excess)
+        return self.view(start, length)
+
+
+class Sink(Protocol):
+    """What becomes of the parts."""
+
+    def receive(self, part: Part) -> None:
+        """Take a part whose data, and digests if there is a table, are there; release it."""
+
+
+class Feed:
+    """Reads one disk in order; nothing here waits."""
+
+    def __init__(
+        self,
+        scout: Scout,
+        source: Connection,
+        pool: Pool,
+        table: Table | None,
+        limit: RateLimit | None,
+    ) -> None:
+        """`limit` is of what is read."""
+        self._scout = scout
+        self._source = source
+        self._pool = pool
+        self._table = table
+        self._limit = limit
+        self._run: Extent | None = None
+        self._batches = 0
+        self._zeroes = 0
+
+    def exhausted(self) -> bool:
+        """Tell whether every part was handed on and released."""
+        return (
+            self._run is None and not self._batches and not self._zeroes and self._scout.exhausted()
+        )
+
+    def pump(self, sink: Sink) -> float | None:
+        """Start what can start; return the seconds the rate limit asks for, if any."""
+        self._scout.pump()
+        while (run := self._next_run()) is not None and not self._crowded():
+            part = self._part(run)
+            if not isinstance(part, Part):
+                return part
+            rest = run.length - part.length
+            self._run = Extent(part.start + part.length, rest, run.kind) if rest else None
+            self._begin(part, sink)
+        if self._table is not None and self._run is None and self._scout.exhausted():
+            self._table.pass_all()
+        return None
+
+    def release(self, part: Part) -> None:
+        """Give up a part that is done with."""
+        if part.buffer is None:
+            self._zeroes -= 1
+        else:
+            self._batches -= 1
+            self._pool.give_back(part.buffer)
+        if self._table is not None:
+            self._table.let_go(part.start)
+
+    def _next_run(self) -> Extent | None:
+        if self._run is None and self._scout.runs:
+            self._run = self._scout.runs.popleft()
+        return self._run
+
+    def _crowded(self) -> bool:
+        return self._table is not None and self._table.full()
+
+    def _part(self, run: Extent) -> Part | float | None:
+        """Take the first part of a run: None when there is no room, or the seconds to wait."""
+        longest = SPAN - run.start % SPAN  # no part has its digests in two sheets
+        if run.kind is ExtentKind.ZERO:
+            if self._zeroes >= _ZEROES_IN_FLIGHT:
+                return None
+            return Part(run.start, min(run.length, longest, _LONGEST_ZERO), None)
+        buffer = self._pool.take(self._batches)
+        if buffer is None:
+            return None
+        length = min(run.length, longest, self._longest_batch())
+        pause = self._limit.wait_before(length) if self._limit is not None else 0.0
+        if pause:
+            self._pool.give_back(buffer)
+            return pause
+        return Part(run.start, length, buffer)
+
+    def _longest_batch(self) -> int:
+        if self._limit is None:
+            return REQUEST
+        return min(max(self._limit.piece // BLOCK, 1) * BLOCK, REQUEST)
+
+    def _begin(self, part: Part, sink: Sink) -> None:
+        """Fetch the data and the digests of a part side by side."""
+
+        def arrived() -> None:
+            part.waiting -= 1
+            if not part.waiting:
+                sink.receive(part)
+
+        part.waiting = 1  # nothing is received before all is asked for
+        if part.buffer is None:
+            self._zeroes += 1
+        else:
+            self._batches += 1
+            for offset, length in parts(part.start, part.length, self._longest_read()):
+                part.waiting += 1
+                self._source.read(part.view(offset, length), offset, arrived)
+        if self._table is not None:
+            part.waiting += 1
+            self._table.hold(part.start, part.length, arrived)
+        arrived()
+
+    def _longest_read(self) -> int:
+        return min(self._source.longest(), _READ)
+
+
+def parts(start: int, length: int, longest: int) -> Iterator[tuple[int, int]]:
+    """Cut a range into pieces of at most `longest` bytes: where, and how long."""
+    for offset in range(0, length, longest):
+        yield start + offset, min(longest, length - offset)

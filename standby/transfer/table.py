@@ -1,0 +1,259 @@
+"""A disk's table of digests, read and written by range while the disk is copied."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import partial
+from itertools import groupby
+from typing import Final
+
+from standby.errors import RepairStore, UseOtherStorage
+from standby.model.digest import BLOCK, DIGEST_BYTES, table_bytes
+from standby.transfer.connection import Connection, Done
+from standby.transfer.digests import entries, entry
+
+# What is read and written of a table at least: a cluster of its image, 16 MiB of the disk.
+PAGE: Final = 4096
+# A part of the table that is worked on at a time, at most 64 KiB: 256 MiB of the disk.
+_SHEET: Final = 16 * PAGE
+SPAN: Final = _SHEET // DIGEST_BYTES * BLOCK
+# Digests of blocks that are written but not yet durable, kept in memory: 32 GiB of the disk.
+_KEPT: Final = 8 * 1024 * 1024
+
+
+class Trust(Enum):
+    """What is taken for granted of a table before the copy."""
+
+    NOTHING = "nothing"  # it is not read; every block of the disk gets its entry anew
+    BLANK = "blank"  # image and table are new and read as zeroes
+    STORED = "stored"  # what stands in it is what the image holds
+
+
+@dataclass(slots=True)
+class Sheet:
+    """The entries of one span of the disk. Pages are bits of a mask."""
+
+    number: int
+    entries: bytearray
+    asked: int = 0  # pages
+    present: int = 0
+    changed: int = 0
+    users: int = 0  # parts of the disk that are on their way
+    waiting: list[tuple[int, Done]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Stretch:
+    """Some pages that are to be written; no data means zeroes."""
+
+    offset: int
+    length: int
+    data: bytearray | None
+
+
+class Table:
+    """The table of one disk.
+
+    A part of the disk is first announced (`hold`), which fetches its entries, and let go of when
+    its data is written. The entries of finished spans are kept until `take` and `write` store
+    them: the caller flushes the disk in between, so that no digest is ever durable before the
+    block it stands for.
+    """
+
+    def __init__(self, line: Connection, disk_bytes: int, trust: Trust) -> None:
+        """Take up the table of a disk. Raises RepairStore when it is too small for it."""
+        self._line = line
+        self._trust = trust
+        self._disk_bytes = disk_bytes
+        self._require_fit()
+        self._sheets: dict[int, Sheet] = {}
+        self._passed = 0  # every sheet below is retired when its last user lets go
+        self._kept: deque[_Stretch] = deque()
+        self._kept_bytes = 0
+        self._writing = 0
+        self._wrote = False
+        self._finished: Done | None = None
+
+    def _require_fit(self) -> None:
+        needed = table_bytes(self._disk_bytes)
+        if self._line.size() < needed:
+            raise RepairStore(
+                self._line.where, f"{self._line.size()} bytes", f"at least {needed} bytes"
+            )
+
+    def require_writable(self) -> None:
+        """Raise UseOtherStorage unless the table can be written as digests must be."""
+        if lacking := self._line.lacks():
+            raise UseOtherStorage(self._line.where, f"the server offers no {lacking[0]}")
+
+    # The entries of parts of the disk.
+
+    def hold(self, start: int, length: int, ready: Done) -> None:
+        """Announce a part, within one span: `ready` is called when its entries are there."""
+        self._pass(start // SPAN)
+        sheet = self._sheet(start // SPAN)
+        sheet.users += 1
+        needed = _pages(start, length)
+        self._fetch(sheet, needed & ~sheet.asked)
+        if needed & ~sheet.present:
+            sheet.waiting.append((needed, ready))
+        else:
+            ready()
+
+    def known(self, start: int, length: int) -> bytes | None:
+        """Return the entries of a part that is held; None when nothing is known."""
+        if self._trust is Trust.NOTHING:
+            return None
+        return bytes(self._sheet(start // SPAN).entries[_within(start, length)])
+
+    def put(self, start: int, digests: bytes) -> None:
+        """Change the entries of a part that is held."""
+        sheet = self._sheet(start // SPAN)
+        length = len(digests) // DIGEST_BYTES * BLOCK
+        sheet.entries[_within(start, length)] = digests
+        sheet.changed |= _pages(start, length)
+
+    def let_go(self, start: int) -> None:
+        """Note that a part that was held is written, or needed no writing."""
+        sheet = self._sheet(start // SPAN)
+        sheet.users -= 1
+        if not sheet.users and sheet.number < self._passed:
+            self._retire(sheet)
+
+    def _sheet(self, number: int) -> Sheet:
+        sheet = self._sheets.get(number)
+        if sheet is None:
+            sheet = self._sheets[number] = Sheet(number, bytearray(_SHEET))
+            if self._trust is not Trust.STORED:
+                sheet.asked = sheet.present = -1  # every page
+        return sheet
+
+    def _fetch(self, sheet: Sheet, missing: int) -> None:
+        sheet.asked |= missing
+        for begin, end in _runs(missing):
+            pages = _mask(begin, end)
+            self._line.read(
+                memoryview(sheet.entries)[begin * PAGE : end * PAGE],
+                sheet.number * _SHEET + begin * PAGE,
+                partial(self._fetched, sheet, pages),
+            )
+
+    def _fetched(self, sheet: Sheet, pages: int) -> None:
+        sheet.present |= pages
+        waiting, sheet.waiting = sheet.waiting, []
+        for needed, ready in waiting:
+            if needed & ~sheet.present:
+                sheet.waiting.append((needed, ready))
+            else:
+                ready()
+
+    # From finished sheets to what is stored.
+
+    def _pass(self, number: int) -> None:
+        """Parts come in the order of the disk: what lies before the span is finished."""
+        if number > self._passed:
+            self._passed = number
+            for sheet in [s for s in self._sheets.values() if s.number < number and not s.users]:
+                self._retire(sheet)
+
+    def _retire(self, sheet: Sheet) -> None:
+        del self._sheets[sheet.number]
+        for begin, end in _runs(sheet.changed):
+            for stretch in _stretches(sheet, begin, end):
+                self._kept.append(stretch)
+                self._kept_bytes += stretch.length if stretch.data is not None else 0
+
+    def crowded(self) -> bool:
+        """Tell whether it is time to flush the disk, `take` and `write`."""
+        return self._kept_bytes >= _KEPT
+
+    def full(self) -> bool:
+        """Tell whether no more should be held until something was written."""
+        return self._kept_bytes >= 2 * _KEPT
+
+    def take(self) -> Callable[[], None]:
+        """Return what writes all that is finished now, to be called when the disk is flushed."""
+        stretches, self._kept = self._kept, deque()
+        size = self._kept_bytes
+
+        def write() -> None:
+            self._kept_bytes -= size
+            for stretch in stretches:
+                self._write(stretch)
+
+        return write
+
+    def _write(self, stretch: _Stretch) -> None:
+        self._writing += 1
+        self._wrote = True
+        if stretch.data is None:
+            self._line.zero(stretch.offset, stretch.length, self._written)
+        else:
+            self._line.write(memoryview(stretch.data), stretch.offset, self._written)
+
+    def _written(self) -> None:
+        self._writing -= 1
+        self._end()
+
+    def pass_all(self) -> None:
+        """Note that no part will follow."""
+        self._pass(self._disk_bytes // SPAN + 1)
+
+    def finish(self, done: Done) -> None:
+        """Make what was written durable, then call `done`."""
+        self._finished = done
+        self._end()
+
+    def _end(self) -> None:
+        if self._finished is None or self._writing:
+            return
+        done, self._finished = self._finished, None
+        if self._wrote:
+            self._line.flush(done)
+        else:
+            done()
+
+
+def _within(start: int, length: int) -> slice:
+    return entries(start % SPAN, length)
+
+
+def _pages(start: int, length: int) -> int:
+    """Return the mask of the pages that hold the entries of a part, in its span's sheet."""
+    begin = start % SPAN
+    return _mask(entry(begin) // PAGE, entry(begin + length - 1) // PAGE + 1)
+
+
+def _mask(begin: int, end: int) -> int:
+    return (1 << end) - (1 << begin)
+
+
+def _runs(mask: int) -> Iterator[tuple[int, int]]:
+    """Yield the runs of set bits, as first and one after the last."""
+    begin = 0
+    while mask >> begin:
+        if mask >> begin & 1:
+            end = begin
+            while mask >> end & 1:
+                end += 1
+            yield begin, end
+            begin = end
+        else:
+            begin += 1
+
+
+def _stretches(sheet: Sheet, begin: int, end: int) -> Iterator[_Stretch]:
+    """Yield pages as they are to be stored: those of zeroes alone stay thin."""
+    blank = bytes(PAGE)
+
+    def is_blank(page: int) -> bool:
+        return sheet.entries[page * PAGE : (page + 1) * PAGE] == blank
+
+    for zero, run in groupby(range(begin, end), is_blank):
+        pages = list(run)
+        first, length = pages[0] * PAGE, len(pages) * PAGE
+        data = None if zero else sheet.entries[first : first + length]
+        yield _Stretch(sheet.number * _SHEET + first, length, data)
