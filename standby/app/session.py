@@ -16,7 +16,14 @@ from standby.host.connections import Connections
 from standby.host.interface import Host
 from standby.host.logs import Chatter
 from standby.host.privilege import Privilege
-from standby.profile import Compression, Configuration, HostSettings, Profile
+from standby.profile import (
+    Compression,
+    Configuration,
+    HostSettings,
+    LocalAddress,
+    Profile,
+    SshAddress,
+)
 from standby.profile.hosts import SecretRef
 
 
@@ -87,18 +94,29 @@ class Session:
 def host_address(settings: HostSettings, compression: Compression) -> HostAddress:
     """Say in the words of the host room how a host is reached."""
     privilege = Privilege.SUDO if settings.sudo else Privilege.LOGIN
-    if settings.is_local:
+    if isinstance(settings.address, LocalAddress):
         return HostAddress(settings.name, None, privilege=privilege)
     return HostAddress(
         name=settings.name,
-        destination=str(settings.address),
+        destination=ssh_destination(settings.address),
         identity_file=str(settings.identity_file or ""),
         known_hosts=str(settings.known_hosts or ""),
+        ssh_config=str(settings.ssh_config or ""),
         privilege=privilege,
         connect_timeout=settings.connect_timeout.total_seconds(),
         compression=compression is Compression.SSH,
+        passphrase=_secret(settings.passphrase),
         password=_secret(settings.password),
     )
+
+
+def ssh_destination(address: SshAddress) -> str:
+    """Write an address as ssh(1) takes it: a port makes it a URI, only there stand brackets."""
+    user = f"{address.user}@" if address.user else ""
+    if address.port is None:
+        return user + address.host
+    host = f"[{address.host}]" if ":" in address.host else address.host
+    return f"ssh://{user}{host}:{address.port}"
 
 
 def _secret(reference: SecretRef | None) -> Secret | None:
