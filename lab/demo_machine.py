@@ -54,4 +54,4 @@ def start_of(guest: LinuxGuest) -> str:
 
 def last_hook(guest: LinuxGuest) -> str:
     """Return what the guest's freeze hook was called with last: freeze or thaw."""
-    return guest.exec("/bin/tail", "-n", "1", HOOK_LOG).strip()
+    return guest.exec("/usr/bin/tail", "-n", "1", HOOK_LOG).strip()
