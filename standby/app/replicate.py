@@ -16,7 +16,7 @@ from standby.app.wiring import (
     source_of,
     transfer_of,
 )
-from standby.cycle.replicate import Cycle, observe_source, plan
+from standby.cycle.replicate import Cycle, expected_bytes, observe_source, plan
 from standby.cycle.report import CycleReport, Journal
 from standby.model.machine import MachineIdentity
 from standby.model.manifest import Manifest
@@ -114,8 +114,10 @@ def dry_run(session: Session, profile: Profile, request: CycleRequest) -> Estima
 
 
 def _changed(disk: DiskPlan, source: SourceObservation) -> int | None:
-    if disk.way is not Way.INCREMENTAL:
+    if disk.way is Way.SEED:
         return source.allocated_of(disk.disk.name)
+    if disk.way is Way.RESYNC:
+        return None  # only reading tells
     for checkpoint in reversed(source.checkpoints):
         for tracked in checkpoint.disks:
             if tracked.disk == disk.disk.name and tracked.changed is not None:
@@ -124,5 +126,5 @@ def _changed(disk: DiskPlan, source: SourceObservation) -> int | None:
 
 
 def _needed(disk: DiskPlan, changed: int | None) -> int:
-    data = disk.disk.size if changed is None else changed
+    data = expected_bytes(disk, disk.disk.size if changed is None else changed)
     return bytes_for_disk(DiskWrite(disk.disk.name, disk.disk.size, data))

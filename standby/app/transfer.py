@@ -7,8 +7,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from standby.cycle.interfaces import CapturedDisk, IncomingDisk, Moved, Pending
+from standby.model.digest import DigestAlgorithm
+from standby.model.point import Way
 from standby.transfer.engine import copy_disks, pending
-from standby.transfer.job import Changed, DiskCopy, Everything, Scope, ZeroPolicy
+from standby.transfer.job import (
+    Changed,
+    Differing,
+    DigestTable,
+    DiskCopy,
+    Everything,
+    Scope,
+    ZeroPolicy,
+)
 from standby.transfer.job import Pending as EnginePending
 from standby.transfer.rate import RateLimit
 
@@ -44,7 +54,11 @@ class ProfileTransfer:
             cancel=self.cancel,
             alive=alive,
         )
-        return Moved(sum(r.data_bytes for r in results), sum(r.zero_bytes for r in results))
+        return Moved(
+            data=sum(result.data_bytes for result in results),
+            zero=sum(result.zero_bytes for result in results),
+            unchanged=sum(result.unchanged_bytes for result in results),
+        )
 
 
 def _scope(source: CapturedDisk) -> Scope:
@@ -52,12 +66,14 @@ def _scope(source: CapturedDisk) -> Scope:
 
 
 def _copy(source: CapturedDisk, target: IncomingDisk, expected: Pending) -> DiskCopy:
+    differing = target.plan.way is Way.RESYNC
     stands_on_nothing = target.plan.below is None and source.changes is None
     return DiskCopy(
         disk=source.disk.name,
         source=source.endpoint,
         target=target.endpoint,
-        scope=_scope(source),
+        scope=Differing() if differing else _scope(source),
         zeroes=ZeroPolicy.LEAVE_OUT if stands_on_nothing else ZeroPolicy.WRITE,
         expected=EnginePending(expected.data, expected.zero),
+        digests=DigestTable(target.digests, DigestAlgorithm.BLAKE3),
     )

@@ -8,7 +8,19 @@ from typing import Annotated
 
 import typer
 
-from standby.cli import check, mount, pin, points, profile, remove, revert, run, show, vms
+from standby.cli import (
+    check,
+    mount,
+    pin,
+    points,
+    profile,
+    remove,
+    resync,
+    revert,
+    run,
+    show,
+    vms,
+)
 from standby.cli import list as list_
 from standby.cli.logs import start_logging, wanted
 from standby.cli.options import ConfigOption
@@ -30,6 +42,7 @@ app = typer.Typer(
 )
 app.command(epilog=check.EPILOG, short_help="Look at all that a profile depends on.")(check.check)
 app.command(epilog=run.EPILOG, short_help="Run one cycle now.")(run.run)
+app.command(epilog=resync.EPILOG, short_help="Send what differs.")(resync.resync)
 app.command("list", epilog=list_.EPILOG, short_help="List all standbys.")(list_.list_standbys)
 app.command(epilog=show.EPILOG, short_help="Show one standby.")(show.show)
 app.command(epilog=points.EPILOG, short_help="List its boot points.")(points.points)

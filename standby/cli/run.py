@@ -12,7 +12,7 @@ from standby.cli.options import ConfigOption, JsonOption, ProfileArgument
 from standby.cli.output import print_json
 from standby.cli.progress import progress_display
 from standby.cli.work import looking, working
-from standby.model.plan import CycleRequest
+from standby.model.plan import Copying, CycleRequest
 
 if TYPE_CHECKING:
     from standby.app.replicate import Estimate
@@ -38,7 +38,7 @@ def run(
 
     Exit status 75: somebody else is at work on this standby, or it has too many boot points.
     """
-    request = CycleRequest(full_copy=full)
+    request = CycleRequest(Copying.EVERYTHING if full else Copying.AS_NEEDED)
     if dry_run:
         estimate = _estimate(context, config, profile, request)
         if as_json:
@@ -46,6 +46,18 @@ def run(
         else:
             run_output.print_estimate(estimate)
         return
+    run_and_print(context, config, profile, request, as_json=as_json)
+
+
+def run_and_print(
+    context: typer.Context,
+    config: Path | None,
+    profile: str,
+    request: CycleRequest,
+    *,
+    as_json: bool,
+) -> None:
+    """Run a cycle with progress, then print its report."""
     report = _cycle(context, config, profile, request)
     if as_json:
         print_json(run_output.report_as_json(report))

@@ -158,10 +158,11 @@ class Pending:
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """What a transfer moved, in bytes."""
+    """What a transfer moved, in bytes. `unchanged` was looked at and there already."""
 
     data: int
     zero: int
+    unchanged: int = 0
 
 
 class Transfer(Protocol):

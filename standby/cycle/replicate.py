@@ -78,6 +78,7 @@ class Cycle:
             reason=plan.reason,
             data=moved.data,
             zero=moved.zero,
+            unchanged=moved.unchanged,
             merged=tuple(merge.older for merge in merges.merges),
             deferred=tuple(f"{m.older}: {m.obstacle}" for m in merges.deferred),
             head=head,
@@ -163,7 +164,7 @@ class Cycle:
 
     def _require_space(self, disks: Sequence[DiskPlan], pending: Sequence[Pending]) -> None:
         writes = [
-            DiskWrite(plan.disk.name, plan.disk.size, bytes_.data)
+            DiskWrite(plan.disk.name, plan.disk.size, expected_bytes(plan, bytes_.data))
             for plan, bytes_ in zip(disks, pending, strict=True)
         ]
         available = self.store.observe().available
@@ -235,6 +236,11 @@ def plan(
         checkpoint_prefix=checkpoint_owner(policy.profile, target.manifest.token),
         now=now,
     )
+
+
+def expected_bytes(plan: DiskPlan, surveyed: int) -> int:
+    """Return the bytes to reserve room for. How much a resync sends only reading will tell."""
+    return 0 if plan.way is Way.RESYNC else surveyed
 
 
 def with_users(store: Store) -> TargetObservation:

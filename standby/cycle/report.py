@@ -51,7 +51,10 @@ class PhaseTime:
 
 @dataclass(frozen=True, slots=True)
 class CycleReport:
-    """The result of one cycle. Bytes: `data` were sent, `zero` told as zeroes."""
+    """The result of one cycle. Bytes: `data` were sent, `zero` told as zeroes.
+
+    `unchanged` were looked at and not sent, since the newest point has them already.
+    """
 
     outcome: Outcome
     point: PointName
@@ -59,6 +62,7 @@ class CycleReport:
     reason: str
     data: int
     zero: int
+    unchanged: int
     merged: tuple[PointName, ...]
     deferred: tuple[str, ...]
     head: HeadMove

@@ -62,8 +62,16 @@ class CyclePlan:
     warnings: tuple[str, ...] = ()
 
 
+class Copying(Enum):
+    """What somebody asked a cycle to read and send."""
+
+    AS_NEEDED = "what changed, or what differs where the history is lost"
+    WHAT_DIFFERS = "read everything, send what differs"
+    EVERYTHING = "read and send everything"
+
+
 @dataclass(frozen=True, slots=True)
 class CycleRequest:
     """What the caller wants of this cycle beyond its profile."""
 
-    full_copy: bool = False  # somebody explicitly asked to send everything
+    copying: Copying = Copying.AS_NEEDED

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from standby.errors import AskForFullCopy, RepairSource
+from standby.errors import RepairSource
 from standby.model.disk import ExcludedAs, SourceDisk
 from standby.model.keep import Keep
 from standby.model.manifest import Manifest
@@ -17,7 +17,7 @@ from standby.model.observation import (
     TargetObservation,
     TrackedCheckpoint,
 )
-from standby.model.plan import CapturePlan, CyclePlan, CycleRequest, DiskPlan, HeadMove
+from standby.model.plan import CapturePlan, Copying, CyclePlan, CycleRequest, DiskPlan, HeadMove
 from standby.model.point import BlankDisk, BootPoint, Consistency, Standing, Way
 from standby.planning.naming import next_point_name
 from standby.planning.obstacles import obstacles
@@ -36,8 +36,8 @@ def plan_cycle(
 ) -> CyclePlan:
     """Decide what this cycle does. `now` is UTC.
 
-    Raises AskForFullCopy when the tracker's history is lost, RepairSource when a disk shrank or
-    the machine is another one, TryLater at the hard cap of the chain.
+    Where the tracker's history is lost a disk is resynced, and the plan says why. Raises
+    RepairSource when a disk shrank or the machine is another one, TryLater at the hard cap.
     """
     manifest = target.manifest
     _refuse_another_machine(source, manifest)
@@ -125,16 +125,13 @@ def _disk_plan(
             f"at least {before.size} bytes, as in the newest boot point",
             "grow it back, or protect the machine anew under another standby name",
         )
-    if request.full_copy:
+    if request.copying is Copying.EVERYTHING:
         return DiskPlan(disk, Way.SEED, "full copy asked for", before.file)
+    if request.copying is Copying.WHAT_DIFFERS:
+        return DiskPlan(disk, Way.RESYNC, "resync asked for", before.file)
     lost = _why_lost(disk.name, manifest.newest, tracked)
     if lost:
-        raise AskForFullCopy(
-            f"disk {disk.name}",
-            lost,
-            "an unbroken history of changes since the newest boot point",
-            "copy everything once: standby run PROFILE --full",
-        )
+        return DiskPlan(disk, Way.RESYNC, lost, before.file)
     return DiskPlan(disk, Way.INCREMENTAL, "changes since the newest point", before.file)
 
 
@@ -149,9 +146,11 @@ def _why_lost(disk: str, newest: BootPoint | None, tracked: TrackedCheckpoint | 
 def _overall(disks: Sequence[DiskPlan]) -> tuple[Way, str]:
     if not disks:
         raise RepairSource("source", "no disk to capture", "at least one disk")
-    ways = {plan.way for plan in disks}
-    if ways == {Way.SEED}:
+    if all(plan.way is Way.SEED for plan in disks):
         return Way.SEED, disks[0].reason
+    differing = [plan for plan in disks if plan.way is Way.RESYNC]
+    if differing:
+        return Way.RESYNC, "; ".join(f"{plan.disk.name}: {plan.reason}" for plan in differing)
     added = [plan.disk.name for plan in disks if plan.way is Way.SEED]
     if added:
         return Way.INCREMENTAL, f"changes since the newest point; {', '.join(added)} added"

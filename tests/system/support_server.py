@@ -23,7 +23,7 @@ from standby.app.replicate import run
 from standby.app.session import Session
 from standby.cycle.report import Phase
 from standby.errors import StandbyError
-from standby.model.plan import CycleRequest
+from standby.model.plan import Copying, CycleRequest
 
 
 class Events(logging.Handler):
@@ -61,7 +61,7 @@ class Events(logging.Handler):
         if phase is None and at.count != self.counts[what]:
             return
         self._stop = None
-        self._connection.send(Reached(at))
+        self._connection.send(Reached(at, self.counts[Stop.PROGRESS]))
         self._connection.recv()
 
 
@@ -83,10 +83,11 @@ def _obey(session: Session, order: Order, events: Events) -> Ended | Failed:
     events.expect(order.stop)
     try:
         profile = session.profile(order.profile)
-        report = run(session, profile, CycleRequest(full_copy=order.full_copy))
+        copying = Copying.EVERYTHING if order.full_copy else Copying.AS_NEEDED
+        report = run(session, profile, CycleRequest(copying))
     except StandbyError as error:
         return Failed(error)
-    return Ended(report, events.counts[Stop.COMMAND], events.counts[Stop.PROGRESS])
+    return Ended(report, events.counts[Stop.COMMAND])
 
 
 def _in_child(work: Callable[[], None]) -> None:
