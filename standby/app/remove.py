@@ -17,7 +17,7 @@ from standby.planning.replicate import checkpoint_owner
 from standby.target import layout
 from standby.target.listing import Listing
 from standby.target.removal import remove_directory, undefine_domain
-from standby.target.store import KvmStore
+from standby.target.store import KvmStore, observe_target
 
 
 class SourceCare(Enum):
@@ -57,8 +57,12 @@ class Removed:
 def plan_removal(
     session: Session, place: Place, source: SourceCare, standby: StandbyCare
 ) -> Removal:
-    """Look at what there is to remove. Raises what keeps the source from being asked."""
+    """Look at what there is to remove. Raises what keeps the source from being asked.
+
+    Raises StopStandbyFirst while the standby runs.
+    """
     listing, manifest = require_manifest(place)
+    refuse_unless_dormant(place, observe_target(place.domain, listing, manifest))
     checkpoints: tuple[str, ...] = ()
     if source is SourceCare.FORGET:
         owner = checkpoint_owner(place.profile.name, manifest.token)

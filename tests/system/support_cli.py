@@ -1,0 +1,112 @@
+"""The command line on the lab's manager host, as a person or a script uses it."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import select
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lab import Lab
+from lab.entering import HostProcess
+from lab.layout import CHECKOUT
+
+PYTHON = CHECKOUT / ".venv/bin/python"
+SAYS_WITHIN_S = 30.0
+
+
+@dataclass(frozen=True)
+class CommandLine:
+    """`standby` on the manager with one configuration root."""
+
+    lab: Lab
+    root: Path
+
+    def run(self, *words: str, status: int = 0) -> subprocess.CompletedProcess[str]:
+        """Run it in a pipe to its end, which must have this status."""
+        done = self.lab.run("manager", self.argv(words))
+        assert done.returncode == status, f"{done.returncode}: {done.stdout}{done.stderr}"
+        assert "Traceback" not in done.stderr, done.stderr
+        return done
+
+    def json(self, *words: str) -> Any:
+        """Run it with --json and return what it printed."""
+        return json.loads(self.run(*words, "--json").stdout)
+
+    def fails(self, *words: str, status: int) -> str:
+        """Run what must fail with this status; return what it said, in one line."""
+        done = self.run(*words, status=status)
+        last = done.stderr.splitlines()[-1]
+        assert last.startswith("standby: "), done.stderr
+        return last.removeprefix("standby: ")
+
+    @contextmanager
+    def started(self, *words: str) -> Iterator[HostProcess]:
+        """Start it in a pipe; it is killed when the context is left."""
+        with self.lab.popen("manager", self.argv(words)) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
+
+    @contextmanager
+    def on_terminal(self, *words: str) -> Iterator[Terminal]:
+        """Start it on a terminal of 100 columns; it is killed when the context is left."""
+        ours, theirs = pty.openpty()
+        entrance = self.lab.entrance("manager", env={"TERM": "xterm", "COLUMNS": "100"})
+        with HostProcess(
+            entrance, self.argv(words), stdin=theirs, stdout=theirs, stderr=theirs
+        ) as process:
+            os.close(theirs)
+            try:
+                yield Terminal(ours, process)
+            finally:
+                process.kill()
+                os.close(ours)
+
+    def argv(self, words: Sequence[str]) -> list[str]:
+        """Return the command line of one use."""
+        # The manager has no PYTHONPATH; the product is installed in its environment.
+        return [str(PYTHON), "-m", "standby", "--config", str(self.root), *words]
+
+
+@dataclass
+class Terminal:
+    """A terminal that somebody sits at."""
+
+    descriptor: int
+    process: HostProcess
+    seen: str = ""
+
+    def type(self, text: str) -> None:
+        """Press keys."""
+        os.write(self.descriptor, text.encode())
+
+    def await_text(self, text: str) -> None:
+        """Read until `text` was shown."""
+        deadline = time.monotonic() + SAYS_WITHIN_S
+        while text not in self.seen:
+            assert self._read(deadline - time.monotonic()), f"no {text!r} in: {self.seen}"
+
+    def end(self) -> int:
+        """Read to the end, and return the exit status."""
+        deadline = time.monotonic() + SAYS_WITHIN_S
+        while self._read(deadline - time.monotonic()):
+            pass
+        return self.process.wait(SAYS_WITHIN_S)
+
+    def _read(self, limit: float) -> bool:
+        ready, _, _ = select.select([self.descriptor], [], [], max(limit, 0))
+        try:
+            told = os.read(self.descriptor, 65536) if ready else b""
+        except OSError:  # the other side is closed
+            return False
+        self.seen += told.decode(errors="replace")
+        return bool(told)
