@@ -139,8 +139,8 @@ def storage_daemon(
     export += "".join(f",bitmaps.{i}={name}" for i, name in enumerate(bitmaps))
     disk = f"qcow2,node-name=disk,file.driver=file,file.filename={path},discard=unmap"
     disk += f",read-only={'off' if writable else 'on'}"
-    server = f"addr.type=unix,addr.path={socket}"
-    argv = ["qemu-storage-daemon", "--blockdev", disk, "--nbd-server", server, "--export", export]
+    listen = f"addr.type=unix,addr.path={socket}"
+    argv = ["qemu-storage-daemon", "--blockdev", disk, "--nbd-server", listen, "--export", export]
     with serving(argv, socket, "vda") as server:
         wait_until(lambda: _answers(server.endpoint))
         yield server

@@ -23,49 +23,9 @@ print(found.data_bytes, result.data_bytes, peak)
 """
 
 
-# What the source serves: a map of a million extents, made up as it is asked for.
-PLUGIN = """
-import nbdkit
-API_VERSION = 2
-GIB = 1 << 30
-PATTERN = bytes(range(1, 256)) * 8192
-
-def open(readonly):
-    return 1
-
-def get_size(handle):
-    return 64 * GIB
-
-def thread_model():
-    return nbdkit.THREAD_MODEL_SERIALIZE_CONNECTIONS
-
-def pread(handle, buffer, offset, flags):
-    buffer[:] = PATTERN[:len(buffer)]
-
-def can_extents(handle):
-    return True
-
-def piece(offset):
-    if offset >= 4 * GIB:
-        return 64 * GIB - offset, nbdkit.EXTENT_HOLE | nbdkit.EXTENT_ZERO
-    step = 2048 if offset < 2 * GIB else 65536
-    kind = nbdkit.EXTENT_HOLE | nbdkit.EXTENT_ZERO if offset // step % 2 else 0
-    return step - offset % step, kind
-
-def extents(handle, count, offset, flags):
-    found, end = [], offset + count
-    while offset < end:
-        length, kind = piece(offset)
-        found.append((offset, length, kind))
-        offset += length
-    return found
-"""
-
-
 def test_a_huge_disk_in_a_million_pieces_fits_into_little_memory(tmp_path: Path) -> None:
     """64 GiB: 2 GiB of it in 2 KiB pieces, then lone blocks, then nothing."""
-    plugin = tmp_path / "pieces.py"
-    plugin.write_text(PLUGIN)
+    plugin = Path(__file__).with_name("nbdkit_pieces.py")
     with (
         nbdkit(tmp_path / "s.sock", "python", plugin) as reader,
         nbdkit(tmp_path / "t.sock", "null", "64G") as writer,

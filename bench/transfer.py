@@ -1,0 +1,140 @@
+"""The copy engine beside the C tools that do the same work."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from bench.run import Benchmark, Measured, in_turns
+from standby.model.extent import NbdEndpoint
+from standby.transfer import DiskCopy, Everything, ZeroPolicy, copy_disks
+from tests.integration import nbd_servers
+from tests.integration.nbd_servers import GIB, MIB, create, nbdkit, qemu_nbd, storage_daemon
+
+# Copies from one endpoint to the other, flushed; the target is new and reads as zeroes.
+Copier = Callable[[NbdEndpoint, NbdEndpoint], None]
+
+
+def seed(place: Path, theirs: Copier) -> Measured:
+    """1 GiB of random data."""
+    source = place / "source.raw"
+    with source.open("wb") as file:
+        for _ in range(GIB // MIB):
+            file.write(os.urandom(MIB))
+    return _compare(source, theirs)
+
+
+def sparse_seed(place: Path, theirs: Copier) -> Measured:
+    """4 GiB: of each 4 MiB two are data, one is a hole and one is stored zeroes."""
+    source = place / "source.raw"
+    with source.open("wb") as file:
+        for _ in range(GIB // MIB):
+            file.write(os.urandom(2 * MIB))
+            file.seek(MIB, os.SEEK_CUR)
+            file.write(bytes(MIB))
+    return _compare(source, theirs)
+
+
+def _compare(source: Path, theirs: Copier) -> Measured:
+    target = source.with_name("target.qcow2")
+    ours = _ours
+
+    def turn(copier: Copier) -> float:
+        return _speed(source, target, copier)
+
+    measured = in_turns(lambda: turn(ours), lambda: turn(theirs))
+    _speed(source, target, ours)
+    nbd_servers.run("qemu-img", "compare", "-f", "raw", "-F", "qcow2", source, target)
+    return measured
+
+
+def _speed(source: Path, target: Path, copier: Copier) -> float:
+    """Return MB of disk per second, both servers fresh."""
+    target.unlink(missing_ok=True)
+    size = source.stat().st_size
+    create(target, size)
+    with qemu_nbd(source, form="raw") as reader, storage_daemon(target, writable=True) as writer:
+        begun = time.monotonic()
+        copier(reader.endpoint, writer.endpoint)
+        return size / (time.monotonic() - begun) / 1e6
+
+
+def _ours(source: NbdEndpoint, target: NbdEndpoint) -> None:
+    copy_disks([DiskCopy("vda", source, target, Everything(), ZeroPolicy.LEAVE_OUT)])
+
+
+def _nbdcopy(source: NbdEndpoint, target: NbdEndpoint) -> None:
+    # It is told what we know too, and flushes as we do.
+    options = ("--flush", "--destination-is-zero")
+    nbd_servers.run("nbdcopy", *options, _uri(source), _uri(target))
+
+
+def _qemu_img(source: NbdEndpoint, target: NbdEndpoint) -> None:
+    formats = ("-f", "raw", "-O", "raw")
+    options = ("-n", "-W", "-m", "16", "--target-is-zero")
+    nbd_servers.run("qemu-img", "convert", *options, *formats, _uri(source), _uri(target))
+
+
+def _uri(endpoint: NbdEndpoint) -> str:
+    return f"nbd+unix:///{endpoint.export}?socket={endpoint.socket}"
+
+
+_MEASURED = """
+import sys
+from pathlib import Path
+from standby.model.extent import NbdEndpoint
+from standby.transfer import DiskCopy, Everything, ZeroPolicy, copy_disks
+source, target = (NbdEndpoint(path, "") for path in sys.argv[1:])
+copy_disks([DiskCopy("vda", source, target, Everything(), ZeroPolicy.WRITE)])
+print(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
+"""
+
+
+def peak_rss(place: Path) -> Measured:
+    """Of a process that does nothing else, over a disk in more than a million pieces."""
+    plugin = Path(nbd_servers.__file__).with_name("nbdkit_pieces.py")
+    with (
+        nbdkit(place / "s.sock", "python", plugin) as reader,
+        nbdkit(place / "t.sock", "null", "64G") as writer,
+    ):
+        sockets = (reader.endpoint.socket, writer.endpoint.socket)
+        return Measured(int(nbd_servers.run(sys.executable, "-c", _MEASURED, *sockets)) / 1024)
+
+
+BENCHMARKS = (
+    Benchmark(
+        "seed_vs_nbdcopy",
+        "1 GiB of random data between UNIX sockets into qcow2",
+        "nbdcopy",
+        "MB/s",
+        "ratio >= 1.0",
+        lambda place: seed(place, _nbdcopy),
+    ),
+    Benchmark(
+        "seed_sparse_vs_nbdcopy",
+        "4 GiB, half of it holes and stored zeroes, into qcow2",
+        "nbdcopy",
+        "MB/s",
+        "ratio >= 1.0",
+        lambda place: sparse_seed(place, _nbdcopy),
+    ),
+    Benchmark(
+        "seed_vs_qemu_img",
+        "1 GiB of random data between UNIX sockets into qcow2",
+        "qemu-img convert -n -W -m 16",
+        "MB/s",
+        "ratio >= 1.0",
+        lambda place: seed(place, _qemu_img),
+    ),
+    Benchmark(
+        "transfer_peak_rss",
+        "64 GiB virtual disk in more than a million pieces",
+        "",
+        "MiB",
+        "value <= 150",
+        peak_rss,
+    ),
+)
