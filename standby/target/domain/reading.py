@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from standby.errors import RepairSource
+from standby.model.names import is_safe_name
 from standby.target.domain.element import Element, parse_xml
 from standby.target.domain.machine import (
     Cpu,
@@ -168,7 +169,9 @@ def _firmware(os: Element) -> SourceFirmware:
 
 
 def _disk(disk: Element, name: str) -> Disk:
-    target = _required(disk.attribute_of("target", "dev"), name, "a target name of a disk")
+    target = disk.attribute_of("target", "dev")
+    if not is_safe_name(target):  # it names the image of the disk
+        raise RepairSource(f"domain {name}", f"a disk called {target!r}", "a name such as vda")
     return Disk(
         name=target,
         kind=_device_kind(disk, name),
@@ -217,8 +220,13 @@ def _nic(nic: Element) -> Nic:
         virtual_port=nic.attribute_of("virtualport", "type"),
         look=tuple(_nic_look(child) for child in nic.children if child.tag in _NIC_LOOK),
         address=nic.first("address"),
-        unknown=tuple(child.tag for child in nic.children if child.tag not in _NIC_KNOWN),
+        unknown=_nic_unknown(nic),
     )
+
+
+def _nic_unknown(nic: Element) -> tuple[str, ...]:
+    tags = [child.tag for child in nic.children if child.tag not in _NIC_KNOWN]
+    return (*tags, *(["portgroup"] if nic.attribute_of("source", "portgroup") else []))
 
 
 def _nic_look(child: Element) -> Element:

@@ -100,7 +100,7 @@ def _features(ground: Ground, part: Element) -> Part:
         *(one.value for one in hyperv if one.value is not None),
     )
     replaced = tuple(entry for one in hyperv for entry in one.replaced)
-    return Judged(replace(part, children=children), _missing("feature", dropped) + replaced)
+    return Judged(replace(part, children=children), _missing("features", dropped) + replaced)
 
 
 def _feature(child: Element) -> Element:
@@ -110,8 +110,8 @@ def _feature(child: Element) -> Element:
 
 
 def _missing(kind: str, names: tuple[str, ...]) -> tuple[Replacement, ...]:
-    why = "the KVM host does not offer it to such a guest"
-    return tuple(left_out(f"{kind} {name}", why) for name in names)
+    why = "the KVM host does not offer them to such a guest"
+    return (left_out(f"{kind} {', '.join(names)}", why),) if names else ()
 
 
 def _hyperv(ground: Ground, part: Element) -> Part:
@@ -121,7 +121,7 @@ def _hyperv(ground: Ground, part: Element) -> Part:
     kept = tuple(child for child in part.children if child.tag in offered)
     dropped = tuple(child.tag for child in part.children if child.tag not in offered)
     value = Element("hyperv", (("mode", "custom"),), kept) if kept else None
-    return Judged(value, _missing("Hyper-V enlightenment", dropped))
+    return Judged(value, _missing("Hyper-V enlightenments", dropped))
 
 
 def _offered_hyperv(ground: Ground) -> frozenset[str]:
@@ -135,7 +135,7 @@ def _clock(ground: Ground, part: Element) -> Part:
     unfit = _TIMERS_NEEDING_KVM if ground.emulated else frozenset()
     dropped = tuple(t.get("name") for t in part.all("timer") if t.get("name") in unfit)
     kept = tuple(_timer(t) for t in part.all("timer") if t.get("name") not in unfit)
-    return Judged(replace(part, children=kept), _missing("timer", dropped))
+    return Judged(replace(part, children=kept), _missing("timers", dropped))
 
 
 def _timer(timer: Element) -> Element:
