@@ -1,12 +1,14 @@
 """The copy engine: extents in, blocks out."""
 
+from standby.model.digest import BLOCK
 from standby.transfer.engine import copy_disks, pending
 from standby.transfer.job import (
-    BLOCK,
     AliveCheck,
     CancelToken,
     Changed,
     CopyResult,
+    Differing,
+    DigestTable,
     DiskCopy,
     Everything,
     Pending,
@@ -22,6 +24,8 @@ __all__ = [
     "CancelToken",
     "Changed",
     "CopyResult",
+    "Differing",
+    "DigestTable",
     "DiskCopy",
     "Everything",
     "Pending",

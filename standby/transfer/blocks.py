@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+# The block that digests are kept for, that a dirty bitmap marks and that a qcow2 cluster
+# holds by default. Everything the engine decides, it decides for whole blocks.
+from standby.model.digest import BLOCK
 from standby.model.extent import Extent, ExtentKind
-from standby.transfer.job import BLOCK
 
 Range = tuple[int, int]  # first byte, first byte after it
 

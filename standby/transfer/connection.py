@@ -7,7 +7,7 @@ import os
 import select
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -36,6 +36,7 @@ class Role(Enum):
 
     SOURCE = "source"
     TARGET = "target"
+    TABLE = "digests"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +55,14 @@ class Connection:
     """
 
     def __init__(
-        self, disk: str, role: Role, endpoint: NbdEndpoint, contexts: Sequence[str] = ()
+        self, disk: str, role: Role, endpoint: NbdEndpoint, context: str | None = None
     ) -> None:
-        """Start to connect; `contexts` are those that `statuses` can ask. Never waits."""
+        """Start to connect; `context` is the one that `statuses` will ask. Never waits."""
         self._where = f"disk {disk}"
         self._disk = disk
         self._role = role
         self._socket = endpoint.socket
+        self._context = context
         self._operations: deque[tuple[_Operation, int]] = deque()
         self._in_flight = 0
         self._flushing = False
@@ -69,7 +71,7 @@ class Connection:
         # Every byte of a buffer is written by a read that succeeded before it is used.
         self._nbd.set_pread_initialize(False)
         self._nbd.set_export_name(endpoint.export)
-        for context in contexts:
+        if context is not None:
             self._nbd.add_meta_context(context)
         self._guarded(lambda: self._nbd.aio_connect_unix(endpoint.socket))
 
@@ -102,13 +104,9 @@ class Connection:
         """Return how many bytes one read or write may carry."""
         return int(self._nbd.get_block_size(nbd.SIZE_MAXIMUM)) or _DEFAULT_MAXIMUM
 
-    def takes_many(self) -> bool:
-        """Tell whether the server takes several clients and keeps them coherent."""
-        return bool(self._nbd.can_multi_conn())
-
-    def has_context(self, context: str) -> bool:
-        """Tell whether the server granted a context that was asked for."""
-        return bool(self._nbd.can_meta_context(context))
+    def has_context(self) -> bool:
+        """Tell whether the server granted the context that was asked for."""
+        return self._context is not None and bool(self._nbd.can_meta_context(self._context))
 
     def lacks(self) -> list[str]:
         """Name what a target must offer and this server does not."""
@@ -154,14 +152,12 @@ class Connection:
 
         self._begin(_Operation("flush", 0, 0, flushed), self._nbd.aio_flush)
 
-    def statuses(
-        self, context: str, offset: int, length: int, done: Callable[[Statuses], None]
-    ) -> None:
-        """Ask a context about a range; the answer may be shorter or longer than it."""
+    def statuses(self, offset: int, length: int, done: Callable[[Statuses], None]) -> None:
+        """Ask the context about a range; the answer may be shorter or longer than it."""
         answer: Statuses = []
 
-        def note(answering: str, _offset: int, entries: Statuses, _error: object) -> int:
-            if answering == context:
+        def note(context: str, _offset: int, entries: Statuses, _error: object) -> int:
+            if context == self._context:
                 answer.extend(entries)
             return 0
 

@@ -1,36 +1,36 @@
-"""Copying several disks, and counting beforehand what that would move."""
+"""Copying several disks in one poll loop, and counting beforehand what that would move."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from threading import Event
 
+from standby.errors import AskForFullCopy
 from standby.model.extent import ExtentKind, NbdEndpoint
-from standby.transfer.ends import open_source, open_target
+from standby.transfer.connection import ALLOCATION, Connection, Role
+from standby.transfer.digests import digester
+from standby.transfer.feed import Feed, Pool
 from standby.transfer.job import (
     AliveCheck,
     CancelToken,
+    Changed,
     CopyResult,
     DiskCopy,
+    Everything,
     Pending,
     Progress,
     Scope,
+    ZeroPolicy,
 )
-from standby.transfer.lane import Tally
+from standby.transfer.lane import Lane, Ledger
 from standby.transfer.poller import STALL_LIMIT, Patience, Poller
 from standby.transfer.rate import RateLimit
-from standby.transfer.scout import Scout, windows
-from standby.transfer.supervise import DiskState, Watch, supervise
-from standby.transfer.worker import Share, Worker
+from standby.transfer.scout import Scout
+from standby.transfer.table import Table, Trust
 
-# Two threads keep a server's one thread busy; more gain nothing (docs/decisions).
-_WORKERS = 2
-# Requests whose data may be in memory, of all workers together.
-_BUFFERS = 16
-# Bytes below which a second thread and its connections cost more than they gain.
-_LITTLE = 32 * 1024 * 1024
+_REPORT_EVERY = 0.25  # seconds
 
 
 def pending(
@@ -45,14 +45,149 @@ def pending(
 
     Raises AskForFullCopy when the tracker's context is not there, TransferFailed, Cancelled.
     """
-    patience = Patience(cancel, stall_limit)
     with ExitStack() as opened:
-        ends = open_source(opened, disk, source, scope, patience)
-        count = _Count(Scout(ends, windows(ends.data.size(), scope)))
-        Poller(ends.connections(), patience).until(count.complete, count.pump)
-        for connection in ends.connections():
-            connection.leave()
+        reader = _Reader.open(opened, disk, source, scope)
+        poller = Poller(reader.connections(), Patience(cancel, None, stall_limit))
+        poller.until_ready()
+        count = _Count(reader.scout())
+        poller.until(count.complete, count.pump)
+        _leave(reader.connections())
     return Pending(count.bytes[ExtentKind.DATA], count.bytes[ExtentKind.ZERO])
+
+
+def copy_disks(
+    copies: Sequence[DiskCopy],
+    *,
+    limiter: RateLimit | None = None,
+    read_limiter: RateLimit | None = None,
+    progress: Progress | None = None,
+    cancel: CancelToken | None = None,
+    alive: AliveCheck | None = None,
+    stall_limit: float = STALL_LIMIT,
+) -> tuple[CopyResult, ...]:
+    """Copy all disks side by side; when it returns every target is flushed.
+
+    `limiter` paces what is sent, `read_limiter` what is read of the sources.
+    `stall_limit`: seconds without any byte moved after which a server counts as gone. When
+    one disk fails all stop, and every connection is closed, whatever is in flight.
+
+    Raises TransferFailed, Cancelled, AskForFullCopy when a tracker's context is not there,
+    RepairStore when a target is too small, UseOtherStorage when it cannot zero or flush, and
+    whatever `alive` raises.
+    """
+    with ExitStack() as opened:
+        readers = [_Reader.open(opened, copy.disk, copy.source, copy.scope) for copy in copies]
+        writers = [_Writer.open(opened, copy) for copy in copies]
+        connections = [line for reader in readers for line in reader.connections()]
+        connections += [line for writer in writers for line in writer.connections()]
+        poller = Poller(connections, Patience(cancel, alive, stall_limit))
+        poller.until_ready()
+        pool = Pool(len(copies))
+        lanes = [
+            writer.lane(reader, pool, _Limits(limiter, read_limiter))
+            for reader, writer in zip(readers, writers, strict=True)
+        ]
+        loop = _Loop(lanes, progress)
+        poller.until(loop.complete, loop.pump)
+        if alive is not None:
+            alive()
+        loop.report()
+        _leave(connections)
+    return tuple(lane.result() for lane in lanes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """The connections to one source: its data and, for changes, its tracker."""
+
+    disk: str
+    data: Connection
+    changes: Connection | None
+    scope: Scope
+
+    @classmethod
+    def open(cls, opened: ExitStack, disk: str, source: NbdEndpoint, scope: Scope) -> _Reader:
+        """Start to connect; `opened` closes what was opened, whatever happens."""
+        data = _open(opened, disk, Role.SOURCE, source, ALLOCATION)
+        changes = None
+        if isinstance(scope, Changed):
+            changes = _open(opened, disk, Role.SOURCE, source, scope.context)
+        return cls(disk, data, changes, scope)
+
+    def connections(self) -> list[Connection]:
+        return [line for line in (self.data, self.changes) if line is not None]
+
+    def scout(self) -> Scout:
+        """Raise AskForFullCopy when the tracker's context was not granted."""
+        if isinstance(self.scope, Changed) and self.changes and not self.changes.has_context():
+            raise AskForFullCopy(
+                self.data.where,
+                f"the server does not offer {self.scope.context}",
+                "the record of what changed since the newest point",
+            )
+        return Scout(self.data.size(), self.data, self.changes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    """What paces the writing and the reading."""
+
+    sent: RateLimit | None
+    read: RateLimit | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Writer:
+    """The connections to one target: its data and, if it has one, its table of digests."""
+
+    copy: DiskCopy
+    data: Connection
+    table: Connection | None
+
+    @classmethod
+    def open(cls, opened: ExitStack, copy: DiskCopy) -> _Writer:
+        """Start to connect; `opened` closes what was opened, whatever happens."""
+        data = _open(opened, copy.disk, Role.TARGET, copy.target)
+        table = None
+        if copy.digests is not None:
+            table = _open(opened, copy.disk, Role.TABLE, copy.digests.endpoint)
+        return cls(copy, data, table)
+
+    def connections(self) -> list[Connection]:
+        return [line for line in (self.data, self.table) if line is not None]
+
+    def lane(self, reader: _Reader, pool: Pool, limits: _Limits) -> Lane:
+        """Raise AskForFullCopy, RepairStore, UseOtherStorage."""
+        ledger = self._ledger(reader.data.size())
+        table = ledger.table if ledger is not None else None
+        feed = Feed(reader.scout(), reader.data, pool, table, limits.read)
+        return Lane(self.copy, feed, (reader.data, self.data), pool, ledger, limits.sent)
+
+    def _ledger(self, disk_bytes: int) -> Ledger | None:
+        if self.table is None or self.copy.digests is None:
+            return None
+        table = Table(self.table, disk_bytes, _trust(self.copy))
+        table.require_writable()
+        return Ledger(table, digester(self.copy.digests.algorithm))
+
+
+def _trust(copy: DiskCopy) -> Trust:
+    if not isinstance(copy.scope, Everything):
+        return Trust.STORED
+    return Trust.BLANK if copy.zeroes is ZeroPolicy.LEAVE_OUT else Trust.NOTHING
+
+
+def _open(
+    opened: ExitStack, disk: str, role: Role, endpoint: NbdEndpoint, context: str | None = None
+) -> Connection:
+    connection = Connection(disk, role, endpoint, context)
+    opened.callback(connection.close)
+    return connection
+
+
+def _leave(connections: Iterable[Connection]) -> None:
+    for connection in connections:
+        connection.leave()
 
 
 class _Count:
@@ -73,69 +208,27 @@ class _Count:
         return self._scout.exhausted()
 
 
-def copy_disks(
-    copies: Sequence[DiskCopy],
-    *,
-    limiter: RateLimit | None = None,
-    progress: Progress | None = None,
-    cancel: CancelToken | None = None,
-    alive: AliveCheck | None = None,
-    stall_limit: float = STALL_LIMIT,
-) -> tuple[CopyResult, ...]:
-    """Copy the disks; when it returns every target is flushed.
+class _Loop:
+    """All lanes together, taking turns at who comes first to the shared buffers."""
 
-    `stall_limit`: seconds without any byte moved after which a server counts as gone. Before
-    the first byte moves every disk's two ends are looked at. When one fails all stop, and
-    every connection is closed, whatever is in flight; no thread outlives the call.
-    `progress` and `alive` are called in the caller's thread.
+    def __init__(self, lanes: list[Lane], progress: Progress | None) -> None:
+        self._lanes = list(lanes)
+        self._progress = progress
+        self._next_report = 0.0
 
-    Raises TransferFailed, Cancelled, AskForFullCopy when a tracker's context is not there,
-    RepairStore when a target is too small, UseOtherStorage when it cannot be written, zeroed
-    or flushed, and whatever `alive` raises.
-    """
-    patience = Patience(cancel, stall_limit)
-    found = [_look_at(copy, patience) for copy in copies]
-    count = _WORKERS if _is_much(copies) and all(ends.take_many for ends in found) else 1
-    disks = [
-        DiskState(copy, windows(ends.size, copy.scope), ends.size, [Tally() for _ in range(count)])
-        for copy, ends in zip(copies, found, strict=True)
-    ]
-    watch = Watch(disks, progress, alive, cancel)
-    stop = Event()
-    workers = [
-        Worker(
-            [Share(disk.copy, disk.todo, disk.tallies[number]) for disk in disks],
-            _BUFFERS // count,
-            limiter,
-            Patience(stop, stall_limit),
-        )
-        for number in range(count)
-    ]
-    supervise(workers, stop, watch)
-    watch.end()
-    return tuple(disk.result() for disk in disks)
+    def complete(self) -> bool:
+        return all(lane.finished() for lane in self._lanes)
 
+    def pump(self) -> float | None:
+        self._lanes.append(self._lanes.pop(0))
+        pauses = [lane.pump() for lane in self._lanes if not lane.finished()]
+        if self._progress is not None and time.monotonic() >= self._next_report:
+            self.report()
+        return min((pause for pause in pauses if pause is not None), default=None)
 
-def _is_much(copies: Sequence[DiskCopy]) -> bool:
-    if any(copy.expected is None for copy in copies):
-        return True
-    return sum(copy.expected.data_bytes for copy in copies if copy.expected) > _LITTLE
-
-
-@dataclass(frozen=True, slots=True)
-class _Ends:
-    """What a look at a disk's two ends told: bytes, and whether both take many clients."""
-
-    size: int
-    take_many: bool
-
-
-def _look_at(copy: DiskCopy, patience: Patience) -> _Ends:
-    with ExitStack() as opened:
-        source = open_source(opened, copy.disk, copy.source, copy.scope, patience)
-        size = source.data.size()
-        target = open_target(opened, copy.disk, copy.target, size, patience)
-        ends = _Ends(size, source.data.takes_many() and target.takes_many())
-        for connection in (*source.connections(), target):
-            connection.leave()
-        return ends
+    def report(self) -> None:
+        """Tell the progress of every disk."""
+        if self._progress is not None:
+            for lane in self._lanes:
+                self._progress(*lane.progress())
+            self._next_report = time.monotonic() + _REPORT_EVERY

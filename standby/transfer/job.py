@@ -8,11 +8,8 @@ from enum import Enum
 from typing import Protocol
 
 from standby.errors import FixRequest
+from standby.model.digest import DigestAlgorithm
 from standby.model.extent import NbdEndpoint
-
-# The block that digests are kept for, that a dirty bitmap marks and that a qcow2 cluster
-# holds by default. Everything the engine decides, it decides for whole blocks.
-BLOCK = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +24,23 @@ class Changed:
     context: str
 
 
-Scope = Everything | Changed
+@dataclass(frozen=True, slots=True)
+class Differing:
+    """What is not as the table of digests says: the whole disk is read, little is sent."""
+
+
+Scope = Everything | Changed | Differing
+
+
+@dataclass(frozen=True, slots=True)
+class DigestTable:
+    """The digests of the target's blocks: what they are before the copy, and after it.
+
+    It reads as the table of what the target reads as, until it is overwritten.
+    """
+
+    endpoint: NbdEndpoint
+    algorithm: DigestAlgorithm
 
 
 class ZeroPolicy(Enum):
@@ -57,7 +70,11 @@ class Pending:
 
 @dataclass(frozen=True, slots=True)
 class DiskCopy:
-    """One disk's copy. `expected`, from `pending`, gives progress its total."""
+    """One disk's copy. `expected`, from `pending`, gives progress its total.
+
+    With `digests`, each block that is written gets its digest, and a block that has it already
+    is not sent. Only Everything believes nothing: it sends all and writes the table anew.
+    """
 
     disk: str
     source: NbdEndpoint
@@ -65,6 +82,7 @@ class DiskCopy:
     scope: Scope
     zeroes: ZeroPolicy
     expected: Pending | None = None
+    digests: DigestTable | None = None
 
     def __post_init__(self) -> None:
         if self.zeroes is ZeroPolicy.LEAVE_OUT and not isinstance(self.scope, Everything):
@@ -73,16 +91,24 @@ class DiskCopy:
                 "leaving zeroes out of a copy of changes",
                 "zeroes left out only of the first seed",
             )
+        if self.digests is None and isinstance(self.scope, Differing):
+            raise FixRequest(
+                f"disk {self.disk}", "no table of digests to compare with", "a table of digests"
+            )
 
 
 @dataclass(frozen=True, slots=True)
 class CopyResult:
-    """What was sent for one disk: bytes as data, bytes as write-zeroes requests, seconds."""
+    """What was sent for one disk: bytes as data, bytes as write-zeroes requests, seconds.
+
+    `unchanged_bytes` were looked at, and not sent because the target has them already.
+    """
 
     disk: str
     data_bytes: int
     zero_bytes: int
     seconds: float
+    unchanged_bytes: int = 0
 
 
 class CancelToken(Protocol):

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 
 from standby.errors import Cancelled, TransferFailed
 from standby.transfer.connection import Connection
-from standby.transfer.job import CancelToken
+from standby.transfer.job import AliveCheck, CancelToken
 
 # How long a wait may last before cancel and the stall limit are looked at, in seconds.
 _LOOK_UP = 0.1
+_ALIVE_EVERY = 1.0
 _HANDSHAKE = 0.002
 # Seconds; above the timeouts after which TCP and SSH mend what can be mended.
 STALL_LIMIT = 60.0
@@ -25,13 +26,8 @@ class Patience:
     """When to stop waiting. `stall` is seconds without any byte moved while one is awaited."""
 
     cancel: CancelToken | None = None
+    alive: AliveCheck | None = None
     stall: float = STALL_LIMIT
-
-
-def require_wanted(cancel: CancelToken | None) -> None:
-    """Raise Cancelled when somebody asked us to stop."""
-    if cancel is not None and cancel.is_set():
-        raise Cancelled("transfer", "stopped because somebody asked for it")
 
 
 class Poller:
@@ -43,6 +39,7 @@ class Poller:
         self._poll = select.poll()
         self._polled: dict[int, int] = {}
         self._by_socket = {connection.fileno(): connection for connection in connections}
+        self._next_alive = time.monotonic() + _ALIVE_EVERY
 
     def until_ready(self) -> None:
         """Wait until every handshake is done. Raises as `until` does."""
@@ -53,7 +50,7 @@ class Poller:
         """Wait until `reached`; `pump` starts requests and says how long to wait at most.
 
         Raises TransferFailed when a request fails, a server is gone or nothing moves any
-        more, and Cancelled.
+        more; Cancelled; whatever the alive check raises.
         """
         while True:
             pause = pump()
@@ -87,7 +84,9 @@ class Poller:
             self._polled[socket] = events
 
     def _lose_patience(self) -> None:
-        require_wanted(self._patience.cancel)
+        if self._patience.cancel is not None and self._patience.cancel.is_set():
+            raise Cancelled("transfer", "stopped because somebody asked for it")
+        now = time.monotonic()
         for connection in self._connections:
             if connection.silence() > self._patience.stall:
                 raise TransferFailed(
@@ -96,3 +95,6 @@ class Poller:
                     remedy="see whether the host and the link to it are up",
                     errno=errno.ETIMEDOUT,
                 )
+        if self._patience.alive is not None and now >= self._next_alive:
+            self._patience.alive()
+            self._next_alive = now + _ALIVE_EVERY

@@ -1,20 +1,21 @@
-"""Deciding what becomes of blocks that were read.
+"""Deciding what becomes of each block: sent, zeroed, or left as it is.
 
-Every block of data passes here once, whole and aligned (but for the end of the disk): the
-place to take its digest, or to drop it when nothing in it is new.
+Every block passes here once, whole and aligned (but for the end of the disk).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import groupby
 
 import nbd
 
+from standby.model.digest import BLOCK, DIGEST_BYTES
 from standby.model.extent import Extent, ExtentKind
-from standby.transfer.job import BLOCK
+from standby.transfer.digests import ZERO
 
 
-def sieve(start: int, buffer: memoryview) -> Iterator[Extent]:
+def by_content(start: int, buffer: memoryview) -> Iterator[Extent]:
     """Split what was read from `start` into runs of data and of zeroes.
 
     Sources store zeroes as data too (preallocated, or written by the guest); found here,
@@ -22,15 +23,38 @@ def sieve(start: int, buffer: memoryview) -> Iterator[Extent]:
     """
     shared = nbd.Buffer.from_buffer(buffer)
     length = len(buffer)
-    begin, kind = 0, _kind(shared, 0, length)
-    for offset in range(BLOCK, length, BLOCK):
-        following = _kind(shared, offset, length)
-        if following is not kind:
-            yield Extent(start + begin, offset - begin, kind)
-            begin, kind = offset, following
-    yield Extent(start + begin, length - begin, kind)
+    zeroes = (shared.is_zero(at, min(BLOCK, length - at)) for at in range(0, length, BLOCK))
+    return _runs(start, length, map(_kind, zeroes))
 
 
-def _kind(shared: nbd.Buffer, offset: int, length: int) -> ExtentKind:
-    zero = shared.is_zero(offset, min(BLOCK, length - offset))
+def by_digests(start: int, length: int, digests: bytes, known: bytes | None) -> Iterator[Extent]:
+    """Split a part of the disk into runs of data and of zeroes by its blocks' digests.
+
+    Blocks that are `known` to be there are in none of them; if None, nothing is known.
+    """
+    if digests == known:
+        return iter(())
+    found = _entries(digests)
+    if known is None:
+        return _runs(start, length, (_kind(digest == ZERO) for digest in found))
+    pairs = zip(found, _entries(known), strict=True)
+    return _runs(start, length, (None if new == old else _kind(new == ZERO) for new, old in pairs))
+
+
+def _kind(zero: bool) -> ExtentKind:  # noqa: FBT001 - the answer it is about
     return ExtentKind.ZERO if zero else ExtentKind.DATA
+
+
+def _entries(digests: bytes) -> Iterator[bytes]:
+    for at in range(0, len(digests), DIGEST_BYTES):
+        yield digests[at : at + DIGEST_BYTES]
+
+
+def _runs(start: int, length: int, kinds: Iterable[ExtentKind | None]) -> Iterator[Extent]:
+    """Join the neighbours among a range's blocks; the last ends with the range."""
+    end = start + length
+    for kind, blocks in groupby(kinds):
+        size = min(sum(BLOCK for _ in blocks), end - start)
+        if kind is not None:
+            yield Extent(start, size, kind)
+        start += size
