@@ -29,6 +29,11 @@ class End:
     facts: HostFacts | None = None
     libvirt: LibvirtFacts | None = None
 
+    @property
+    def login(self) -> str:
+        """Who logged in there."""
+        return self.facts.login if self.facts else ""
+
     def about(self, topic: Topic) -> About:
         """Return what makes findings about this host."""
         return About(self.host.name, topic)

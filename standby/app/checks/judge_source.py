@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from standby.app.checks.finding import About, Finding, Fix, Topic
-from standby.app.checks.source_facts import AgentFacts, ImageFacts, Opened
+from standby.app.checks.host_facts import HostFacts
+from standby.app.checks.source_facts import Access, AgentFacts, ImageFacts
 from standby.errors import FreeSpace
 from standby.model.disk import DiskLeftOut, ImageFormat, SourceDisk
 from standby.model.machine import PowerState
@@ -22,6 +23,7 @@ _CHANNEL: Final = (
 )
 _GUEST: Final = "the guest"
 _OUR_SOCKETS: Final = "standby-"
+_SOCKETS: Final = "/var/lib/libvirt/qemu"
 
 
 def judge_machine(host: str, seen: SourceObservation, boots: str | None) -> Iterator[Finding]:
@@ -48,18 +50,20 @@ def _left_out(about: About, disk: DiskLeftOut, boots: str | None) -> Finding:
     return about.note(told)
 
 
-def judge_image(host: str, disk: SourceDisk, image: ImageFacts, power: PowerState) -> Finding:
+def judge_image(
+    host: str, disk: SourceDisk, image: ImageFacts, power: PowerState, login: str
+) -> Finding:
     """Say whether one disk can be captured, and tracked."""
     about = About(host, Topic.DISKS)
     told = f"{disk.name}: {disk.path} ({disk.image_format.value}, {readable(disk.size)})"
-    if image.opened is Opened.CLOSED:
-        return _closed(about, told, image, power)
-    if image.opened is Opened.FAILED:
+    raw = disk.image_format is ImageFormat.RAW
+    if image.access is Access.FAILED:
         return about.problem(f"{told} cannot be read: {_last_words(image.complaint)}")
-    if disk.image_format is ImageFormat.RAW:
+    if image.access is Access.NONE or (image.access is Access.READ and not raw):
+        return _closed(about, told, image, power, login)
+    if raw:
         return about.warning(
-            f"{told}: a raw image cannot keep track of changes, so that every cycle after the"
-            " first is a full copy, and has to be asked for (standby run --full)",
+            f"{told}: a raw image cannot keep track of changes: every cycle reads all of it",
             about.run_here(
                 f"qemu-img convert -p -O qcow2 {disk.path} {disk.path}.qcow2",
                 "shut the machine down, convert the disk, and name the new file in its definition",
@@ -75,12 +79,13 @@ def judge_image(host: str, disk: SourceDisk, image: ImageFacts, power: PowerStat
     return about.ok(told)
 
 
-def _closed(about: About, told: str, image: ImageFacts, power: PowerState) -> Finding:
-    fix = about.run_here(f"sudo setfacl -m u:$(id -un):r {image.path}", "or sudo: true")
-    found = f"{told} may not be read by us"
+def _closed(about: About, told: str, image: ImageFacts, power: PowerState, login: str) -> Finding:
+    verb = "read" if image.access is Access.NONE else "write"
+    found = f"{told}: {login} may not {verb} it, as he must while the machine is off"
+    fix = about.run_here(f"sudo setfacl -m u:{login}:rw {image.path}")
     if power is PowerState.OFF:
-        return about.problem(f"{found}, and the machine is off", fix)
-    return about.warning(f"{found}: it can be captured only while the machine runs", fix)
+        return about.problem(f"{found}; it is", fix)
+    return about.warning(f"{found}; it runs", fix)
 
 
 def _last_words(complaint: str) -> str:
@@ -157,11 +162,21 @@ def judge_job(host: str, name: str, socket: str | None) -> Iterator[Finding]:
     )
 
 
-def judge_socket_way(host: str, login: str, closed: str, power: PowerState) -> Finding:
-    """Say whether the login user can reach the socket of a capture; `closed` stops him."""
+def judge_socket_way(host: str, facts: HostFacts, closed: str, power: PowerState) -> Finding:
+    """Say whether the login user can reach the socket of a capture; `closed` stops him.
+
+    With sudo the socket itself becomes his, and membership of its directory's group is enough.
+    Without, an ACL has to give him what will be made in it, too.
+    """
     about = About(host, Topic.SOCKET)
+    login = facts.login
     if not closed:
         return about.ok(f"{login} can reach the sockets of QEMU")
     found = f"{login} may not enter {closed}, where the socket of a capture is made"
-    fix = Fix("see docs/ordinary-users.md")
+    join = f"sudo usermod --append --groups $(stat -c %G {_SOCKETS}) {login}"
+    allow = (
+        f"sudo find {_SOCKETS} -maxdepth 1 -type d \\( -name qemu -o -name 'domain-*' \\)"
+        f" -exec setfacl -m u:{login}:rx,d:u:{login}:rwx {{}} +"
+    )
+    fix = about.run_here(join if facts.by_sudo else allow)
     return about.warning(found, fix) if power is PowerState.OFF else about.problem(found, fix)

@@ -11,6 +11,11 @@ from standby.model.machine import MachineIdentity
 from standby.model.manifest import Manifest
 from standby.model.observation import DomainFound
 from standby.profile import Identifier
+from standby.target.domain.settings import ConnectionKind, Replacement
+from standby.target.domain.spec import NicSpec
+
+NOT_CONNECTED = "not connected"
+"""What plans say of a NIC that hangs in the air."""
 
 _OTHER_NAME = Fix("give this standby another name: standby.name in the profile")
 
@@ -20,6 +25,7 @@ class Wanted:
     """What the profile asks for on the KVM host."""
 
     standby: str
+    login: str
     uuid: Identifier
     machine: MachineIdentity | None  # None: the source did not tell
 
@@ -32,8 +38,11 @@ def judge_directory(
     if door is Door.ABSENT:
         yield about.ok(f"{directory} is free")
     elif door is Door.CLOSED:
-        command = f"ls -ld {directory}"
-        yield about.problem(f"{directory} may not be written by us", about.run_here(command))
+        yield about.problem(
+            f"{wanted.login} may not write all of {directory}: who else made it, or libvirt gave"
+            " its files to the user of QEMU when the standby was started",
+            about.run_here(f"sudo chown -R {wanted.login} {directory}", "while it is off"),
+        )
     elif manifest is None:
         yield about.note(f"{directory} is there without a manifest: the first cycle goes on in it")
     elif wanted.machine and manifest.points and manifest.machine.uuid != wanted.machine.uuid:
@@ -75,10 +84,32 @@ def _judge_uuid(
             )
 
 
-def judge_replaced(host: str, replaced: Iterable[str]) -> Iterator[Finding]:
+def judge_plan(host: str, replaced: Iterable[Replacement]) -> Iterator[Finding]:
     """Say what the standby has otherwise than the machine, so that it boots there."""
     about = About(host, Topic.DOMAIN)
-    said = [about.note(text) for text in replaced]
-    yield from said
-    if not said:
-        yield about.ok("the standby has all that the machine has")
+    clean = True
+    for replacement in replaced:
+        clean = False
+        if replacement.by == NOT_CONNECTED:
+            fix = Fix("name a network or bridge of that host: standby.networks in the profile")
+            yield About(host, Topic.NETWORK).warning(str(replacement), fix)
+        else:
+            yield about.note(str(replacement))
+    if clean:
+        yield about.ok("the standby will have all that the machine has")
+
+
+def judge_networks(
+    host: str, nics: Iterable[NicSpec], active: Mapping[str, bool]
+) -> Iterator[Finding]:
+    """Say whether the networks that the standby is plugged into are up."""
+    about = About(host, Topic.NETWORK)
+    for nic in nics:
+        name = nic.connection.name
+        if nic.connection.kind is not ConnectionKind.NETWORK:
+            continue
+        if active.get(name, False):
+            yield about.ok(f"network {name} is active")
+        else:
+            fix = about.run_here(f"virsh net-start {name} && virsh net-autostart {name}")
+            yield about.problem(f"network {name} is not active: no start of the standby", fix)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from standby.app.checks.confinement import judge_confinement
+from standby.app.checks.domain_plan import check_domain
 from standby.app.checks.end import End, attempt, try_link
 from standby.app.checks.finding import Finding, Topic
 from standby.app.checks.judge_standby import Wanted, judge_directory, judge_name
@@ -46,6 +47,8 @@ def check_kvm(end: End, profile: Profile, seen: SourceObservation | None) -> Ite
     """
     yield from attempt(end.about(Topic.STORAGE), lambda: _storage(end, profile, seen))
     yield from attempt(end.about(Topic.NAME), lambda: _name(end, profile, seen))
+    if seen:
+        yield from attempt(end.about(Topic.DOMAIN), lambda: check_domain(end, profile, seen))
     yield from attempt(end.about(Topic.VIRTUALISATION), lambda: _virtualisation(end))
     allocated = sum(disk.allocated for disk in seen.disks) if seen else 0
     yield from try_link(end, profile, Direction.WRITE, allocated)
@@ -66,7 +69,7 @@ def _storage(end: End, profile: Profile, seen: SourceObservation | None) -> Iter
         paths = (directory.path,)
         yield from judge_confinement(end.host.name, security, paths, context, "the storage")
     manifest = _manifest(end, directory)
-    wanted = _wanted(profile, seen)
+    wanted = _wanted(end, profile, seen)
     yield from judge_directory(end.host.name, directory.path, facts.standby, manifest, wanted)
     if seen:
         yield from judge_space(end.host.name, facts, room_of(profile, seen, manifest))
@@ -104,12 +107,12 @@ def _name(end: End, profile: Profile, seen: SourceObservation | None) -> Iterato
     with libvirt_calls(f"{end.host.name}: domains"):
         domains = end.host.libvirt().listAllDomains()
         uuids = {domain.name(): domain.UUIDString() for domain in domains}
-    yield from judge_name(end.host.name, found, uuids, _wanted(profile, seen))
+    yield from judge_name(end.host.name, found, uuids, _wanted(end, profile, seen))
 
 
-def _wanted(profile: Profile, seen: SourceObservation | None) -> Wanted:
+def _wanted(end: End, profile: Profile, seen: SourceObservation | None) -> Wanted:
     identity = seen.identity if seen else None
-    return Wanted(profile.standby_name, profile.standby.uuid, identity)
+    return Wanted(profile.standby_name, end.login, profile.standby.uuid, identity)
 
 
 def _virtualisation(end: End) -> Iterator[Finding]:

@@ -60,7 +60,7 @@ def _boots(profile: Profile, seen: SourceObservation) -> str | None:
 def _images(end: End, seen: SourceObservation) -> Iterator[Finding]:
     images = probe_images(end.host, seen.disks)
     for disk, image in zip(seen.disks, images, strict=True):
-        yield judge_image(end.host.name, disk, image, seen.power)
+        yield judge_image(end.host.name, disk, image, seen.power, end.login)
 
 
 def _running(end: End, profile: Profile, seen: SourceObservation) -> Iterator[Finding]:
@@ -73,8 +73,8 @@ def _running(end: End, profile: Profile, seen: SourceObservation) -> Iterator[Fi
 
 def _sockets(end: End, seen: SourceObservation) -> Iterator[Finding]:
     closed = probe_socket_way(end.host, seen.identity.uuid)
-    login = end.facts.login if end.facts else ""
-    yield judge_socket_way(end.host.name, login, closed, seen.power)
+    if end.facts:
+        yield judge_socket_way(end.host.name, end.facts, closed, seen.power)
 
 
 def _confinement(end: End, seen: SourceObservation) -> Iterator[Finding]:

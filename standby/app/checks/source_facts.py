@@ -27,6 +27,7 @@ as() { if [ -n "${SUDO_USER:-}" ]; then sudo -n -u "$SUDO_USER" -- "$@"; else "$
 for d in /var/lib/libvirt /var/lib/libvirt/qemu; do
   as test -x "$d" || { echo "$d"; exit 0; }
 done
+[ -r "$d" ] || { echo "$d"; exit 0; }
 [ "$1" -gt 0 ] || exit 0
 for d in /var/lib/libvirt/qemu/domain-"$1"-*; do
   as test -x "$d" || { echo "$d"; exit 0; }
@@ -34,12 +35,13 @@ done
 """
 
 
-class Opened(Enum):
-    """Whether an image can be read by our commands."""
+class Access(Enum):
+    """What our commands may do with an image."""
 
+    WRITE = "write"  # begin a bitmap in it while the machine is off
     READ = "read"
-    CLOSED = "closed"  # no permission
-    FAILED = "failed"
+    NONE = "none"
+    FAILED = "failed"  # it is no image, or is not there
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ class ImageFacts:
 
     disk: str
     path: str
-    opened: Opened
+    access: Access
     compat: str = ""
     complaint: str = ""
 
@@ -75,10 +77,12 @@ def _image(host: Host, disk: SourceDisk) -> ImageFacts:
         answer = json.loads(host.run(argv, timeout=_LOOK_S).text)
     except CommandFailed as error:
         closed = "Permission denied" in error.stderr
-        opened = Opened.CLOSED if closed else Opened.FAILED
-        return ImageFacts(disk.name, disk.path, opened, complaint=error.stderr)
+        access = Access.NONE if closed else Access.FAILED
+        return ImageFacts(disk.name, disk.path, access, complaint=error.stderr)
+    writable = host.run(("test", "-w", disk.path), timeout=_LOOK_S, accept=frozenset({0, 1}))
+    access = Access.READ if writable.status else Access.WRITE
     data = answer.get("format-specific", {}).get("data", {})
-    return ImageFacts(disk.name, disk.path, Opened.READ, str(data.get("compat", "")))
+    return ImageFacts(disk.name, disk.path, access, str(data.get("compat", "")))
 
 
 def probe_agent(host: Host, uuid: str) -> AgentFacts:

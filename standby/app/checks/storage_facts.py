@@ -23,7 +23,9 @@ _TRIAL_S: Final = 120.0
 _FACTS: Final = """
 d=$1
 if [ ! -d "$2" ]; then echo "standby absent"
-elif [ -r "$2" ] && [ -w "$2" ] && [ -x "$2" ]; then echo "standby open"
+elif [ -r "$2" ] && [ -w "$2" ] && [ -x "$2" ] &&
+  [ -z "$(find "$2/deltas" "$2/kept" -type f \\( ! -readable -o ! -writable \\) 2>&1 | head -n 1)" ]
+then echo "standby open"
 else echo "standby closed"; fi
 while [ ! -d "$d" ]; do
   if [ -e "$d" ] || [ -L "$d" ]; then echo "obstacle $d"; fi
@@ -98,7 +100,7 @@ class Door(Enum):
 
     ABSENT = "absent"
     OPEN = "open"
-    CLOSED = "closed"  # somebody else made it
+    CLOSED = "closed"  # somebody else's, or files in it are since libvirt started the standby
 
 
 @dataclass(frozen=True, slots=True)
