@@ -28,5 +28,11 @@ class DormantDomain(Protocol):
         `known` is what it was defined as before; a new definition keeps its UUID.
         """
 
+    def takes_variables(self, definition: MachineDefinition, point: BootPoint) -> bool:
+        """Tell whether a point's firmware variables fit the firmware the standby gets.
+
+        If not, its head has none, and libvirt makes fresh ones at the start.
+        """
+
     def files_in_use(self) -> Sequence[str]:
         """Return the absolute path of every image that other domains of the host stand on."""

@@ -34,6 +34,13 @@ class _State(Enum):
     WRITTEN = 78
 
 
+class Variables(Enum):
+    """What firmware variables a head gets."""
+
+    COPIED = "the machine's own"
+    FRESH = "none: libvirt makes them at the start"
+
+
 class Heads:
     """The heads of one standby."""
 
@@ -42,16 +49,20 @@ class Heads:
         self._directory = directory
         self._domain = domain
 
-    def stand_on(self, point: BootPoint, listing: Listing) -> bool:
-        """Let the head be a fresh overlay on `point`; tell whether it had to be moved.
+    def stands_on(self, point: BootPoint, listing: Listing) -> bool:
+        """Tell whether the head is there and stands on `point`."""
+        return layout.point_of_head(listing.head) == point.name and listing.head_exists
+
+    def stand_on(self, point: BootPoint, listing: Listing, variables: Variables) -> None:
+        """Let the head be a fresh overlay on `point`, unless it is one already.
 
         Raises StopStandbyFirst when the standby was started meanwhile: then the link is as it
         was, since that machine writes to the old head.
         """
-        if layout.point_of_head(listing.head) == point.name and listing.head_exists:
-            return False
+        if self.stands_on(point, listing):
+            return
         directory = layout.head_directory(point.name, listing.next_head_number())
-        self._make(directory, point, listing)
+        self._make(directory, point, variables)
         old = self._turn(directory)
         if old and (self._domain.is_active() or self._state(old) is _State.OPEN):
             self._turn(old)
@@ -63,7 +74,6 @@ class Heads:
             )
         if old:
             self.retire(old)
-        return True
 
     def set_aside(self) -> None:
         """Keep the head that somebody ran under kept/; the link names nothing then."""
@@ -84,11 +94,11 @@ class Heads:
         accept = frozenset(state.value for state in _State)
         return _State(self._host.run(argv, timeout=_HEAD_S, accept=accept).status)
 
-    def _make(self, directory: str, point: BootPoint, listing: Listing) -> None:
-        nvram = f"{layout.point_directory(point.name)}/{layout.NVRAM}"
+    def _make(self, directory: str, point: BootPoint, variables: Variables) -> None:
         words = [word for image in _images(directory, point) for word in image.words]
-        variables = nvram if nvram in listing.files else ""
-        self._run(programs.MAKE_HEAD, "standby-head", directory, variables, *words)
+        nvram = f"{layout.point_directory(point.name)}/{layout.NVRAM}"
+        copied = nvram if variables is Variables.COPIED else ""
+        self._run(programs.MAKE_HEAD, "standby-head", directory, copied, *words)
 
     def _turn(self, directory: str) -> str:
         return self._run(programs.TURN_HEAD, "standby-turn", directory).strip()

@@ -31,7 +31,7 @@ from standby.model.point import BootPoint
 from standby.target import layout, programs
 from standby.target.domain_interface import DormantDomain
 from standby.target.filesystems import require_promises
-from standby.target.head import Heads
+from standby.target.head import Heads, Variables
 from standby.target.incoming import Incoming, incoming_files, serve_incoming
 from standby.target.layout import StandbyDirectory
 from standby.target.listing import Listing, manifest_of, parse_listing
@@ -195,12 +195,12 @@ class KvmStore:
             return
         if move is HeadMove.SET_ASIDE:
             self._heads.set_aside()
-        moved = self._heads.stand_on(point, self._look())
-        if moved or self._domain.found() is not DomainFound.OURS:
-            self._define(point)
-
-    def _define(self, point: BootPoint) -> None:
+        listing = self._look()
+        if self._heads.stands_on(point, listing) and self._domain.found() is DomainFound.OURS:
+            return
         definition = self._read_definition(point.name)
+        variables = self._domain.takes_variables(definition, point)
+        self._heads.stand_on(point, listing, Variables.COPIED if variables else Variables.FRESH)
         defined = self._domain.define(definition, point, self._manifest.domain)
         if defined != self._manifest.domain:
             self._publish(self._manifest.with_domain(defined))
