@@ -8,6 +8,7 @@ import libvirt
 
 from standby.host.interface import Host
 from standby.host.libvirt import libvirt_calls
+from standby.target.domain.dormant import undefine
 from standby.target.layout import StandbyDirectory
 
 _REMOVE_S: Final = 1800.0  # freeing large files takes long on some file systems
@@ -28,14 +29,8 @@ rmdir -- "$1" 2>/dev/null || ls -A -- "$1"
 
 def undefine_domain(connection: libvirt.virConnect, name_or_uuid: str) -> None:
     """Undefine an inactive domain with all that libvirt keeps for it; its disks stay."""
-    flags = (
-        libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
-        | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
-        | libvirt.VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA
-        | libvirt.VIR_DOMAIN_UNDEFINE_NVRAM
-    )
     with libvirt_calls(f"domain {name_or_uuid}"):
-        _lookup(connection, name_or_uuid).undefineFlags(flags)
+        undefine(connection, _lookup(connection, name_or_uuid))
 
 
 def remove_directory(host: Host, directory: StandbyDirectory, generation: int) -> tuple[str, ...]:

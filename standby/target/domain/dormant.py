@@ -8,28 +8,46 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import libvirt
 
-from standby.errors import ChooseOtherName
+from standby.errors import ChooseOtherName, FixProfile, StopStandbyFirst
 from standby.host.interface import Host
 from standby.host.libvirt import libvirt_calls
 from standby.model.machine import MachineDefinition
 from standby.model.manifest import DefinedDomain
 from standby.model.observation import DomainFound
 from standby.model.point import BootPoint
+from standby.target import layout
 from standby.target.domain.element import parse_xml
-from standby.target.domain.ground import KvmHost
-from standby.target.domain.host_facts import ask_host, files_of_others, resolve
+from standby.target.domain.host_facts import ask_host, files_of_domains, resolve
 from standby.target.domain.machine import Machine
 from standby.target.domain.plan import plan_domain
 from standby.target.domain.reading import read_machine
-from standby.target.domain.render import render_domain
-from standby.target.domain.settings import DomainNames, DomainSettings
-from standby.target.domain.spec import NAMESPACE, DomainPlan
+from standby.target.domain.render import read_mark, render_domain
+from standby.target.domain.settings import DomainNames, DomainSettings, Identifier
+from standby.target.domain.shedding import shed
+from standby.target.domain.spec import NAMESPACE, DomainPlan, DomainSpec
 from standby.target.layout import StandbyDirectory
 
 log = logging.getLogger(__name__)
+
+_UNDEFINES_TPM: Final = 8_009_000  # https://libvirt.org/news.html, 8.9.0
+
+# What libvirt says of a definition that it does not accept; all else is not about the definition.
+_REFUSALS: Final = frozenset(
+    {
+        libvirt.VIR_ERR_XML_INVALID_SCHEMA,
+        libvirt.VIR_ERR_XML_DETAIL,
+        libvirt.VIR_ERR_XML_ERROR,
+        libvirt.VIR_ERR_CONFIG_UNSUPPORTED,
+        libvirt.VIR_ERR_INVALID_ARG,
+        libvirt.VIR_ERR_NO_SUPPORT,
+        libvirt.VIR_ERR_INTERNAL_ERROR,
+        libvirt.VIR_ERR_OPERATION_UNSUPPORTED,
+    }
+)
 
 SettingsFor = Callable[[Machine, Sequence[str], Sequence[str]], DomainSettings]
 
@@ -72,47 +90,112 @@ class LibvirtDormantDomain:
     ) -> DefinedDomain:
         """Define it for a point's machine, unless it is so already.
 
-        Raises ChooseOtherName when a domain that is not ours has the name.
+        Raises ChooseOtherName when a domain that is not ours has the name or the UUID,
+        FixProfile when the KVM host refuses the definition.
         """
-        found = self.found()
-        if found is DomainFound.FOREIGN:
+        there = self._require_free_name()
+        own = there.UUIDString() if there else known.uuid if known else str(uuid.uuid4())
+        plan = self.plan(definition, point, own)
+        xml = render_domain(plan.spec, self._order.template)
+        defined = DefinedDomain(plan.spec.uuid, hashlib.sha256(xml.encode()).hexdigest())
+        if there and defined == known:
+            return defined
+        self._require_free_uuid(plan.spec.uuid)
+        if there and own != plan.spec.uuid:  # libvirt does not give a domain another UUID
+            self._undefine(there)
+        self._define(plan)
+        return defined
+
+    def _undefine(self, domain: libvirt.virDomain) -> None:
+        with libvirt_calls(self._subject):
+            if domain.isActive():
+                raise StopStandbyFirst(
+                    self._subject, "it runs", "a dormant standby, to give it another UUID"
+                )
+            undefine(self._connection(), domain)
+
+    def _define(self, plan: DomainPlan) -> None:
+        done = shed(plan.spec, self._ask_libvirt)
+        for replaced in (*plan.replaced, *done.replaced):
+            log.warning("standby %s: %s", self._order.standby, replaced)
+
+    def _ask_libvirt(self, spec: DomainSpec) -> FixProfile | None:
+        """Define the domain; return why libvirt of the KVM host refuses it, if it does."""
+        xml = render_domain(spec, self._order.template)
+        with libvirt_calls(self._subject):
+            try:
+                domain = self._connection().defineXMLFlags(xml, libvirt.VIR_DOMAIN_DEFINE_VALIDATE)
+                domain.setAutostart(0)
+            except libvirt.libvirtError as error:
+                if error.get_error_code() not in _REFUSALS:
+                    raise
+                return self._refused(error)
+        return None
+
+    def _refused(self, error: libvirt.libvirtError) -> FixProfile:
+        return FixProfile(
+            self._subject,
+            f"refused by libvirt: {' '.join(error.get_error_message().split())}",
+            "a definition that the KVM host accepts",
+            "change the keys below `standby` in the profile, or its template",
+        )
+
+    def _require_free_name(self) -> libvirt.virDomain | None:
+        """Return our domain if there is one; raise ChooseOtherName when the name is not ours."""
+        there = self._lookup()
+        if there is not None and not self._is_ours(there):
             raise ChooseOtherName(
                 self._subject,
                 "a domain that is not ours has this name; it is left alone",
                 "a free name",
                 "give the standby another name in its profile: standby.name",
             )
-        plan = self.plan(definition, point, known.uuid if known else str(uuid.uuid4()))
-        xml = render_domain(plan.spec, self._order.template)
-        defined = DefinedDomain(plan.spec.uuid, hashlib.sha256(xml.encode()).hexdigest())
-        if found is DomainFound.OURS and defined == known:
-            return defined
-        for replaced in plan.replaced:
-            log.warning("standby %s: %s", self._order.standby, replaced)
-        with libvirt_calls(self._subject):
-            domain = self._connection().defineXMLFlags(xml, libvirt.VIR_DOMAIN_DEFINE_VALIDATE)
-            domain.setAutostart(0)
-        return defined
+        return there
 
-    def plan(self, definition: MachineDefinition, point: BootPoint, new_uuid: str) -> DomainPlan:
-        """Plan the domain for a point's machine on this host."""
+    def _require_free_uuid(self, wanted: str) -> None:
+        """Raise ChooseOtherName when a domain of another name has the UUID."""
+        with libvirt_calls(self._subject):
+            taken = [d.name() for d in self._connection().listAllDomains() if _has(d, wanted)]
+        for name in taken:
+            if name != self._order.standby:
+                raise ChooseOtherName(
+                    self._subject,
+                    f"the domain {name} has the UUID {wanted}; it is left alone",
+                    "a UUID that no other domain of the KVM host has",
+                    "set standby.uuid: new in the profile, or rename that domain back",
+                )
+
+    def takes_variables(self, definition: MachineDefinition, point: BootPoint) -> bool:
+        """Tell whether the machine's firmware variables fit the firmware the standby gets."""
+        if definition.nvram is None:
+            return False
+        return self.plan(definition, point, str(uuid.uuid4())).takes_nvram
+
+    def plan(self, definition: MachineDefinition, point: BootPoint, own_uuid: str) -> DomainPlan:
+        """Plan the domain for a point's machine on this host. `own_uuid`: if it is new, or ours."""
         machine = read_machine(definition.domain_xml)
         captured = [delta.disk for delta in point.deltas]
         empty = [blank.disk for blank in point.blanks]
+        settings = self._order.settings_for(machine, captured, empty)
+        # What is derived from the UUID must not depend on whether the domain is there already.
+        shares = settings.uuid is Identifier.KEEP or own_uuid == machine.uuid
         names = DomainNames(
             standby=self._order.standby,
             directory=self._directory,
             profile=self._order.profile,
-            uuid=new_uuid,
+            uuid=_another(machine.uuid) if shares else own_uuid,
             nvram_bytes=len(definition.nvram) if definition.nvram is not None else None,
         )
-        settings = self._order.settings_for(machine, captured, empty)
-        return plan_domain(machine, settings, self._ask(machine, settings), names)
+        return plan_domain(machine, settings, ask_host(self._host, machine, settings), names)
 
     def files_in_use(self) -> Sequence[str]:
-        """Return the absolute path of every image that other domains of the host stand on."""
-        own = self._order.standby
-        return resolve(self._host, tuple(files_of_others(self._connection(), own)))
+        """Return the absolute path of every image that domains of the host stand on.
+
+        What our domain names below the head is left out: it is the head itself.
+        """
+        head = f"{self._directory.path}/{layout.HEAD}/"
+        named = files_of_domains(self._connection())
+        return resolve(self._host, tuple(path for path in named if not path.startswith(head)))
 
     @property
     def _subject(self) -> str:
@@ -120,9 +203,6 @@ class LibvirtDormantDomain:
 
     def _connection(self) -> libvirt.virConnect:
         return self._host.libvirt()
-
-    def _ask(self, machine: Machine, settings: DomainSettings) -> KvmHost:
-        return ask_host(self._host, machine, settings)
 
     def _lookup(self) -> libvirt.virDomain | None:
         try:
@@ -142,4 +222,29 @@ class LibvirtDormantDomain:
                 return False
             with libvirt_calls(self._subject):
                 raise
-        return parse_xml(xml, "mark").text_of("directory") == self._directory.path
+        return read_mark(parse_xml(xml, self._subject)).directory == self._directory.path
+
+
+def undefine(connection: libvirt.virConnect, domain: libvirt.virDomain) -> None:
+    """Undefine an inactive domain with all that libvirt keeps for it.
+
+    Its disks and firmware variables stay: they belong to the standby's directory.
+    """
+    flags = (
+        libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
+        | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
+        | libvirt.VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA
+        | libvirt.VIR_DOMAIN_UNDEFINE_KEEP_NVRAM
+    )
+    if connection.getLibVersion() >= _UNDEFINES_TPM:
+        flags |= libvirt.VIR_DOMAIN_UNDEFINE_TPM
+    domain.undefineFlags(flags)
+
+
+def _has(domain: libvirt.virDomain, wanted: str) -> bool:
+    return bool(domain.UUIDString() == wanted)
+
+
+def _another(taken: str) -> str:
+    """Return a UUID for a standby that must not have the machine's own."""
+    return str(uuid.uuid5(uuid.UUID(taken), "standby"))

@@ -16,11 +16,35 @@ from standby.target.domain.capabilities import (
 )
 from standby.target.domain.element import parse_xml
 from standby.target.domain.ground import KvmHost
-from standby.target.domain.machine import Machine
+from standby.target.domain.machine import Cpu, Machine
 from standby.target.domain.platform import choose_platform
+from standby.target.domain.render import render_cpu
 from standby.target.domain.settings import DomainSettings
+from standby.target.domain.spec import Platform
 
 _LOOK_S: Final = 30.0
+
+_RUNS: Final = frozenset({libvirt.VIR_CPU_COMPARE_IDENTICAL, libvirt.VIR_CPU_COMPARE_SUPERSET})
+_CANNOT_COMPARE: Final = frozenset(
+    {
+        libvirt.VIR_ERR_NO_SUPPORT,
+        libvirt.VIR_ERR_CONFIG_UNSUPPORTED,
+        libvirt.VIR_ERR_OPERATION_UNSUPPORTED,
+        libvirt.VIR_ERR_INTERNAL_ERROR,
+        libvirt.VIR_ERR_CPU_INCOMPATIBLE,
+        libvirt.VIR_ERR_INVALID_ARG,
+        libvirt.VIR_ERR_XML_ERROR,
+    }
+)
+_VANISHED: Final = frozenset(
+    {
+        libvirt.VIR_ERR_NO_DOMAIN,
+        libvirt.VIR_ERR_NO_DOMAIN_SNAPSHOT,
+        libvirt.VIR_ERR_NO_STORAGE_POOL,
+        libvirt.VIR_ERR_NO_STORAGE_VOL,
+        libvirt.VIR_ERR_OPERATION_INVALID,  # a managed save image that is gone by now
+    }
+)
 
 # Prints the names of the host's bridges.
 _BRIDGES: Final = """
@@ -55,7 +79,27 @@ def ask_host(host: Host, machine: Machine, settings: DomainSettings) -> KvmHost:
         xml = connection.getDomainCapabilities(
             guest.emulator, platform.arch, platform.machine_type, platform.virtualisation.value, 0
         )
-    return KvmHost(capabilities, read_platform(xml))
+        runs_cpu = _runs_cpu(connection, guest.emulator, platform, machine.cpu)
+    return KvmHost(capabilities, read_platform(xml), runs_cpu)
+
+
+def _runs_cpu(
+    connection: libvirt.virConnect, emulator: str, platform: Platform, cpu: Cpu | None
+) -> bool | None:
+    """Ask whether the host can run the machine's processor, which has to be a named model.
+
+    None means that it does not say: an architecture without comparison, or an unknown model.
+    """
+    if cpu is None or not cpu.model:
+        return None
+    xml = render_cpu(cpu)
+    where = emulator, platform.arch, platform.machine_type, platform.virtualisation.value
+    try:
+        return connection.compareHypervisorCPU(*where, xml, 0) in _RUNS
+    except libvirt.libvirtError as error:
+        if error.get_error_code() in _CANNOT_COMPARE:
+            return None
+        raise
 
 
 def host_capabilities(host: Host) -> HostCapabilities:
@@ -67,13 +111,18 @@ def host_capabilities(host: Host) -> HostCapabilities:
         return read_capabilities(connection.getCapabilities(), networks, frozenset(bridges))
 
 
-def files_of_others(connection: libvirt.virConnect, own: str) -> Iterator[str]:
-    """Yield the path of every disk of every domain but `own`, as its definitions name it."""
+def files_of_domains(connection: libvirt.virConnect) -> Iterator[str]:
+    """Yield the path of every disk of every domain, as anything libvirt keeps of it names it.
+
+    That is: its running and its inactive definition, its snapshots, and the definition in its
+    managed save image. Backing files are named only where libvirt knows them.
+    """
     with libvirt_calls("domains of the KVM host"):
-        others = [domain for domain in connection.listAllDomains() if domain.name() != own]
-        definitions = [text for domain in others for text in _definitions(domain)]
-    for definition in definitions:
-        yield from _sources(definition)
+        definitions = [
+            text for domain in connection.listAllDomains() for text in _definitions(domain)
+        ]
+        for definition in definitions:
+            yield from _sources(connection, definition)
 
 
 def resolve(host: Host, paths: Sequence[str]) -> tuple[str, ...]:
@@ -88,17 +137,32 @@ def resolve(host: Host, paths: Sequence[str]) -> tuple[str, ...]:
 
 
 def _definitions(domain: libvirt.virDomain) -> Iterator[str]:
-    """Yield the definitions of one domain; one that vanished meanwhile has none."""
+    """Yield the definitions of one domain; what vanished meanwhile has none."""
     try:
         yield domain.XMLDesc(0)
         if domain.isActive() and domain.isPersistent():
             yield domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
+        if domain.hasManagedSaveImage():
+            yield domain.managedSaveGetXMLDesc(0)
+        for snapshot in domain.listAllSnapshots():
+            yield snapshot.getXMLDesc(0)
     except libvirt.libvirtError as error:
-        if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
+        if error.get_error_code() not in _VANISHED:
             raise
 
 
-def _sources(definition: str) -> Iterator[str]:
+def _sources(connection: libvirt.virConnect, definition: str) -> Iterator[str]:
     for element in parse_xml(definition, "domain").walk():
-        if element.tag == "source" and element.get("file"):
-            yield element.get("file")
+        if element.tag != "source":
+            continue
+        yield from (p for p in (element.get("file"), element.get("dev")) if p.startswith("/"))
+        if element.get("volume"):
+            yield from _volume(connection, element.get("pool"), element.get("volume"))
+
+
+def _volume(connection: libvirt.virConnect, pool: str, volume: str) -> Iterator[str]:
+    try:
+        yield connection.storagePoolLookupByName(pool).storageVolLookupByName(volume).path()
+    except libvirt.libvirtError as error:
+        if error.get_error_code() not in _VANISHED:
+            raise
