@@ -6,11 +6,12 @@ from collections.abc import Iterator
 
 from standby.app.checks.end import End, look_at_end
 from standby.app.checks.finding import CheckReport, Finding, Topic
+from standby.app.checks.judge_source import judge_closed
 from standby.app.checks.kvm_end import check_kvm
 from standby.app.checks.needs import Role
 from standby.app.checks.source_end import check_machine, observe_machine
 from standby.app.session import Session
-from standby.errors import StandbyError
+from standby.errors import GrantAccess, StandbyError
 from standby.profile import Profile
 
 
@@ -27,6 +28,8 @@ def _findings(session: Session, profile: Profile) -> Iterator[Finding]:
         try:
             seen = observe_machine(session, profile)
             yield from check_machine(source, profile, seen)
+        except GrantAccess as error:
+            yield judge_closed(source.host.name, source.login, error)
         except StandbyError as error:
             yield source.about(Topic.MACHINE).error(error)
     if kvm is not source:

@@ -10,6 +10,7 @@ import typer
 
 from standby.cli import (
     check,
+    host,
     mount,
     pin,
     points,
@@ -52,6 +53,7 @@ app.command(epilog=pin.UNPIN_EPILOG, short_help="Let a boot point be merged.")(p
 app.command(epilog=mount.EPILOG, short_help="Read files of a boot point.")(mount.mount)
 app.command(epilog=vms.EPILOG, short_help="List the standbys found on a host.")(vms.vms)
 app.command(epilog=remove.EPILOG, short_help="Stop protecting a machine.")(remove.remove)
+app.add_typer(host.app)
 app.add_typer(profile.app)
 
 

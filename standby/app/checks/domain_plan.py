@@ -8,13 +8,15 @@ from uuid import UUID
 
 from standby.app.checks.end import End
 from standby.app.checks.finding import Finding
-from standby.app.checks.judge_standby import judge_networks, judge_plan
+from standby.app.checks.judge_standby import Way, judge_networks, judge_owner, judge_plan
+from standby.app.checks.source_facts import SOCKETS
 from standby.app.domain import domain_settings
 from standby.app.wiring import directory_of
 from standby.host.libvirt import libvirt_calls
 from standby.model.disk import ExcludedAs
 from standby.model.observation import SourceObservation
 from standby.profile import Profile
+from standby.target.domain.element import parse_xml
 from standby.target.domain.host_facts import ask_host
 from standby.target.domain.plan import plan_domain
 from standby.target.domain.reading import read_machine
@@ -22,6 +24,7 @@ from standby.target.domain.render import render_domain
 from standby.target.domain.settings import DomainNames
 from standby.target.domain.spec import DomainPlan
 
+_LOOK_S = 30.0
 _ANY_UUID = str(UUID(int=0))
 
 
@@ -33,9 +36,24 @@ def check_domain(end: End, profile: Profile, seen: SourceObservation) -> Iterato
     """
     plan = _plan(end, profile, seen)
     template = profile.standby.template
-    render_domain(plan.spec, Path(template) if template else None)
+    xml = render_domain(plan.spec, Path(template) if template else None)
     yield from judge_plan(end.host.name, plan.replaced)
     yield from judge_networks(end.host.name, plan.spec.nics, _networks(end))
+    if end.facts and not end.facts.is_root:
+        yield judge_owner(end.host.name, end.login, _runs_as(xml), _enters(end))
+
+
+def _runs_as(xml: str) -> str:
+    """Return the user that the definition lets QEMU run as, "" where libvirt chooses."""
+    labels = parse_xml(xml, "the standby's definition").all("seclabel")
+    owners = (it.text_of("label") for it in labels if it.get("model") == "dac")
+    return next(owners, "").partition(":")[0].removeprefix("+")
+
+
+def _enters(end: End) -> Way:
+    argv = ("test", "-x", SOCKETS)
+    status = end.host.run(argv, timeout=_LOOK_S, accept=frozenset({0, 1})).status
+    return Way.CLOSED if status else Way.OPEN
 
 
 def _plan(end: End, profile: Profile, seen: SourceObservation) -> DomainPlan:

@@ -7,8 +7,8 @@ from typing import Final
 
 from standby.app.checks.finding import About, Finding, Fix, Topic
 from standby.app.checks.host_facts import HostFacts
-from standby.app.checks.source_facts import Access, AgentFacts, ImageFacts
-from standby.errors import FreeSpace
+from standby.app.checks.source_facts import SOCKETS, Access, AgentFacts, ImageFacts
+from standby.errors import FreeSpace, GrantAccess
 from standby.model.disk import DiskLeftOut, ImageFormat, SourceDisk
 from standby.model.machine import PowerState
 from standby.model.observation import ScratchSpace, SourceObservation
@@ -23,7 +23,6 @@ _CHANNEL: Final = (
 )
 _GUEST: Final = "the guest"
 _OUR_SOCKETS: Final = "standby-"
-_SOCKETS: Final = "/var/lib/libvirt/qemu"
 
 
 def judge_machine(host: str, seen: SourceObservation, boots: str | None) -> Iterator[Finding]:
@@ -63,7 +62,8 @@ def judge_image(
         return _closed(about, told, image, power, login)
     if raw:
         return about.warning(
-            f"{told}: a raw image cannot keep track of changes: every cycle reads all of it",
+            f"{told}: a raw image cannot keep track of changes: every cycle reads all of it, and"
+            " sends what differs",
             about.run_here(
                 f"qemu-img convert -p -O qcow2 {disk.path} {disk.path}.qcow2",
                 "shut the machine down, convert the disk, and name the new file in its definition",
@@ -90,6 +90,16 @@ def _closed(about: About, told: str, image: ImageFacts, power: PowerState, login
 
 def _last_words(complaint: str) -> str:
     return complaint.splitlines()[-1] if complaint else "no message"
+
+
+def judge_closed(host: str, login: str, error: GrantAccess) -> Finding:
+    """Say which of the machine's files is closed to us: that of its firmware variables."""
+    about = About(host, Topic.MACHINE)
+    path = error.subject.rpartition(": ")[2]
+    if not path.startswith("/"):
+        return about.error(error)
+    fix = about.run_here(f"sudo setfacl -m u:{login}:r {path}")
+    return about.problem(f"{login} may not read {path}, which belongs to the machine", fix)
 
 
 def judge_scratch(
@@ -173,9 +183,9 @@ def judge_socket_way(host: str, facts: HostFacts, closed: str, power: PowerState
     if not closed:
         return about.ok(f"{login} can reach the sockets of QEMU")
     found = f"{login} may not enter {closed}, where the socket of a capture is made"
-    join = f"sudo usermod --append --groups $(stat -c %G {_SOCKETS}) {login}"
+    join = f"sudo usermod --append --groups $(stat -c %G {SOCKETS}) {login}"
     allow = (
-        f"sudo find {_SOCKETS} -maxdepth 1 -type d \\( -name qemu -o -name 'domain-*' \\)"
+        f"sudo find {SOCKETS} -maxdepth 1 -type d \\( -name qemu -o -name 'domain-*' \\)"
         f" -exec setfacl -m u:{login}:rx,d:u:{login}:rwx {{}} +"
     )
     fix = about.run_here(join if facts.by_sudo else allow)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from enum import Enum
 
 from standby.app.checks.finding import About, Finding, Fix, Topic
+from standby.app.checks.source_facts import SOCKETS
 from standby.app.checks.storage_facts import Door
 from standby.model.machine import MachineIdentity
 from standby.model.manifest import Manifest
@@ -113,3 +115,31 @@ def judge_networks(
         else:
             fix = about.run_here(f"virsh net-start {name} && virsh net-autostart {name}")
             yield about.problem(f"network {name} is not active: no start of the standby", fix)
+
+
+class Way(Enum):
+    """Whether a directory lets the login user pass."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+def judge_owner(host: str, login: str, runs_as: str, sockets: Way) -> Finding:
+    """Say whether an ordinary user keeps his boot points when the standby is started.
+
+    libvirt gives a VM's images to the user it runs as and takes them back only in part;
+    `runs_as` is whom the definition names. `sockets` is libvirt's directory of running VMs.
+    """
+    about = About(host, Topic.DOMAIN)
+    if runs_as != login:
+        return about.warning(
+            f"once the standby was started, its files belong to the user of QEMU, and {login}"
+            " can make no boot point any more",
+            Fix("use a template that runs it as him (docs/ordinary-users.md), or sudo: true"),
+        )
+    if sockets is Way.CLOSED:
+        return about.problem(
+            f"the standby runs as {login}, who may not enter {SOCKETS}: it would not start",
+            about.run_here(f"sudo setfacl -m u:{login}:x {SOCKETS}"),
+        )
+    return about.ok(f"the standby runs as {login}: its files stay his")

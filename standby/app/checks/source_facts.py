@@ -17,6 +17,8 @@ from standby.target.domain.element import parse_xml
 
 _LOOK_S: Final = 60.0
 _AGENT_S: Final = 5
+SOCKETS: Final = "/var/lib/libvirt/qemu"
+"""Where libvirt keeps, among others, the directories of running VMs with their sockets."""
 _CHANNEL: Final = "org.qemu.guest_agent.0"
 
 # Arguments: id of the domain, -1 while it is off. Prints the first directory that the login user
