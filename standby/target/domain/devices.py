@@ -135,6 +135,8 @@ def _channel(ground: Ground, device: Element) -> Device:
     kind = device.get("type")
     if device.attribute_of("target", "type") != "virtio":
         return _drop("only virtio channels can be carried over")(ground, device)
+    if "/" in device.attribute_of("target", "name"):  # libvirt names the socket after it
+        return _drop("its name cannot be a file's")(ground, device)
     if kind == "spicevmc" and not _keeps_spice(ground):
         return _drop(f"it needs {_SPICE_SERVER}")(ground, device)
     if kind in {"spiceport", "qemu-vdagent"}:
