@@ -1,6 +1,7 @@
 """The copy engine: extents in, blocks out."""
 
 from standby.model.digest import BLOCK
+from standby.transfer.build import build_table
 from standby.transfer.engine import copy_disks, pending
 from standby.transfer.job import (
     AliveCheck,
@@ -16,7 +17,10 @@ from standby.transfer.job import (
     Scope,
     ZeroPolicy,
 )
+from standby.transfer.mend import Mended, mend_blocks
 from standby.transfer.rate import RateLimit
+from standby.transfer.scan import DigestedDisk, Pace
+from standby.transfer.verify import OwnLayer, Verified, verify_disk
 
 __all__ = [
     "BLOCK",
@@ -26,13 +30,21 @@ __all__ = [
     "CopyResult",
     "Differing",
     "DigestTable",
+    "DigestedDisk",
     "DiskCopy",
     "Everything",
+    "Mended",
+    "OwnLayer",
+    "Pace",
     "Pending",
     "Progress",
     "RateLimit",
     "Scope",
+    "Verified",
     "ZeroPolicy",
+    "build_table",
     "copy_disks",
+    "mend_blocks",
     "pending",
+    "verify_disk",
 ]

@@ -38,6 +38,17 @@ class BlockRanges:
         return self._ranges
 
 
+def joined(ranges: Iterable[Range]) -> list[Range]:
+    """Return the same bytes as sorted ranges that are apart."""
+    found: list[Range] = []
+    for start, end in sorted(ranges):
+        if found and start <= found[-1][1]:
+            found[-1] = (found[-1][0], max(found[-1][1], end))
+        else:
+            found.append((start, end))
+    return found
+
+
 def runs(changed: Sequence[Range], data: Sequence[Range]) -> Iterator[Extent]:
     """Say what each changed range holds: data where `data` says so, else zeroes.
 

@@ -17,6 +17,7 @@ from standby.errors import TransferFailed
 from standby.model.extent import NbdEndpoint
 
 ALLOCATION = nbd.CONTEXT_BASE_ALLOCATION
+DEPTH = "qemu:allocation-depth"
 # What a server that names no maximum must accept, by the NBD protocol.
 _DEFAULT_MAXIMUM = 32 * 1024 * 1024
 _EVENTS = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
@@ -10,7 +11,6 @@ from standby.model.digest import BLOCK
 from standby.model.extent import Extent, ExtentKind
 from standby.transfer.connection import Connection
 from standby.transfer.rate import RateLimit
-from standby.transfer.scout import Scout
 from standby.transfer.table import SPAN, Table
 
 # Bytes of a buffer, and of a write: each write costs a qcow2 target an update of its tables.
@@ -74,6 +74,18 @@ class Part:
         return self.view(start, length)
 
 
+class Runs(Protocol):
+    """What is to be read, in order; a scout is one."""
+
+    runs: deque[Extent]
+
+    def pump(self) -> None:
+        """Find more, if there are few."""
+
+    def exhausted(self) -> bool:
+        """Tell whether every run was taken."""
+
+
 class Sink(Protocol):
     """What becomes of the parts."""
 
@@ -86,7 +98,7 @@ class Feed:
 
     def __init__(
         self,
-        scout: Scout,
+        scout: Runs,
         source: Connection,
         pool: Pool,
         table: Table | None,
@@ -101,6 +113,7 @@ class Feed:
         self._run: Extent | None = None
         self._batches = 0
         self._zeroes = 0
+        self.released_bytes = 0
 
     def exhausted(self) -> bool:
         """Tell whether every part was handed on and released."""
@@ -129,6 +142,7 @@ class Feed:
         else:
             self._batches -= 1
             self._pool.give_back(part.buffer)
+        self.released_bytes += part.length
         if self._table is not None:
             self._table.let_go(part.start)
 

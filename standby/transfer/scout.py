@@ -22,6 +22,18 @@ _GAP = 64 * MIB
 _ENOUGH_RUNS = 256  # more are asked for when fewer wait
 # NBD, meta context qemu:dirty-bitmap: bit 0 is set where something was written.
 _DIRTY = 1
+# NBD, meta context qemu:allocation-depth: 0 is unallocated, 1 the top file, more lies below.
+_OWN = 1
+
+
+def is_dirty(flags: int) -> bool:
+    """Tell whether a tracker marked it."""
+    return bool(flags & _DIRTY)
+
+
+def is_own_layer(depth: int) -> bool:
+    """Tell whether the image's top file holds it."""
+    return depth == _OWN
 
 
 class Scout:
@@ -32,11 +44,21 @@ class Scout:
     (it reads all of an image's metadata) while most of a disk has not changed.
     """
 
-    def __init__(self, size: int, allocation: Connection, changes: Connection | None) -> None:
-        """`size` in bytes; without `changes` everything counts as changed."""
+    def __init__(
+        self,
+        size: int,
+        allocation: Connection,
+        changes: Connection | None,
+        changed: Callable[[int], bool] = is_dirty,
+    ) -> None:
+        """`size` in bytes; without `changes` everything counts as changed.
+
+        `changed` tells it from the flags of the context of `changes`.
+        """
         self._size = size
         self._allocation = allocation
         self._changes = changes
+        self._changed = changed
         self._cursor = 0  # everything before it is in _spans or further on
         self._spans: deque[list[Range]] = deque()
         self._asking = False
@@ -63,7 +85,7 @@ class Scout:
             self._spans.append([(start, self._cursor)])
             return
         self._cursor = min(start + _CHANGES_WINDOW, self._size)
-        self._walk(self._changes, (start, self._cursor), _is_dirty, self._found_changes)
+        self._walk(self._changes, (start, self._cursor), self._changed, self._found_changes)
 
     def _found_changes(self, changed: list[Range]) -> None:
         self._spans.extend(spans(changed, _GAP, _ALLOCATION_WINDOW))
@@ -127,10 +149,6 @@ class _Walk:
             self.ask()
         else:
             self._filled(self._blocks.ranges())
-
-
-def _is_dirty(flags: int) -> bool:
-    return bool(flags & _DIRTY)
 
 
 def _is_data(flags: int) -> bool:

@@ -41,6 +41,13 @@ def by_digests(start: int, length: int, digests: bytes, known: bytes | None) -> 
     return _runs(start, length, (None if new == old else _kind(new == ZERO) for new, old in pairs))
 
 
+def mendable(start: int, length: int, digests: bytes, known: bytes) -> Iterator[Extent]:
+    """Split a part into the runs that are as their known digests say, or should be zeroes."""
+    pairs = zip(_entries(digests), _entries(known), strict=True)
+    kinds = (_kind(old == ZERO) if old in (new, ZERO) else None for new, old in pairs)
+    return _runs(start, length, kinds)
+
+
 def _kind(zero: bool) -> ExtentKind:  # noqa: FBT001 - the answer it is about
     return ExtentKind.ZERO if zero else ExtentKind.DATA
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from blake3 import blake3
 
 from standby.model.digest import BLOCK, DIGEST_BYTES, DigestAlgorithm, table_bytes
 from standby.model.extent import NbdEndpoint
-from standby.transfer import DigestTable
+from standby.transfer import DigestedDisk, DigestTable
 from tests.integration.nbd_servers import Server, content, create, run, serving, wait_until
 
 # Written anew here, so that a mistake in the product is not repeated.
@@ -59,6 +60,10 @@ class Served:
     def digests(self) -> DigestTable:
         return DigestTable(self.table, DigestAlgorithm.BLAKE3)
 
+    @property
+    def disk(self) -> DigestedDisk:
+        return DigestedDisk("vda", self.image, self.digests)
+
 
 @dataclass
 class Chain:
@@ -98,6 +103,25 @@ class Chain:
         del self.pairs[older + 1]
 
 
+def place_of(image: Path, offset: int) -> int:
+    """Return where in its file an image keeps what it shows at `offset`."""
+    for extent in json.loads(run("qemu-img", "map", "--output=json", image)):
+        if extent["start"] <= offset < extent["start"] + extent["length"]:
+            assert extent["depth"] == 0, "another file holds it"
+            return int(extent["offset"]) + offset - int(extent["start"])
+    raise AssertionError(offset)
+
+
+def flip(image: Path, offset: int, mask: int = 1) -> None:
+    """Let the storage lie about one byte of the image."""
+    place = place_of(image, offset)
+    with image.open("r+b") as file:
+        file.seek(place)
+        (byte,) = file.read(1)
+        file.seek(place)
+        file.write(bytes([byte ^ mask]))
+
+
 @contextmanager
 def serve(pair: Pair, *, writable: bool = True) -> Iterator[Served]:
     """Serve both files of a pair until the block ends."""
@@ -110,6 +134,7 @@ def serve(pair: Pair, *, writable: bool = True) -> Iterator[Served]:
     argv += ["--nbd-server", f"addr.type=unix,addr.path={socket}"]
     for name in ("image", "table"):
         export = f"nbd,id={name},node-name={name},name={name},writable={switch}"
+        export += ",allocation-depth=on"
         argv += ["--export", export]
     with serving(argv, socket) as server:
         image, table = (NbdEndpoint(str(socket), name) for name in ("image", "table"))

@@ -1,0 +1,60 @@
+"""Making the table of an image that has none."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+from standby.transfer.connection import ALLOCATION, Role
+from standby.transfer.digests import Digester, digester
+from standby.transfer.feed import Feed, Part, Pool
+from standby.transfer.scan import (
+    AT_FULL_SPEED,
+    DigestedDisk,
+    Lines,
+    Pace,
+    Scan,
+    digests_of,
+    wait_for,
+)
+from standby.transfer.scout import Scout
+from standby.transfer.table import Table, Trust
+
+
+def build_table(subject: DigestedDisk, pace: Pace = AT_FULL_SPEED) -> None:
+    """Read the image and write the digest of each block; durable when it returns.
+
+    What the table held before is overwritten. While this runs, and when it was interrupted,
+    the table is that of no image: it must not be used before this has returned.
+
+    Raises TransferFailed, Cancelled, RepairStore when the table is too small for the image,
+    UseOtherStorage when it cannot be written.
+    """
+    with ExitStack() as opened:
+        lines = Lines(opened, subject.disk, pace)
+        image = lines.open(Role.TARGET, subject.image, ALLOCATION)
+        entries = lines.open(Role.TABLE, subject.digests.endpoint)
+        poller = lines.poller()
+        table = Table(entries, image.size(), Trust.NOTHING)
+        table.require_writable()
+        feed = Feed(Scout(image.size(), image, None), image, Pool(1), table, pace.limiter)
+        builder = _Builder(feed, table, digester(subject.digests.algorithm))
+        Scan(subject.disk, feed, builder, image.size(), pace).run(poller)
+        table.take()()
+        wait_for(poller, table.finish)
+        lines.leave()
+
+
+class _Builder:
+    """Enters the digests of parts."""
+
+    def __init__(self, feed: Feed, table: Table, digest: Digester) -> None:
+        self._feed = feed
+        self._table = table
+        self._digest = digest
+
+    def receive(self, part: Part) -> None:
+        """Enter the digests; the image is there already, so they need not wait for a flush."""
+        self._table.put(part.start, digests_of(part, self._digest))
+        self._feed.release(part)
+        if self._table.crowded():
+            self._table.take()()

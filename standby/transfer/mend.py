@@ -1,0 +1,141 @@
+"""Mending damaged blocks from somewhere else, if that is what their digests say."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from standby.errors import UseOtherStorage
+from standby.model.digest import BLOCK
+from standby.model.extent import Extent, ExtentKind, NbdEndpoint
+from standby.transfer.blocks import BlockRanges, Range, joined
+from standby.transfer.connection import Connection, Role
+from standby.transfer.digests import Digester, digester
+from standby.transfer.feed import Feed, Part, Pool
+from standby.transfer.scan import (
+    AT_FULL_SPEED,
+    DigestedDisk,
+    Lines,
+    Pace,
+    Scan,
+    digests_of,
+    wait_for,
+)
+from standby.transfer.sieve import mendable
+from standby.transfer.table import Table, Trust
+
+
+@dataclass(frozen=True, slots=True)
+class Mended:
+    """Which ranges were mended, and which could not be: sorted, apart, in bytes."""
+
+    mended: tuple[Range, ...]
+    unlike: tuple[Range, ...]  # what was offered for them has another digest
+
+
+def mend_blocks(
+    subject: DigestedDisk,
+    damaged: Iterable[Range],
+    healthy: NbdEndpoint,
+    pace: Pace = AT_FULL_SPEED,
+) -> Mended:
+    """Write each damaged block anew, in place, if `healthy` holds what its digest says.
+
+    Ranges are rounded outward to whole blocks. A block that should be zeroes is zeroed, whatever
+    `healthy` holds. The image's top file is what is written to: the caller serves the one that
+    holds the blocks, and every image that stands on it is mended too. Flushed on return.
+
+    Raises TransferFailed, Cancelled, RepairStore when the table is too small for the image,
+    UseOtherStorage when the image cannot be written.
+    """
+    with ExitStack() as opened:
+        lines = Lines(opened, subject.disk, pace)
+        image = lines.open(Role.TARGET, subject.image)
+        source = lines.open(Role.SOURCE, healthy)
+        entries = lines.open(Role.TABLE, subject.digests.endpoint)
+        poller = lines.poller()
+        if lacking := image.lacks():
+            raise UseOtherStorage(image.where, f"the server offers no {lacking[0]}")
+        blocks = _Blocks(damaged, image.size(), source.size())
+        table = Table(entries, image.size(), Trust.STORED)
+        feed = Feed(blocks, source, Pool(1), table, pace.limiter)
+        mender = _Mender(feed, table, digester(subject.digests.algorithm), image)
+        Scan(subject.disk, feed, mender, blocks.bytes, pace).run(poller)
+        wait_for(poller, image.flush)
+        lines.leave()
+    return Mended(tuple(joined(mender.mended)), tuple(joined(blocks.beyond + mender.unlike)))
+
+
+class _Blocks:
+    """The damaged blocks as runs to read, as a scout would give them."""
+
+    def __init__(self, damaged: Iterable[Range], size: int, offered: int) -> None:
+        """`size` of the damaged image, `offered` of where it is mended from, in bytes."""
+        marked = BlockRanges(size)
+        for start, end in joined(damaged):
+            marked.mark(start, min(end, size))
+        ranges = marked.ranges()
+        self.bytes = sum(end - start for start, end in ranges)
+        last = offered + -offered % BLOCK  # a short block counts as filled up with zeroes
+        self.beyond = [(max(start, last), end) for start, end in ranges if end > last]
+        self.runs = deque(
+            Extent(start, min(end, offered) - start, ExtentKind.DATA)
+            for start, end in ranges
+            if start < offered
+        )
+
+    def pump(self) -> None:
+        """Do nothing: all is there."""
+
+    def exhausted(self) -> bool:
+        return not self.runs
+
+
+class _Mender:
+    """Writes what has the right digest."""
+
+    def __init__(self, feed: Feed, table: Table, digest: Digester, image: Connection) -> None:
+        self._feed = feed
+        self._table = table
+        self._digest = digest
+        self._image = image
+        self.mended: list[Range] = []
+        self.unlike: list[Range] = []
+
+    def receive(self, part: Part) -> None:
+        """Write the blocks of a part that are as they should be."""
+        part.waiting = 1  # not released before all is begun
+        known = self._table.known(part.start, part.length) or b""
+        position = part.start
+        for run in mendable(part.start, part.length, digests_of(part, self._digest), known):
+            if run.start > position:
+                self.unlike.append((position, run.start))
+            self._write(run, part)
+            position = run.end
+        if position < part.start + part.length:
+            self.unlike.append((position, self._block_end(part.start + part.length)))
+        self._done_with(part)
+
+    def _write(self, run: Extent, part: Part) -> None:
+        part.waiting += 1
+        end = self._block_end(run.end)
+
+        def written() -> None:
+            self.mended.append((run.start, end))
+            self._done_with(part)
+
+        if run.kind is ExtentKind.ZERO:
+            self._image.zero(run.start, end - run.start, written)
+        else:
+            self._image.write(part.filled(run.start, end - run.start), run.start, written)
+
+    def _block_end(self, position: int) -> int:
+        """Return the end of a block that ends early where it is mended from."""
+        return min(position + -position % BLOCK, self._image.size())
+
+    def _done_with(self, part: Part) -> None:
+        part.waiting -= 1
+        if not part.waiting:
+            self._feed.release(part)

@@ -1,0 +1,121 @@
+"""Reading one disk beside its table of digests: what verifying, building and mending share."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Final
+
+from standby.model.digest import blocks_of
+from standby.model.extent import NbdEndpoint
+from standby.transfer.connection import Connection, Role
+from standby.transfer.digests import ZERO, Digester
+from standby.transfer.feed import Feed, Part, Sink
+from standby.transfer.job import CancelToken, DigestTable, Progress
+from standby.transfer.poller import STALL_LIMIT, Patience, Poller
+from standby.transfer.rate import RateLimit
+
+_REPORT_EVERY = 0.25  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class DigestedDisk:
+    """An image, and the table of digests that belongs to it."""
+
+    disk: str
+    image: NbdEndpoint
+    digests: DigestTable
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How a disk is read, and who hears of it. `limiter` is of bytes read.
+
+    `stall_limit`: seconds without any byte moved after which a server counts as gone.
+    """
+
+    limiter: RateLimit | None = None
+    progress: Progress | None = None
+    cancel: CancelToken | None = None
+    stall_limit: float = STALL_LIMIT
+
+
+AT_FULL_SPEED: Final = Pace()
+
+
+class Lines:
+    """The connections of one scan, opened together and closed whatever happens."""
+
+    def __init__(self, opened: ExitStack, disk: str, pace: Pace) -> None:
+        self._opened = opened
+        self._disk = disk
+        self._patience = Patience(pace.cancel, None, pace.stall_limit)
+        self._lines: list[Connection] = []
+
+    def open(self, role: Role, endpoint: NbdEndpoint, context: str | None = None) -> Connection:
+        """Start to connect."""
+        line = Connection(self._disk, role, endpoint, context)
+        self._opened.callback(line.close)
+        self._lines.append(line)
+        return line
+
+    def poller(self) -> Poller:
+        """Return what moves bytes on them, once every one is ready."""
+        poller = Poller(self._lines, self._patience)
+        poller.until_ready()
+        return poller
+
+    def leave(self) -> None:
+        """Tell the servers that we go."""
+        for line in self._lines:
+            line.leave()
+
+
+class Scan:
+    """Lets a feed run until everything is read and taken by its sink."""
+
+    def __init__(self, disk: str, feed: Feed, sink: Sink, size: int, pace: Pace) -> None:
+        """`size`: bytes in all, for the progress."""
+        self._disk = disk
+        self._feed = feed
+        self._sink = sink
+        self._size = size
+        self._progress = pace.progress
+        self._next_report = 0.0
+
+    def pump(self) -> float | None:
+        """Start what can start; return the seconds the rate limit asks for, if any."""
+        pause = self._feed.pump(self._sink)
+        if self._progress is not None and time.monotonic() >= self._next_report:
+            self._report()
+        return pause
+
+    def complete(self) -> bool:
+        """Tell whether all of it was read and let go of."""
+        return self._feed.exhausted()
+
+    def run(self, poller: Poller) -> None:
+        """Read it all. Raises as the poller does."""
+        poller.until(self.complete, self.pump)
+        self._report()
+
+    def _report(self) -> None:
+        if self._progress is not None:
+            self._progress(self._disk, self._feed.released_bytes, self._size)
+            self._next_report = time.monotonic() + _REPORT_EVERY
+
+
+def digests_of(part: Part, digest: Digester) -> bytes:
+    """Return the digests of a part's blocks, as a table should have them."""
+    if part.buffer is None:
+        return ZERO * blocks_of(part.length)
+    return digest(part.view(part.start, part.length))
+
+
+def wait_for(poller: Poller, start: Callable[[Callable[[], None]], None]) -> None:
+    """Start something that calls back when it is done, and wait for that."""
+    done: list[bool] = []
+    start(lambda: done.append(True))
+    poller.until(lambda: bool(done), lambda: None)

@@ -1,0 +1,112 @@
+"""Verifying that an image still holds what its digests say."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Final
+
+from standby.errors import UseOtherStorage
+from standby.model.extent import ExtentKind
+from standby.transfer.blocks import Range, joined
+from standby.transfer.connection import ALLOCATION, DEPTH, Role
+from standby.transfer.digests import Digester, digester
+from standby.transfer.feed import Feed, Part, Pool
+from standby.transfer.job import Everything
+from standby.transfer.scan import AT_FULL_SPEED, DigestedDisk, Lines, Pace, Scan, digests_of
+from standby.transfer.scout import Scout, is_own_layer
+from standby.transfer.sieve import by_digests
+from standby.transfer.table import Table, Trust
+
+# Ranges that are named; what lies beyond is only counted. An image with that many is lost.
+MOST_NAMED = 16384
+_ALL: Final = Everything()
+
+
+@dataclass(frozen=True, slots=True)
+class OwnLayer:
+    """What the top file of the image itself holds, not what shines through from below.
+
+    The server must be asked to tell it (`allocation-depth=on` for an export of QEMU's).
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What was found, in bytes and in whole blocks (but for the end of the disk).
+
+    `damaged` holds ranges as first byte and first byte after it, sorted and apart; if they do
+    not add up to `damaged_bytes`, there are more than can be named.
+    """
+
+    disk: str
+    read_bytes: int
+    zero_bytes: int
+    damaged_bytes: int
+    damaged: tuple[Range, ...]
+
+
+def verify_disk(
+    subject: DigestedDisk, scope: Everything | OwnLayer = _ALL, pace: Pace = AT_FULL_SPEED
+) -> Verified:
+    """Read the image and compare each block with its digest; nothing is written.
+
+    Holes are not read: their digests have to say that they are zeroes.
+
+    Raises TransferFailed, Cancelled; RepairStore when the table is too small for the image;
+    UseOtherStorage when the server does not tell what the image's own layer is.
+    """
+    with ExitStack() as opened:
+        lines = Lines(opened, subject.disk, pace)
+        image = lines.open(Role.TARGET, subject.image, ALLOCATION)
+        layer = None
+        if isinstance(scope, OwnLayer):
+            layer = lines.open(Role.TARGET, subject.image, DEPTH)
+        entries = lines.open(Role.TABLE, subject.digests.endpoint)
+        poller = lines.poller()
+        if layer is not None and not layer.has_context():
+            raise UseOtherStorage(image.where, f"the server does not offer {DEPTH}")
+        table = Table(entries, image.size(), Trust.STORED)
+        scout = Scout(image.size(), image, layer, is_own_layer)
+        feed = Feed(scout, image, Pool(1), table, pace.limiter)
+        verifier = _Verifier(feed, table, digester(subject.digests.algorithm))
+        Scan(subject.disk, feed, verifier, image.size(), pace).run(poller)
+        lines.leave()
+    return verifier.result(subject.disk)
+
+
+class _Verifier:
+    """Compares parts with the table."""
+
+    def __init__(self, feed: Feed, table: Table, digest: Digester) -> None:
+        self._feed = feed
+        self._table = table
+        self._digest = digest
+        self._looked_at = dict.fromkeys(ExtentKind, 0)
+        self._damaged_bytes = 0
+        self._damaged: list[Range] = []
+
+    def receive(self, part: Part) -> None:
+        """Note the blocks whose digests are others."""
+        kind = ExtentKind.ZERO if part.buffer is None else ExtentKind.DATA
+        self._looked_at[kind] += part.length
+        known = self._table.known(part.start, part.length)
+        digests = digests_of(part, self._digest)
+        for run in by_digests(part.start, part.length, digests, known):
+            self._damaged_bytes += run.length
+            self._name((run.start, run.end))
+        self._feed.release(part)
+
+    def _name(self, damaged: Range) -> None:
+        self._damaged.append(damaged)
+        if len(self._damaged) > 2 * MOST_NAMED:
+            self._damaged = joined(self._damaged)[:MOST_NAMED]
+
+    def result(self, disk: str) -> Verified:
+        return Verified(
+            disk,
+            self._looked_at[ExtentKind.DATA],
+            self._looked_at[ExtentKind.ZERO],
+            self._damaged_bytes,
+            tuple(joined(self._damaged)[:MOST_NAMED]),
+        )
