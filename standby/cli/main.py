@@ -20,6 +20,7 @@ from standby.cli import (
     revert,
     run,
     show,
+    verify,
     vms,
 )
 from standby.cli import list as list_
@@ -51,6 +52,7 @@ app.command(epilog=revert.EPILOG, short_help="Choose the boot point it boots.")(
 app.command(epilog=pin.PIN_EPILOG, short_help="Keep a boot point.")(pin.pin)
 app.command(epilog=pin.UNPIN_EPILOG, short_help="Let a boot point be merged.")(pin.unpin)
 app.command(epilog=mount.EPILOG, short_help="Read files of a boot point.")(mount.mount)
+app.command(epilog=verify.EPILOG, short_help="Compare with the digests.")(verify.verify)
 app.command(epilog=vms.EPILOG, short_help="List the standbys found on a host.")(vms.vms)
 app.command(epilog=remove.EPILOG, short_help="Stop protecting a machine.")(remove.remove)
 app.add_typer(host.app)

@@ -34,11 +34,13 @@ def serve_point(
 ) -> Generator[StorageDaemon]:
     """Serve these disks of a point, each under its own name, until the context is left.
 
-    Raises TryLater while a merge writes into one of their files.
+    The digests of each are served beside it, under `digests_export` of its name. Raises TryLater
+    while a merge writes into one of their files.
     """
     pidfile = directory / layout.mount_pidfile(point, secrets.token_hex(_TOKEN_BYTES))
-    nodes = tuple(_node(directory, delta) for delta in deltas)
-    exports = tuple(Export(delta.disk, delta.disk, writable=False) for delta in deltas)
+    files = [pair for delta in deltas for pair in _exported(delta)]
+    nodes = tuple(_node(directory, name, file) for name, file in files)
+    exports = tuple(Export(name, name, writable=False) for name, _ in files)
     with ExitStack() as stack:
         daemon = storage_daemon(host, DaemonSettings(pidfile, nodes, exports))
         try:
@@ -48,13 +50,22 @@ def serve_point(
         yield serving
 
 
-def _node(directory: StandbyDirectory, delta: Delta) -> Mapping[str, object]:
-    """Describe a disk's youngest file; QEMU finds those below by their headers."""
+def digests_export(disk: str) -> str:
+    """Name the export that serves a disk's digests."""
+    return f"{disk}.digests"
+
+
+def _exported(delta: Delta) -> tuple[tuple[str, str], tuple[str, str]]:
+    return (delta.disk, delta.file), (digests_export(delta.disk), delta.digests)
+
+
+def _node(directory: StandbyDirectory, name: str, file: str) -> Mapping[str, object]:
+    """Describe a chain's youngest file; QEMU finds those below by their headers."""
     return {
         "driver": "qcow2",
-        "node-name": delta.disk,
+        "node-name": name,
         "read-only": True,
-        "file": {"driver": "file", "filename": directory / delta.file},
+        "file": {"driver": "file", "filename": directory / file},
     }
 
 
