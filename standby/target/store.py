@@ -305,6 +305,12 @@ def mounted(listing: Listing) -> Sequence[User]:
     return [User(f"a read-only export ({path})", layout.point_of_mount(path)) for path in found]
 
 
+def kept_heads(listing: Listing) -> Sequence[User]:
+    """Return the heads that were run and set aside; their directories name the point."""
+    kept = (path for path in listing.directories if path.startswith(f"{layout.KEPT}/"))
+    return [User(path, point) for path in sorted(kept) if (point := layout.point_of_head(path))]
+
+
 def observe_target(
     domain: DormantDomain, listing: Listing, manifest: Manifest
 ) -> TargetObservation:
@@ -316,7 +322,7 @@ def observe_target(
         domain=domain.found(),
         available=listing.available,
         debris=listing.debris(manifest),
-        users=tuple(mounted(listing)),
+        users=(*mounted(listing), *kept_heads(listing)),
     )
 
 
