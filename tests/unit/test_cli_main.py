@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 from standby.cli import main as main_module
 from standby.cli.main import app, main
 from standby.errors import (
-    AskForFullCopy,
+    AskForResync,
     Cancelled,
     FixProfile,
     FixRequest,
@@ -115,7 +115,7 @@ def test_wrong_usage_ends_with_2(monkeypatch: pytest.MonkeyPatch, words: tuple[s
     ("error", "status"),
     [
         (ReachHost("kvm1", "no answer"), 1),
-        (AskForFullCopy("disk vda", "lost"), 1),
+        (AskForResync("disk vda", "lost"), 1),
         (StopStandbyFirst("standby web1", "runs"), 1),
         (FixProfile("profile", "wrong"), 2),
         (FixRequest("point", "unknown"), 2),

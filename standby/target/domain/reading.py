@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from standby.errors import RepairSource
@@ -44,6 +45,7 @@ _READ_HERE: Final = frozenset(
 )
 _OS_READ_HERE: Final = frozenset({"type", "loader", "nvram", "firmware", "boot"})
 _CPU_SHAPE: Final = frozenset({"topology", "cache", "maxphysaddr"})
+_UEFI_NAME: Final = re.compile("ovmf|edk2|efi", re.IGNORECASE)
 _DISK_LOOK: Final = frozenset({"serial", "wwn", "vendor", "product", "blockio", "geometry"})
 _DISK_KNOWN: Final = _DISK_LOOK | {
     "driver",
@@ -155,7 +157,7 @@ def _cpu(cpu: Element | None) -> Cpu | None:
 def _firmware(os: Element) -> SourceFirmware:
     loader = os.first("loader") or Element("loader")
     chosen = {f.get("name"): f.get("enabled") for f in os.all("firmware/feature")}
-    is_uefi = os.get("firmware") == "efi" or loader.get("type") == "pflash"
+    is_uefi = os.get("firmware") == "efi" or loader.get("type") == "pflash" or _is_uefi(loader.text)
     secure = loader.get("secure") == "yes" or chosen.get("secure-boot") == "yes"
     return SourceFirmware(
         kind=FirmwareKind.UEFI if is_uefi else FirmwareKind.BIOS,
@@ -166,6 +168,11 @@ def _firmware(os: Element) -> SourceFirmware:
         nvram_format=os.attribute_of("nvram", "format"),
         stateless=loader.get("stateless") == "yes",
     )
+
+
+def _is_uefi(loader: str) -> bool:
+    """Tell a UEFI that is loaded like a BIOS, which only its name shows."""
+    return _UEFI_NAME.search(loader) is not None
 
 
 def _disk(disk: Element, name: str) -> Disk:
