@@ -99,8 +99,8 @@ class ChooseOtherName(StandbyError):
     """Something that is not ours has the name; it is never touched."""
 
 
-class AskForFullCopy(StandbyError):
-    """The tracker's history is lost; only an explicit request makes a full copy."""
+class AskForResync(StandbyError):
+    """The tracker lost its history between look and capture: a resync finds what differs."""
 
 
 class StopStandbyFirst(StandbyError):

@@ -7,13 +7,13 @@ import sys
 import typer
 
 from standby.cli.stopping import stop_interrupts
-from standby.errors import ExitStatus, FixRequest
+from standby.errors import Cancelled, ExitStatus, FixRequest
 
 
 def require_consent(what: str, *, yes: bool) -> None:
     """Ask whether to go on, unless --yes was given; exit with status 1 if the answer is no.
 
-    Raises FixRequest where there is nobody to ask.
+    Raises FixRequest where there is nobody to ask, Cancelled when the question is interrupted.
     """
     if yes:
         return
@@ -21,8 +21,12 @@ def require_consent(what: str, *, yes: bool) -> None:
         raise FixRequest(
             what, "asks first, and there is no terminal", "an answer", "in a script add --yes"
         )
-    with stop_interrupts():
-        agreed = typer.confirm("Go on?", err=True)
+    try:
+        with stop_interrupts():
+            agreed = typer.confirm("Go on?", err=True)
+    except typer.Abort as abort:  # Ctrl-C or the end of the input, at the question
+        typer.echo(err=True)
+        raise Cancelled(what, "nothing was removed") from abort
     if not agreed:
         typer.echo("Nothing was removed.", err=True)
         raise typer.Exit(ExitStatus.FAILED.value)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from standby.errors import AskForFullCopy
+from standby.errors import AskForResync
 from standby.model.extent import ExtentKind, NbdEndpoint
 from standby.transfer.connection import ALLOCATION, Connection, Role
 from standby.transfer.digests import digester
@@ -43,7 +43,7 @@ def pending(
 ) -> Pending:
     """Count what a copy of `disk` would move; reads no data.
 
-    Raises AskForFullCopy when the tracker's context is not there, TransferFailed, Cancelled.
+    Raises AskForResync when the tracker's context is not there, TransferFailed, Cancelled.
     """
     with ExitStack() as opened:
         reader = _Reader.open(opened, disk, source, scope)
@@ -71,7 +71,7 @@ def copy_disks(
     `stall_limit`: seconds without any byte moved after which a server counts as gone. When
     one disk fails all stop, and every connection is closed, whatever is in flight.
 
-    Raises TransferFailed, Cancelled, AskForFullCopy when a tracker's context is not there,
+    Raises TransferFailed, Cancelled, AskForResync when a tracker's context is not there,
     RepairStore when a target is too small, UseOtherStorage when it cannot zero or flush, and
     whatever `alive` raises.
     """
@@ -118,12 +118,13 @@ class _Reader:
         return [line for line in (self.data, self.changes) if line is not None]
 
     def scout(self) -> Scout:
-        """Raise AskForFullCopy when the tracker's context was not granted."""
+        """Raise AskForResync when the tracker's context was not granted."""
         if isinstance(self.scope, Changed) and self.changes and not self.changes.has_context():
-            raise AskForFullCopy(
+            raise AskForResync(
                 self.data.where,
                 f"the server does not offer {self.scope.context}",
                 "the record of what changed since the newest point",
+                "send what differs: standby resync PROFILE",
             )
         return Scout(self.data.size(), self.data, self.changes)
 
@@ -157,7 +158,7 @@ class _Writer:
         return [line for line in (self.data, self.table) if line is not None]
 
     def lane(self, reader: _Reader, pool: Pool, limits: _Limits) -> Lane:
-        """Raise AskForFullCopy, RepairStore, UseOtherStorage."""
+        """Raise AskForResync, RepairStore, UseOtherStorage."""
         ledger = self._ledger(reader.data.size())
         table = ledger.table if ledger is not None else None
         feed = Feed(reader.scout(), reader.data, pool, table, limits.read)

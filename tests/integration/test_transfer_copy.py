@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from standby.errors import AskForFullCopy, FixRequest, RepairStore, TransferFailed, UseOtherStorage
+from standby.errors import AskForResync, FixRequest, RepairStore, TransferFailed, UseOtherStorage
 from standby.model.extent import NbdEndpoint
 from standby.transfer import (
     BLOCK,
@@ -122,9 +122,9 @@ def test_a_tracker_that_is_not_there_is_an_error_and_never_a_full_copy(
 ) -> None:
     target = create(tmp_path / "target.qcow2", 8 * MIB)
     with qemu_nbd(filled) as reader, storage_daemon(target, writable=True) as writer:
-        with pytest.raises(AskForFullCopy, match="qemu:dirty-bitmap:b"):
+        with pytest.raises(AskForResync, match="qemu:dirty-bitmap:b"):
             copy_one(reader, writer, CHANGED, ZeroPolicy.WRITE)
-        with pytest.raises(AskForFullCopy, match="qemu:dirty-bitmap:b"):
+        with pytest.raises(AskForResync, match="qemu:dirty-bitmap:b"):
             pending("vda", reader.endpoint, CHANGED)
     assert content(target) == bytes(8 * MIB)
 

@@ -12,7 +12,7 @@ from typing import Final
 
 import libvirt
 
-from standby.errors import AskForFullCopy, CaptureLost, RepairSource, StandbyError, TryLater
+from standby.errors import AskForResync, CaptureLost, RepairSource, StandbyError, TryLater
 from standby.host.interface import Held, Host
 from standby.host.libvirt import libvirt_calls, translate
 from standby.host.rendering import render
@@ -94,7 +94,7 @@ class CaptureFrame:
 def running_capture(frame: CaptureFrame, plan: CapturePlan) -> Generator[RunningCapture]:
     """Begin a backup job with its checkpoint; leaving the context ends it.
 
-    Raises AskForFullCopy when a bitmap turns out to be broken, TryLater when another backup
+    Raises AskForResync when a bitmap turns out to be broken, TryLater when another backup
     runs, RepairSource when the guest cannot be frozen as asked.
     """
     host, domain = frame.host, frame.domain
@@ -188,11 +188,11 @@ def _why_not(
     error: libvirt.libvirtError, domain: libvirt.virDomain, plan: CapturePlan
 ) -> StandbyError:
     if error.get_error_code() == libvirt.VIR_ERR_CHECKPOINT_INCONSISTENT:
-        return AskForFullCopy(
+        return AskForResync(
             f"domain {domain.name()}",
             error.get_error_message(),
             f"a whole bitmap of checkpoint {plan.since}",
-            "copy everything once: standby run PROFILE --full",
+            "send what differs: standby resync PROFILE",
         )
     if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN_CHECKPOINT:
         # A bitmap begun while the VM was off is made known to libvirt by the look that precedes
