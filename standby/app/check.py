@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
-from standby.app.checks.end import End, look_at_end
-from standby.app.checks.finding import CheckReport, Finding, Topic
+from standby.app.checks.end import End, attempt, look_at_end
+from standby.app.checks.finding import MANAGER, About, CheckReport, Finding, Topic
+from standby.app.checks.host_facts import probe_host
 from standby.app.checks.judge_source import judge_closed
+from standby.app.checks.judge_standby import judge_claims
 from standby.app.checks.kvm_end import check_kvm
-from standby.app.checks.needs import Role
+from standby.app.checks.needs import WANTED, Role, judge_programs
 from standby.app.checks.source_end import check_machine, observe_machine
 from standby.app.session import Session
 from standby.errors import GrantAccess, StandbyError
 from standby.profile import Profile
+from standby.profile.hosts import LOCAL
 
 
 def check(session: Session, profile: Profile) -> CheckReport:
@@ -21,6 +25,7 @@ def check(session: Session, profile: Profile) -> CheckReport:
 
 
 def _findings(session: Session, profile: Profile) -> Iterator[Finding]:
+    yield from _manager(session, profile)
     source, kvm = _ends(session, profile)
     yield from source.findings
     seen = None
@@ -32,17 +37,45 @@ def _findings(session: Session, profile: Profile) -> Iterator[Finding]:
             yield judge_closed(source.host.name, source.login, error)
         except StandbyError as error:
             yield source.about(Topic.MACHINE).error(error)
+    yield from judge_claims(kvm.host.name, profile, _others(session, profile))
     if kvm is not source:
         yield from kvm.findings
     if kvm.libvirt:
         yield from check_kvm(kvm, profile, seen)
 
 
+def _manager(session: Session, profile: Profile) -> Iterator[Finding]:
+    """Look at the machine we run on, if it has to reach others."""
+    if profile.source_host.is_local and profile.target_host.is_local:
+        return
+    about = About(MANAGER, Topic.PROGRAMS)
+    here = session.host(session.configuration.host(LOCAL))
+    yield from attempt(
+        about,
+        lambda: judge_programs(
+            replace(probe_host(here, WANTED), name=MANAGER), frozenset({Role.MANAGER})
+        ),
+    )
+
+
+def _others(session: Session, profile: Profile) -> Iterator[Profile]:
+    """Yield the other profiles that can be read: what is wrong in them is not our business."""
+    configuration = session.configuration
+    for name in configuration.profile_names():
+        if name != profile.name:
+            try:
+                other = configuration.profile(name)
+            except StandbyError:
+                continue
+            yield other
+
+
 def _ends(session: Session, profile: Profile) -> tuple[End, End]:
     """Look at both hosts; where one machine is both ends it is looked at once."""
     source, target = profile.source_host, profile.target_host
     if source == target:
-        both = look_at_end(session.kvm_host(profile), target, frozenset(Role))
+        roles = frozenset({Role.SOURCE, Role.KVM})
+        both = look_at_end(session.kvm_host(profile), target, roles)
         return both, both
     return (
         look_at_end(session.source_host(profile), source, frozenset({Role.SOURCE})),

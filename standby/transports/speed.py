@@ -18,6 +18,7 @@ _REQUEST: Final = 256 * 1024
 _IN_FLIGHT: Final = 16
 # A request begun just before the end may take a while on a slow line.
 _PATIENCE_S: Final = 10.0
+_POLL_MS: Final = 100
 
 
 class Direction(Enum):
@@ -64,39 +65,46 @@ def measure(
 
 
 class _Measurement:
-    """Keeps requests in flight until the time is up, then waits for the last ones."""
+    """Keeps ever more requests in flight until the time is up, then waits for the last ones.
+
+    It begins with one, and each answer brings two more: on a slow line few are on their way
+    when the time is up, and on a fast one the line is soon full.
+    """
 
     def __init__(self, handle: nbd.NBD, direction: Direction, clock: Callable[[], float]) -> None:
         self._handle = handle
         self._clock = clock
         self._begin = handle.aio_pread if direction is Direction.READ else handle.aio_pwrite
-        self._buffers = [
+        self._idle = [
             nbd.Buffer.from_bytearray(bytearray(os.urandom(_REQUEST))) for _ in range(_IN_FLIGHT)
         ]
-        self._cookies: list[tuple[int, nbd.Buffer]] = []
+        self._waiting: list[tuple[int, nbd.Buffer]] = []
         self._moved = 0
 
     def run(self, limit: float) -> Speed:
         """Measure."""
         began = self._clock()
-        for buffer in self._buffers:
-            self._start(buffer)
-        while self._cookies and self._clock() - began < limit + _PATIENCE_S:
-            self._handle.poll(100)
-            self._collect(more=self._clock() - began < limit)
-        if self._cookies:
-            raise TransferFailed("link", f"no answer within {_PATIENCE_S:g} s", "an answer")
+        self._start(1)
+        while self._waiting:
+            if self._clock() - began > limit + _PATIENCE_S:
+                raise TransferFailed("link", f"no answer within {_PATIENCE_S:g} s", "an answer")
+            self._handle.poll(_POLL_MS)
+            answered = self._collect()
+            if self._clock() - began < limit:
+                self._start(2 * answered)
         return Speed(self._moved, self._clock() - began)
 
-    def _start(self, buffer: nbd.Buffer) -> None:
-        self._cookies.append((self._begin(buffer, 0), buffer))
+    def _start(self, count: int) -> None:
+        for _ in range(min(count, len(self._idle))):
+            buffer = self._idle.pop()
+            self._waiting.append((self._begin(buffer, 0), buffer))
 
-    def _collect(self, *, more: bool) -> None:
-        waiting, self._cookies = self._cookies, []
+    def _collect(self) -> int:
+        waiting, self._waiting = self._waiting, []
         for cookie, buffer in waiting:
-            if not self._handle.aio_command_completed(cookie):
-                self._cookies.append((cookie, buffer))
-                continue
-            self._moved += _REQUEST
-            if more:
-                self._start(buffer)
+            if self._handle.aio_command_completed(cookie):
+                self._moved += _REQUEST
+                self._idle.append(buffer)
+            else:
+                self._waiting.append((cookie, buffer))
+        return len(waiting) - len(self._waiting)

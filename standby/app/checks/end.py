@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from standby.app.checks.finding import About, Finding, Topic
 from standby.app.checks.host_facts import HostFacts, probe_host
 from standby.app.checks.judge_host import judge_clock, judge_login, judge_reach
-from standby.app.checks.judge_libvirt import judge_libvirt
-from standby.app.checks.libvirt_facts import LibvirtFacts, probe_libvirt
+from standby.app.checks.judge_libvirt import judge_libvirt, judge_no_libvirt
+from standby.app.checks.libvirt_facts import LibvirtFacts, probe_libvirt, probe_locally
 from standby.app.checks.link import judge_link, probe_link
-from standby.app.checks.needs import WANTED, Role, judge_programs
+from standby.app.checks.needs import DAEMON, WANTED, Role, judge_programs
 from standby.errors import StandbyError
 from standby.host.interface import Host
 from standby.profile import Compression, HostSettings, Profile
@@ -49,7 +49,7 @@ def look_at_end(host: Host, settings: HostSettings, roles: frozenset[Role]) -> E
     try:
         libvirt = probe_libvirt(host)
     except StandbyError as error:
-        findings.append(About(host.name, Topic.LIBVIRT).error(error))
+        findings.append(judge_no_libvirt(facts, error, probe_locally(host)))
         return End(host, settings, roles, tuple(findings), facts)
     findings += judge_libvirt(host.name, libvirt, roles)
     return End(host, settings, roles, tuple(findings), facts, libvirt)
@@ -64,7 +64,10 @@ def attempt(about: About, look: Callable[[], Iterable[Finding]]) -> Iterator[Fin
 
 
 def try_link(end: End, profile: Profile, direction: Direction, size: int) -> Iterator[Finding]:
-    """Measure the way of the data to or from a host; `size` is that of the first copy."""
+    """Measure the way of the data to or from a host; `size` is that of the first copy.
+
+    Without the program that serves the other end there is nothing to measure.
+    """
 
     def look() -> Iterator[Finding]:
         facts = probe_link(
@@ -75,4 +78,5 @@ def try_link(end: End, profile: Profile, direction: Direction, size: int) -> Ite
         )
         return judge_link(end.host.name, facts, profile.transfer.bandwidth, size)
 
-    return attempt(end.about(Topic.LINK), look)
+    daemon = end.facts.programs.get(DAEMON) if end.facts else None
+    return attempt(end.about(Topic.LINK), look if daemon and daemon.path else tuple)

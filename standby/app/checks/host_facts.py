@@ -28,7 +28,8 @@ sed -n 's/^MemTotal: *\\([0-9]*\\) kB$/memory_kib \\1/p' /proc/meminfo
 sed -n 's/^\\(ID\\|ID_LIKE\\|PRETTY_NAME\\)=\\(.*\\)$/\\1 \\2/p' /etc/os-release 2>/dev/null
 for program; do
   path=$(command -v -- "$program") || { echo "program $program"; continue; }
-  echo "program $program $path $("$program" --version 2>&1 </dev/null | head -n 1)"
+  case $program in ssh) ask=-V ;; *) ask=--version ;; esac
+  echo "program $program $path $("$program" "$ask" 2>&1 </dev/null | head -n 1)"
 done
 """
 

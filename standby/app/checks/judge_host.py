@@ -14,7 +14,6 @@ from standby.errors import AcceptHostKey, GrantAccess, InstallPrograms, StandbyE
 CLOCK_NOTED_S: Final = 2.0
 CLOCK_WARNED_S: Final = 60.0
 _DOCUMENT: Final = "docs/ordinary-users.md"
-_GROUP: Final = "libvirt"
 
 
 def judge_reach(host: str, error: StandbyError) -> Finding:
@@ -27,7 +26,10 @@ def judge_reach(host: str, error: StandbyError) -> Finding:
         case InstallPrograms():
             return About(host, Topic.PROGRAMS).error(error)
         case _:
-            return About(host, Topic.REACH).error(error)
+            about = About(host, Topic.REACH)
+            found = f"{error.subject}: {error.found}"
+            login = error.subject if "@" in error.subject else f"[USER@]{host}"
+            return about.problem(found, Fix("see where it ends", f"ssh -v {login} true"))
 
 
 def judge_login(facts: HostFacts) -> Iterator[Finding]:
@@ -42,12 +44,6 @@ def judge_login(facts: HostFacts) -> Iterator[Finding]:
     else:
         limits = Fix(f"read {_DOCUMENT}, or set sudo: true for this host")
         yield about.note(f"{facts.login} without sudo on {here}: not all is allowed", limits)
-    if _GROUP not in facts.groups:
-        command = f"sudo usermod --append --groups {_GROUP} {facts.login}"
-        yield about.warning(
-            f"{facts.login} is not in the group {_GROUP}, which libvirt's socket belongs to",
-            about.run_here(command, "if libvirt is not reached"),
-        )
 
 
 def judge_clock(facts: HostFacts) -> Finding:

@@ -12,7 +12,7 @@ from standby.app.checks.storage_facts import Door
 from standby.model.machine import MachineIdentity
 from standby.model.manifest import Manifest
 from standby.model.observation import DomainFound
-from standby.profile import Identifier
+from standby.profile import Identifier, Profile
 from standby.target.domain.settings import ConnectionKind, Replacement
 from standby.target.domain.spec import NicSpec
 
@@ -73,6 +73,19 @@ def judge_name(
         yield about.ok(f"no domain is called {wanted.standby}")
     if wanted.uuid is Identifier.KEEP and wanted.machine:
         yield from _judge_uuid(about, uuids, wanted.standby, wanted.machine.uuid)
+
+
+def judge_claims(host: str, profile: Profile, others: Iterable[Profile]) -> Iterator[Finding]:
+    """Say which other profiles want a standby of the same name on the same host."""
+    about = About(host, Topic.NAME)
+    for other in others:
+        same_host = other.target_host.address == profile.target_host.address
+        if same_host and other.standby_name == profile.standby_name and other.file != profile.file:
+            yield about.problem(
+                f"the profile {other.name} ({other.file}) has a standby {profile.standby_name}"
+                " there too",
+                _OTHER_NAME,
+            )
 
 
 def _judge_uuid(

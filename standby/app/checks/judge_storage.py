@@ -50,7 +50,7 @@ def judge_type(host: str, facts: StorageFacts) -> Iterator[Finding]:
         yield about.warning(f"{where} does not outlive a restart of the host", _OTHER)
     elif facts.filesystem in _FUSE:
         yield about.warning(f"{where}: what it promises is its program's choice", _OTHER)
-    elif "ro" in facts.options:
+    elif facts.read_only:
         yield about.problem(f"{where} is read-only", _remount(about, facts))
     else:
         yield about.ok(where)

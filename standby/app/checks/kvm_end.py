@@ -61,7 +61,7 @@ def _storage(end: End, profile: Profile, seen: SourceObservation | None) -> Iter
     yield from judge_type(end.host.name, facts)
     if facts.obstacle:
         return
-    if end.facts:
+    if end.facts and not facts.read_only:
         yield from judge_trial(facts, _try(end, facts), end.facts)
     if end.libvirt:
         yield from judge_way(end.host.name, facts, end.libvirt.qemu_user)

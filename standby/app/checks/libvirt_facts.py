@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from enum import Enum
 from typing import Final
 
+from standby.errors import InstallPrograms, StandbyError
 from standby.host.interface import Host
 from standby.host.libvirt import libvirt_calls
 from standby.target.domain.capabilities import (
@@ -18,6 +20,7 @@ from standby.target.domain.capabilities import (
 from standby.target.domain.element import Element, parse_xml
 from standby.target.domain.machine import Virtualisation
 
+_LOOK_S: Final = 30.0
 _OWNER: Final = re.compile(r"\+?(\d+):\+?(\d+)")
 
 
@@ -66,6 +69,26 @@ def probe_libvirt(host: Host) -> LibvirtFacts:
     return parse_libvirt(
         capabilities, domain, version_of(versions[0]), version_of(versions[1]), networks
     )
+
+
+class Locally(Enum):
+    """Whether libvirt answers on its own host, where it does not answer us."""
+
+    ANSWERS = "answers"
+    SILENT = "silent"
+    UNKNOWN = "unknown"  # there is no virsh to ask it
+
+
+def probe_locally(host: Host) -> Locally:
+    """Ask libvirt on its own host."""
+    argv = ("virsh", "-q", "-c", "qemu:///system", "version")
+    try:
+        host.run(argv, timeout=_LOOK_S)
+    except InstallPrograms:
+        return Locally.UNKNOWN
+    except StandbyError:
+        return Locally.SILENT
+    return Locally.ANSWERS
 
 
 def parse_libvirt(

@@ -60,9 +60,9 @@ def judge_link(
     if facts.compressed:
         told += ", of bytes that do not compress"
     if rate < SLOW:
-        hours = largest / max(rate, 1) / 3600
+        minutes = largest / max(rate, 1) / 60
         yield about.warning(
-            f"{told}: slow; the first copy of {readable(largest)} may take {hours:.0f} h",
+            f"{told}: slow; the first copy of {readable(largest)} may take {minutes:.0f} min",
             Fix("look for other traffic, or set transfer.compression: ssh"),
         )
     elif bandwidth is not None and bandwidth > rate:

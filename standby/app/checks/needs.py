@@ -16,6 +16,7 @@ class Role(Enum):
 
     SOURCE = "source"
     KVM = "KVM host"
+    MANAGER = "manager"  # which reaches the others by SSH
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +36,14 @@ class Need:
     gnu: str = ""
 
 
-_BOTH: Final = frozenset(Role)
+DAEMON: Final = "qemu-storage-daemon"
+_BOTH: Final = frozenset({Role.SOURCE, Role.KVM})
 _SOURCE: Final = frozenset({Role.SOURCE})
 _KVM: Final = frozenset({Role.KVM})
+_MANAGER: Final = frozenset({Role.MANAGER})
 
 # 6.0: `--pidfile` of qemu-storage-daemon. 8.24: `sync FILE` of coreutils. 4.0: fractions of a
-# second for bash's `read -t`.
+# second for bash's `read -t`. 8.1: `Ciphers=^…` of OpenSSH.
 NEEDS: Final = (
     Need("bash", "bash", _BOTH, "commands that end with their connection", (4, 0)),
     Need("timeout", "coreutils", _BOTH, "time limits", (8, 24), "GNU coreutils"),
@@ -54,14 +57,17 @@ NEEDS: Final = (
     Need("virsh", "libvirt-clients", _SOURCE, "the guards of a capture"),
     Need("qemu-img", "qemu-utils", _BOTH, "images", (6, 0)),
     Need(
-        "qemu-storage-daemon",
+        DAEMON,
         "qemu-utils qemu-system-common",
         _BOTH,
         "serving images (on the source: while the VM is off)",
         (6, 0),
     ),
+    Need("ssh", "openssh-client", _MANAGER, "reaching hosts", (8, 1)),
+    Need("ssh-keygen", "openssh-client", _MANAGER, "looking at host keys"),
 )
 TESTED_QEMU: Final = (7, 2)
+_TOLD: Final = {Role.MANAGER: "ssh", Role.KVM: "qemu-img"}
 WANTED: Final = tuple(need.program for need in NEEDS)
 
 
@@ -71,11 +77,14 @@ def judge_programs(facts: HostFacts, roles: frozenset[Role]) -> Iterator[Finding
     needs = [need for need in NEEDS if need.roles & roles]
     wrong = [it for need in needs for it in _judge(need, facts, about)]
     yield from wrong
-    if not wrong:
-        qemu = facts.programs["qemu-img"].version
-        yield about.ok(f"all {len(needs)} there, QEMU {dotted(qemu)}")
-        if qemu and qemu < TESTED_QEMU:
-            yield about.note(f"QEMU {dotted(qemu)} is older than {dotted(TESTED_QEMU)}, the tested")
+    if wrong:
+        return
+    marked = Role.MANAGER if roles == _MANAGER else Role.KVM
+    program = _TOLD[marked]
+    version = facts.programs[program].version
+    yield about.ok(f"all {len(needs)} there; {program} {dotted(version)}")
+    if marked is Role.KVM and version and version < TESTED_QEMU:
+        yield about.note(f"QEMU {dotted(version)}: tests are run with {dotted(TESTED_QEMU)}")
 
 
 def _judge(need: Need, facts: HostFacts, about: About) -> Iterator[Finding]:

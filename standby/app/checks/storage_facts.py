@@ -121,6 +121,11 @@ class StorageFacts:
     obstacle: str = ""  # what is in the way and no directory
 
     @property
+    def read_only(self) -> bool:
+        """Whether it is mounted so."""
+        return "ro" in self.options
+
+    @property
     def exists(self) -> bool:
         """Whether the directory is there already."""
         return self.path == self.below
