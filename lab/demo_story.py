@@ -13,6 +13,8 @@ from lab.linuxguest import LinuxGuest
 
 STORAGE_BYTES = 2 << 30
 INCREMENTS = 5
+PATIENCE = 240.0
+"""Seconds that a guest may take to answer or to end; on a busy machine 15 become 100."""
 _FILE_KIB = 1024
 _TRIED = "tried-on-the-standby"
 _SHOWN_DIGITS = 16
@@ -61,7 +63,7 @@ class Story:
         self._screen.command("source#", ("virsh", "start", MACHINE))
         machine.start()
         with self._screen.waiting("its guest agent"):
-            seconds = machine.wait_for_agent()
+            seconds = machine.wait_for_agent(PATIENCE)
         self._screen.say(f"{MACHINE} answers {seconds:.1f} s after power-on.")
         self._source_start = start_of(machine)
 
@@ -167,14 +169,14 @@ class Story:
         begun = time.monotonic()
         self._site.run(HostName.KVM, "virsh", "start", STANDBY)
         with self._screen.waiting("the guest agent in the standby"):
-            self._site.standby.wait_for_agent()
+            self._site.standby.wait_for_agent(PATIENCE)
         self._answered.append(time.monotonic() - begun)
         self._screen.say(f"{STANDBY} answers {self._answered[-1]:.1f} s after virsh start.")
 
     def _stop_standby(self) -> None:
         self._screen.command("kvm#", ("virsh", "shutdown", STANDBY))
         with self._screen.waiting("the end of the standby's system"):
-            self._site.standby.shut_down()
+            self._site.standby.shut_down(PATIENCE)
 
     def _prove(self, record: CycleRecord, absent: str) -> None:
         """Read from inside the running standby what it is, and compare with the record."""
