@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -27,12 +28,17 @@ def print_json(value: Plain) -> None:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print rows of cells under a title."""
-    table = Table(title=title or None, title_justify="left")
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+    """Print rows of cells under a title; columns that are empty in all of them are left out.
+
+    The first column names what the row is about, so it is never broken.
+    """
+    cells = [tuple(row) for row in rows]
+    shown = [n for n in range(len(columns)) if not cells or any(row[n] for row in cells)]
+    table = Table(title=title or None, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for n in shown:
+        table.add_column(columns[n], overflow="fold", no_wrap=n == 0)
+    for row in cells:
+        table.add_row(*(Text(row[n]) for n in shown))
     console().print(table)
 
 
