@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-pytest.register_assert_rewrite("support", "support_traces")
+pytest.register_assert_rewrite("support", "support_cli", "support_traces")
 
 from support import Protect, Protection
+from support_cli import CommandLine
 from support_manager import ManagerHost
 
 from lab import BlockGuest, Lab, LinuxGuest
@@ -100,6 +101,12 @@ def managers(lab: Lab) -> Iterator[ManagerHost]:
     host = ManagerHost(lab)
     yield host
     host.close()
+
+
+@pytest.fixture
+def cli(managers: ManagerHost) -> CommandLine:
+    """The command line on the manager, with the configuration that `protect` writes to."""
+    return CommandLine(managers.lab, managers.root)
 
 
 @pytest.fixture

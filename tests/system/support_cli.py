@@ -14,11 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from support import MIB, Protection
+
 from lab import Lab
 from lab.entering import HostProcess
 from lab.layout import CHECKOUT
+from standby.cycle.report import Outcome
 
 PYTHON = CHECKOUT / ".venv/bin/python"
+ENVIRONMENT = {"PYTHONPATH": str(CHECKOUT)}
+TERMINAL = {"TERM": "xterm", "COLUMNS": "100"}
 SAYS_WITHIN_S = 30.0
 
 
@@ -31,7 +36,7 @@ class CommandLine:
 
     def run(self, *words: str, status: int = 0) -> subprocess.CompletedProcess[str]:
         """Run it in a pipe to its end, which must have this status."""
-        done = self.lab.run("manager", self.argv(words))
+        done = self.lab.run("manager", self.argv(words), env=ENVIRONMENT)
         assert done.returncode == status, f"{done.returncode}: {done.stdout}{done.stderr}"
         assert "Traceback" not in done.stderr, done.stderr
         return done
@@ -50,7 +55,7 @@ class CommandLine:
     @contextmanager
     def started(self, *words: str) -> Iterator[HostProcess]:
         """Start it in a pipe; it is killed when the context is left."""
-        with self.lab.popen("manager", self.argv(words)) as process:
+        with self.lab.popen("manager", self.argv(words), env=ENVIRONMENT) as process:
             try:
                 yield process
             finally:
@@ -60,10 +65,10 @@ class CommandLine:
     def on_terminal(self, *words: str) -> Iterator[Terminal]:
         """Start it on a terminal of 100 columns; it is killed when the context is left."""
         ours, theirs = pty.openpty()
-        entrance = self.lab.entrance("manager", env={"TERM": "xterm", "COLUMNS": "100"})
-        with HostProcess(
-            entrance, self.argv(words), stdin=theirs, stdout=theirs, stderr=theirs
-        ) as process:
+        entrance = self.lab.entrance("manager", env={**ENVIRONMENT, **TERMINAL})
+        # Only a terminal that is the session's own turns keys into signals.
+        argv = ["setsid", "--ctty", "--wait", *self.argv(words)]
+        with HostProcess(entrance, argv, stdin=theirs, stdout=theirs, stderr=theirs) as process:
             os.close(theirs)
             try:
                 yield Terminal(ours, process)
@@ -73,8 +78,18 @@ class CommandLine:
 
     def argv(self, words: Sequence[str]) -> list[str]:
         """Return the command line of one use."""
-        # The manager has no PYTHONPATH; the product is installed in its environment.
         return [str(PYTHON), "-m", "standby", "--config", str(self.root), *words]
+
+
+def cycles(protection: Protection, count: int, first: int = 1) -> list[str]:
+    """Write something else before each cycle; return the names of the points made."""
+    made = []
+    for number in range(first, first + count):
+        protection.guest.write(number * MIB, MIB // 2, 0x10 + number)
+        report = protection.cycle()
+        assert report.outcome is Outcome.PUBLISHED
+        made.append(str(report.point))
+    return made
 
 
 @dataclass

@@ -2,29 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
-from support import MIB, Protect, Protection
-from support_cli import CommandLine
-from support_manager import ManagerHost
+from support import MIB, Protect
+from support_cli import CommandLine, cycles
 from support_traces import expect_no_traces
-
-from standby.cycle.report import Outcome
-
-
-@pytest.fixture
-def cli(managers: ManagerHost) -> CommandLine:
-    return CommandLine(managers.lab, managers.root)
-
-
-def cycles(protection: Protection, count: int, first: int = 1) -> list[str]:
-    """Write something else before each cycle; return the names of the points made."""
-    made = []
-    for number in range(first, first + count):
-        protection.guest.write(number * MIB, MIB // 2, 0x10 + number)
-        report = protection.cycle()
-        assert report.outcome is Outcome.PUBLISHED
-        made.append(str(report.point))
-    return made
 
 
 def test_points_lists_the_chain_as_the_manifest_has_it(protect: Protect, cli: CommandLine) -> None:
