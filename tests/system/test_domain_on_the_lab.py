@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -89,7 +90,9 @@ class Dormant:
         for disk in disks(definition):
             self.image(f"deltas/{disk}.0001.qcow2")
             self.image(f"head/{disk}.qcow2", f"../../deltas/{disk}.0001.qcow2")
-        if definition.nvram is not None:
+        if definition.nvram is not None and self.domain.takes_variables(
+            definition, point(definition)
+        ):
             nvram = self.lab.path("kvm", Path(self.directory.head_nvram))
             nvram.write_bytes(definition.nvram)
 
@@ -160,6 +163,19 @@ PLAIN = machine_of("plain-q35")
 @pytest.mark.parametrize("name", ON_X86)
 def test_the_standby_of_every_machine_starts(name: str, dormant: Dormant) -> None:
     definition = machine_of(name)
+    dormant.define(definition)
+    dormant.make_head(definition)
+    assert dormant.start_paused().isActive()
+
+
+@pytest.mark.parametrize(
+    "variables", [None, bytes(1000)], ids=["without variables", "with variables that do not fit"]
+)
+@pytest.mark.parametrize("name", ["windows-secure", "uefi-chosen", "rhel9"])
+def test_a_standby_starts_whatever_became_of_its_variables(
+    name: str, variables: bytes | None, dormant: Dormant
+) -> None:
+    definition = replace(machine_of(name), nvram=variables)
     dormant.define(definition)
     dormant.make_head(definition)
     assert dormant.start_paused().isActive()

@@ -76,6 +76,7 @@ def uefi(loader: str = "", **more: object) -> Machine:
         ("", LARGE_VARIABLES, (), "", False),
         ("", None, (CODE_4M,), "", False),
         (CODE_4M, None, (CODE_4M,), CODE_4M, False),
+        (CODE_4M, LARGE_VARIABLES - 1, (CODE_4M,), CODE_4M, False),  # damaged
     ],
 )
 def test_a_firmware_is_chosen_that_the_machines_variables_fit(

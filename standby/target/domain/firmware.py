@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import Final
 
 from standby.errors import InstallPrograms
@@ -19,6 +20,14 @@ _LARGE_BUILD: Final = 528 * 1024
 _X86: Final = frozenset({"x86_64", "i686"})
 
 
+class _Size(Enum):
+    """What the size of the machine's firmware variables says of them."""
+
+    NONE = "there are none"
+    POSSIBLE = "some firmware has such"
+    IMPOSSIBLE = "no firmware has such: they are damaged"
+
+
 def plan_firmware(ground: Ground) -> Judged[Firmware]:
     """Plan the firmware; raise InstallPrograms when the host has no UEFI and one is needed."""
     source = ground.machine.firmware
@@ -27,14 +36,24 @@ def plan_firmware(ground: Ground) -> Judged[Firmware]:
     _require_uefi(ground)
     secure = _plan_secure_boot(ground)
     if source.loader in ground.host.platform.loaders and not secure.replaced:
-        return Judged(_same_loader(ground))
+        damaged = _variables_size(ground) is _Size.IMPOSSIBLE
+        return Judged(_same_loader(ground), (_fresh_variables(ground),) if damaged else ())
     return _other_loader(ground, secure)
 
 
 def takes_nvram(ground: Ground, firmware: Firmware) -> bool:
     """Tell whether the machine's firmware variables can be used with `firmware`."""
-    has_some = ground.names.nvram_bytes is not None and firmware.nvram != ""
+    has_some = _variables_size(ground) is _Size.POSSIBLE and firmware.nvram != ""
     return has_some and firmware.loader != ""
+
+
+def _variables_size(ground: Ground) -> _Size:
+    size = ground.names.nvram_bytes
+    if size is None:
+        return _Size.NONE
+    is_image = ground.machine.firmware.nvram_format not in {"", "raw"}
+    is_known = size in {_SMALL_BUILD, _LARGE_BUILD} or ground.machine.arch not in _X86
+    return _Size.POSSIBLE if is_image or is_known else _Size.IMPOSSIBLE
 
 
 def _plan_bios(loader: str) -> Judged[Firmware]:
