@@ -65,8 +65,7 @@ class Cycle:
     def run(self) -> CycleReport:
         """Run the cycle. Raises StandbyError; then nothing of the new point is visible."""
         started = self.clock.now()
-        plan = self.look_and_plan()
-        self.clean_up(plan)
+        plan = self.clean_up(self.look_and_plan())
         point, moved = self.replicate(plan)
         self.forget_old_checkpoints(plan)
         head = self.move_head(plan.head)
@@ -95,14 +94,19 @@ class Cycle:
             source = observe_source(self.source, target, self.policy)
             return plan(source, target, self.policy, self.request, self.clock.now())
 
-    def clean_up(self, plan: CyclePlan) -> None:
-        """Remove what interrupted cycles left, finish their merges, make room at the hard cap."""
+    def clean_up(self, plan: CyclePlan) -> CyclePlan:
+        """Remove what interrupted cycles left, finish their merges, make room at the hard cap.
+
+        Returns the plan to go by: merges rename files, those of the newest point among them.
+        """
         if plan.debris:
             with self.journal.phase(Phase.CLEAN, f"removed={len(plan.debris)}"):
                 self.store.discard(plan.debris)
         points = self.store.manifest.points
         if plan.unfinished_merges or not point_allowed(points, self.policy.keep):
             self.merge(Phase.FINISH_MERGES)
+            return self.look_and_plan()
+        return plan
 
     def replicate(self, plan: CyclePlan) -> tuple[BootPoint, Moved]:
         """Capture, transfer, publish: return the newest point and what was moved."""
