@@ -13,13 +13,12 @@ from enum import Enum
 from typing import Final
 
 from standby.errors import StopStandbyFirst
-from standby.host.interface import Host
 from standby.model.point import BootPoint
 from standby.target import layout, programs
 from standby.target.domain_interface import DormantDomain
-from standby.target.layout import StandbyDirectory
 from standby.target.listing import Listing
 from standby.target.qcow2 import NewImage
+from standby.target.writer import Writer
 
 log = logging.getLogger(__name__)
 
@@ -44,9 +43,9 @@ class Variables(Enum):
 class Heads:
     """The heads of one standby."""
 
-    def __init__(self, host: Host, directory: StandbyDirectory, domain: DormantDomain) -> None:
-        self._host = host
-        self._directory = directory
+    def __init__(self, writer: Writer, domain: DormantDomain) -> None:
+        self._writer = writer
+        self._directory = writer.directory
         self._domain = domain
 
     def stands_on(self, point: BootPoint, listing: Listing) -> bool:
@@ -83,7 +82,7 @@ class Heads:
         """Remove a head that the link does not name; if somebody wrote to it, keep it."""
         match self._state(head):
             case _State.FRESH:
-                self._host.run(("rm", "-rf", "--", self._directory / head), timeout=_HEAD_S)
+                self._writer.drop([head])
             case _State.WRITTEN:
                 self._run(programs.KEEP_HEAD, "standby-keep", head)
             case _State.OPEN:
@@ -92,7 +91,7 @@ class Heads:
     def _state(self, head: str) -> _State:
         argv = ("sh", "-c", programs.PROBE_HEAD, "standby-probe", self._directory.path, head)
         accept = frozenset(state.value for state in _State)
-        return _State(self._host.run(argv, timeout=_HEAD_S, accept=accept).status)
+        return _State(self._writer.host.run(argv, timeout=_HEAD_S, accept=accept).status)
 
     def _make(self, directory: str, point: BootPoint, variables: Variables) -> None:
         words = [word for image in _images(directory, point) for word in image.words]
@@ -104,8 +103,7 @@ class Heads:
         return self._run(programs.TURN_HEAD, "standby-turn", directory).strip()
 
     def _run(self, program: str, name: str, *words: str) -> str:
-        argv = ("sh", "-c", program, name, self._directory.path, *words)
-        return self._host.run(argv, timeout=_HEAD_S).text
+        return self._writer.run(program, name, *words, timeout=_HEAD_S)
 
 
 def _images(directory: str, point: BootPoint) -> Iterator[NewImage]:

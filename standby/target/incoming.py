@@ -7,19 +7,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from standby.host.interface import Host
 from standby.host.storage_daemon import DaemonSettings, Export, StorageDaemon, storage_daemon
 from standby.model.digest import table_bytes
 from standby.model.extent import NbdEndpoint
 from standby.model.plan import CyclePlan, DiskPlan
 from standby.model.point import digests_beside
 from standby.target import layout, programs
-from standby.target.layout import StandbyDirectory
 from standby.target.qcow2 import DIGESTS_CLUSTER, Allocation, NewImage
+from standby.target.writer import Writer
 
 # Preallocating a large disk takes as long as the file system needs for it.
 _CREATE_S: Final = 1800.0
-PIDFILE: Final = f"{layout.RUN}/cycle-incoming.pid"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +38,9 @@ class Incoming:
     """The deltas being written, served by a storage daemon."""
 
     def __init__(
-        self,
-        host: Host,
-        directory: StandbyDirectory,
-        daemon: StorageDaemon,
-        disks: tuple[IncomingDisk, ...],
+        self, writer: Writer, daemon: StorageDaemon, disks: tuple[IncomingDisk, ...]
     ) -> None:
-        self._host = host
-        self._directory = directory
+        self._writer = writer
         self._daemon = daemon
         self.disks = disks
 
@@ -61,33 +54,32 @@ class Incoming:
 
     def stored(self) -> dict[str, int]:
         """Return the allocated bytes of each disk's delta."""
-        paths = [self._directory / layout.incoming_name(disk.file) for disk in self.disks]
-        lines = self._host.run(("stat", "-c", "%b", "--", *paths), timeout=60.0).text.split()
+        writer = self._writer
+        names = (layout.incoming_name(disk.file, writer.generation) for disk in self.disks)
+        paths = [writer.directory / name for name in names]
+        lines = writer.host.run(("stat", "-c", "%b", "--", *paths), timeout=60.0).text.split()
         sizes = (int(blocks) * 512 for blocks in lines)  # %b counts blocks of 512 bytes
         return dict(zip((disk.plan.disk.name for disk in self.disks), sizes, strict=True))
 
 
 @contextmanager
-def serve_incoming(
-    host: Host, directory: StandbyDirectory, plan: CyclePlan, allocation: Allocation
-) -> Generator[Incoming]:
-    """Create the deltas and serve them for writing."""
-    images = [image for disk in plan.capture.disks for image in _images(disk, allocation)]
+def serve_incoming(writer: Writer, plan: CyclePlan, allocation: Allocation) -> Generator[Incoming]:
+    """Create the deltas and serve them for writing. Raises Overtaken."""
+    planned = plan.capture.disks
+    images = [i for disk in planned for i in _images(disk, allocation, writer.generation)]
     words = [word for image in images for word in image.words]
-    create = ("sh", "-c", programs.CREATE_IMAGES, "standby-create", directory.path, *words)
-    host.run(create, timeout=_CREATE_S)
-    names = [name for disk in plan.capture.disks for name in _exports(disk)]
+    writer.run(programs.CREATE_IMAGES, "standby-create", *words, timeout=_CREATE_S)
+    names = [name for disk in planned for name in _exports(disk)]
+    paths = [writer.directory / image.file for image in images]
     settings = DaemonSettings(
-        pidfile=directory / PIDFILE,
-        blockdevs=tuple(
-            _node(name, directory / image.file) for name, image in zip(names, images, strict=True)
-        ),
+        pidfile=writer.directory / layout.cycle_pidfile("incoming", writer.generation),
+        blockdevs=tuple(_node(name, path) for name, path in zip(names, paths, strict=True)),
         exports=tuple(Export(f"node-{name}", name, writable=True) for name in names),
     )
-    with storage_daemon(host, settings) as daemon, daemon.endpoints(names) as endpoints:
+    with storage_daemon(writer.host, settings) as daemon, daemon.endpoints(names) as endpoints:
         reached = dict(zip(names, endpoints, strict=True))
-        disks = tuple(_incoming(disk, reached) for disk in plan.capture.disks)
-        yield Incoming(host, directory, daemon, disks)
+        disks = tuple(_incoming(disk, reached) for disk in planned)
+        yield Incoming(writer, daemon, disks)
 
 
 def incoming_files(plan: CyclePlan) -> tuple[str, ...]:
@@ -106,18 +98,18 @@ def _exports(disk: DiskPlan) -> tuple[str, str]:
     return disk.disk.name, f"{disk.disk.name}.digests"
 
 
-def _images(plan: DiskPlan, allocation: Allocation) -> tuple[NewImage, NewImage]:
+def _images(plan: DiskPlan, allocation: Allocation, generation: int) -> tuple[NewImage, NewImage]:
     file = layout.delta_name(plan.disk.name, plan.number)
     below = plan.below
     return (
         NewImage(
-            layout.incoming_name(file),
+            layout.incoming_name(file, generation),
             layout.backing_reference(below) if below else None,
             plan.disk.size,
             allocation,
         ),
         NewImage(
-            layout.incoming_name(digests_beside(file)),
+            layout.incoming_name(digests_beside(file), generation),
             layout.backing_reference(digests_beside(below)) if below else None,
             table_bytes(plan.disk.size),
             cluster=DIGESTS_CLUSTER,

@@ -43,9 +43,18 @@ def delta_number(file: str) -> int:
     return int(match["number"]) if match else 0
 
 
-def incoming_name(file: str) -> str:
-    """Return where a delta is written before its publication."""
-    return f"{INCOMING}/{PurePosixPath(file).name}"
+def incoming_name(file: str, generation: int) -> str:
+    """Return where a delta is written before its publication.
+
+    The generation keeps a manager that was overtaken without noticing away from the files of its
+    successor, whose deltas have the same numbers.
+    """
+    return f"{INCOMING}/{generation}.{PurePosixPath(file).name}"
+
+
+def cycle_pidfile(work: str, generation: int) -> str:
+    """Name the pidfile of a storage daemon that works for one holder of the lock."""
+    return f"{RUN}/cycle-{work}.{generation}.pid"
 
 
 def backing_reference(file: str) -> str:

@@ -14,17 +14,15 @@ from functools import partial
 from typing import Final
 
 from standby.errors import CommandFailed, FreeSpace, StandbyError, TryLater
-from standby.host.interface import Host
 from standby.host.qmp import QmpSession
 from standby.host.storage_daemon import DaemonSettings, refused_lock, storage_daemon
 from standby.model.manifest import Manifest
 from standby.model.names import PointName
 from standby.model.point import Delta
 from standby.target import layout, programs
-from standby.target.layout import StandbyDirectory
 from standby.target.users import Images
+from standby.target.writer import Writer
 
-PIDFILE: Final = f"{layout.RUN}/cycle-merge.pid"
 _COMMAND_S: Final = 120.0
 _JOB: Final = "merge"
 # A merge is limited by its progress, not by a clock: a job that has not moved for this long has
@@ -48,8 +46,7 @@ UNLIMITED: Final = MergeSpeed()
 class MergeWork:
     """The work of one merge. `pairs` are (younger's delta, older's delta), disk by disk."""
 
-    host: Host
-    directory: StandbyDirectory
+    writer: Writer
     manifest: Manifest
     older: PointName
     pairs: tuple[tuple[Delta, Delta], ...]
@@ -62,9 +59,10 @@ class MergeWork:
         if not files:
             return
         nodes = (node for number, pair in enumerate(files) for node in self._nodes(number, *pair))
-        settings = DaemonSettings(self.directory / PIDFILE, tuple(nodes))
+        pidfile = layout.cycle_pidfile("merge", self.writer.generation)
+        settings = DaemonSettings(self.writer.directory / pidfile, tuple(nodes))
         try:
-            with storage_daemon(self.host, settings) as daemon, daemon.qmp() as session:
+            with storage_daemon(self.writer.host, settings) as daemon, daemon.qmp() as session:
                 for number, (younger, _) in enumerate(files):
                     self._commit(session, number, f"merge {self.older} {younger}")
         except CommandFailed as error:
@@ -81,9 +79,10 @@ class MergeWork:
             for image in images.on(younger):
                 words += [image, _reference(image, older)]
         if words:
-            argv = ("sh", "-c", programs.REBASE_IMAGES, "standby-rebase", self.directory.path)
             try:
-                self.host.run((*argv, *words), timeout=_COMMAND_S)
+                self.writer.run(
+                    programs.REBASE_IMAGES, "standby-rebase", *words, timeout=_COMMAND_S
+                )
             except CommandFailed as error:
                 raise self._why(error) from error
 
@@ -99,8 +98,10 @@ class MergeWork:
         """Return the allocated bytes of each merged file."""
         if not self.pairs:
             return {}
-        paths = [self.directory / older.file for _, older in self.pairs]
-        lines = self.host.run(("stat", "-c", "%b", "--", *paths), timeout=_COMMAND_S).text.split()
+        paths = [self.writer.directory / older.file for _, older in self.pairs]
+        lines = self.writer.host.run(
+            ("stat", "-c", "%b", "--", *paths), timeout=_COMMAND_S
+        ).text.split()
         disks = (younger.disk for younger, _ in self.pairs)
         return {disk: int(blocks) * 512 for disk, blocks in zip(disks, lines, strict=True)}
 
@@ -136,13 +137,13 @@ class MergeWork:
             "driver": "qcow2",
             "node-name": f"older-{number}",
             "backing": None,
-            "file": {"driver": "file", "filename": self.directory / older},
+            "file": {"driver": "file", "filename": self.writer.directory / older},
         }
         yield {
             "driver": "qcow2",
             "node-name": f"younger-{number}",
             "backing": f"older-{number}",
-            "file": {"driver": "file", "filename": self.directory / younger},
+            "file": {"driver": "file", "filename": self.writer.directory / younger},
         }
 
     def _why(self, error: CommandFailed) -> StandbyError:
@@ -157,15 +158,14 @@ class MergeWork:
 
 
 def merge_pair(
-    host: Host,
-    directory: StandbyDirectory,
+    writer: Writer,
     manifest: Manifest,
     older: PointName,
     report: Report,
     speed: MergeSpeed,
 ) -> MergeWork:
     """Return the work of merging the point above `older` down into it."""
-    return MergeWork(host, directory, manifest, older, manifest.commits(older), report, speed)
+    return MergeWork(writer, manifest, older, manifest.commits(older), report, speed)
 
 
 @dataclass(frozen=True, slots=True)

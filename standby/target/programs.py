@@ -58,21 +58,33 @@ echo '== manifest'
 cat standby.json 2>/dev/null || true
 """
 
-# Arguments: directory, generation expected, SHA-256 of the manifest, then pairs
-# "from" "to" of relative paths to move into place, then "--", then paths to flush first.
-# The manifest comes on standard input. Everything is flushed before the one rename that makes
-# it visible; the generation is checked under a lock that a successor also takes, so that an
-# overtaken worker cannot publish.
+# How every program begins that changes what a standby consists of. Arguments: directory,
+# generation expected. A manager that was overtaken without noticing stops here: its lock and this
+# program's start may be far apart, but the check and what follows run on the same host in one go.
+_FENCED = """
+set -eu
+cd "$1"
+current=$(sed -n 's/^ *"generation": \\([0-9]*\\),$/\\1/p' standby.json 2>/dev/null | head -n 1)
+[ "${current:-0}" = "$2" ] || exit 76
+shift 2
+"""
+
+# Arguments: directory, SHA-256 of the manifest that is replaced ("none" without one), SHA-256 of
+# the new one, then pairs "from" "to" of relative paths to move into place, then "--", then paths
+# to flush first. The manifest comes on standard input. Everything is flushed before the one rename
+# that makes it visible; what is replaced is compared under a lock that every publication takes, so
+# that an overtaken worker cannot publish, nor anybody undo what a dying one still published.
 PUBLISH: Final = """
 set -eu
-cd "$1"; generation=$2; digest=$3; shift 3
+cd "$1"; expected=$2; digest=$3; shift 3
 umask 022
 exec 8>>publish.lock
 flock -w 60 8 || exit 75
 cat > standby.json.new
 printf '%s  standby.json.new\\n' "$digest" | sha256sum -c --status || exit 74
-current=$(sed -n 's/^ *"generation": \\([0-9]*\\),$/\\1/p' standby.json 2>/dev/null | head -n 1)
-[ "${current:-0}" = "$generation" ] || exit 76
+current=none
+[ ! -e standby.json ] || current=$(sha256sum < standby.json)
+[ "${current%% *}" = "$expected" ] || exit 76
 for p in run/cycle-*.pid; do [ ! -e "$p" ] || exit 78; done
 while [ "$#" -gt 0 ] && [ "$1" != -- ]; do mv -T "$1" "$2"; shift 2; done
 [ "$#" -eq 0 ] || shift
@@ -83,13 +95,12 @@ sync .
 """
 
 # Arguments: directory, generation expected, then relative paths to delete for good.
-DROP: Final = """
-set -eu
-cd "$1"; generation=$2; shift 2
-current=$(sed -n 's/^ *"generation": \\([0-9]*\\),$/\\1/p' standby.json 2>/dev/null | head -n 1)
-[ "${current:-0}" = "$generation" ] || exit 76
+DROP: Final = (
+    _FENCED
+    + """
 rm -rf -- "$@"
 """
+)
 
 # Arguments: directory. Ends daemons that an interrupted run left: those whose pidfile stands in
 # run/ as cycle-*.pid and whose command line names that pidfile (a pid may have been given to
@@ -119,11 +130,11 @@ done
 exit 0
 """
 
-# Arguments: directory, then quadruples: file, what it stands on as its header will say (empty:
-# nothing), qcow2 options, virtual size in bytes.
-CREATE_IMAGES: Final = """
-set -eu
-cd "$1"; shift
+# Arguments: directory, generation expected, then quadruples: file, what it stands on as its header
+# will say (empty: nothing), qcow2 options, virtual size in bytes.
+CREATE_IMAGES: Final = (
+    _FENCED
+    + """
 umask 077
 while [ "$#" -gt 0 ]; do
   rm -f -- "$1"
@@ -132,15 +143,17 @@ while [ "$#" -gt 0 ]; do
   shift 4
 done
 """
+)
 
-# Arguments: directory, head's directory, firmware variables to copy (empty: none), then as
-# CREATE_IMAGES, paths relative to the standby's directory. All images and the variables of a
-# head are one directory, and `head` is a link that one rename turns to it: a standby never
-# boots disks of two points. `fresh` records the images' sizes, by which a later look knows
-# whether anybody wrote to them: qcow2 cannot take a write without growing.
-MAKE_HEAD: Final = """
-set -eu
-cd "$1"; head=$2; nvram=$3; shift 3
+# Arguments: directory, generation expected, head's directory, firmware variables to copy (empty:
+# none), then as CREATE_IMAGES, paths relative to the standby's directory. All images and the
+# variables of a head are one directory, and `head` is a link that one rename turns to it: a
+# standby never boots disks of two points. `fresh` records the images' sizes, by which a later look
+# knows whether anybody wrote to them: qcow2 cannot take a write without growing.
+MAKE_HEAD: Final = (
+    _FENCED
+    + """
+head=$1; nvram=$2; shift 2
 umask 077
 rm -rf -- "$head"; mkdir -- "$head"; chmod 0711 "$head"
 while [ "$#" -gt 0 ]; do
@@ -152,17 +165,19 @@ done
 (cd "$head" && stat -c '%s %n' -- *.qcow2 > fresh)
 sync "$head"/* "$head" heads
 """
+)
 
-# Arguments: directory, head's directory. Prints what the link named before.
-TURN_HEAD: Final = """
-set -eu
-cd "$1"
+# Arguments: directory, generation expected, head's directory. Prints what the link named before.
+TURN_HEAD: Final = (
+    _FENCED
+    + """
 readlink head || true
 rm -f head.new
-ln -s -- "$2" head.new
+ln -s -- "$1" head.new
 mv -T head.new head
 sync .
 """
+)
 
 # Arguments: directory, head. Exit status 77 when one of its images is open somewhere (qemu-img
 # takes the locks that a running machine holds), 78 when one was written to, 0 when it is fresh
@@ -175,16 +190,19 @@ done
 [ ! -e fresh ] || [ "$(stat -c '%s %n' -- *.qcow2)" = "$(cat fresh)" ] || exit 78
 """
 
-# Arguments: directory, head (empty: the one that the link names). It is moved before the link
-# goes, so that a kill in between cannot leave a head that was run where debris is looked for.
-KEEP_HEAD: Final = """
-set -eu
-cd "$1"; head=$2
+# Arguments: directory, generation expected, head (empty: the one that the link names). It is moved
+# before the link goes, so that a kill in between cannot leave a head that was run where debris is
+# looked for.
+KEEP_HEAD: Final = (
+    _FENCED
+    + """
+head=$1
 [ -n "$head" ] || head=$(readlink head)
 [ ! -d "$head" ] || mv -T -- "$head" "kept/${head#heads/}"
 [ -e head ] || rm -f head
 sync heads kept .
 """
+)
 
 # Arguments: directory. Prints, for every image of the store, its path and the start of its
 # file in base64, by which the caller knows what it stands on.
@@ -196,13 +214,14 @@ while IFS= read -r image; do
 done
 """
 
-# Arguments: directory, then pairs: image, what it stands on from now on.
-REBASE_IMAGES: Final = """
-set -eu
-cd "$1"; shift
+# Arguments: directory, generation expected, then pairs: image, what it stands on from now on.
+REBASE_IMAGES: Final = (
+    _FENCED
+    + """
 while [ "$#" -gt 0 ]; do
   qemu-img rebase -q -u -f qcow2 -F qcow2 -b "$2" -- "$1"
   sync "$1"
   shift 2
 done
 """
+)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from standby.errors import CommandFailed, Overtaken, RepairStore, StandbyError, TransferFailed
+from standby.errors import CommandFailed, RepairStore, StandbyError, TransferFailed
 from standby.host.interface import Host
 from standby.model.manifest import Manifest
 from standby.target import programs
 from standby.target.layout import StandbyDirectory
 from standby.target.manifest_format import write_manifest
+from standby.target.writer import overtaken
 
 # Flushing what a seed wrote can take minutes on slow storage; nothing is wrong until then.
 _PUBLISH_S: Final = 1800.0
@@ -29,49 +29,47 @@ class Moves:
 NOTHING_TO_MOVE: Final = Moves()
 
 
+NO_MANIFEST: Final = ""
+
+
 def publish_manifest(
     host: Host,
     directory: StandbyDirectory,
     manifest: Manifest,
-    expected_generation: int,
+    replaced: str,
     moves: Moves = NOTHING_TO_MOVE,
-) -> None:
-    """Flush, move into place, and replace the manifest, in this order.
+) -> str:
+    """Flush, move into place, and replace the manifest, in this order; return its text.
 
-    Raises Overtaken when the manifest on the host has another generation than expected.
+    `replaced` is the text of the manifest that is replaced, NO_MANIFEST for the first one. Raises
+    Overtaken when the one on the host is another.
     """
-    text = write_manifest(manifest).encode()
+    text = write_manifest(manifest)
     words = [word for pair in moves.files for word in pair]
     argv = (
         *("bash", "-c", programs.PUBLISH, "standby-publish", directory.path),
-        *(str(expected_generation), hashlib.sha256(text).hexdigest(), *words, "--", *moves.flush),
+        *(_digest(replaced), _digest(text), *words, "--", *moves.flush),
     )
     try:
-        host.run(argv, timeout=_PUBLISH_S, stdin=text)
+        host.run(argv, timeout=_PUBLISH_S, stdin=_encoded(text))
     except CommandFailed as error:
-        raise _why(error, f"standby directory {directory.path} on {host.name}") from error
+        raise _why(error, host, directory) from error
+    return text
 
 
-def drop(host: Host, directory: StandbyDirectory, generation: int, paths: Sequence[str]) -> None:
-    """Delete relative paths for good. Raises Overtaken like a publication."""
-    if not paths:
-        return
-    argv = ("sh", "-c", programs.DROP, "standby-drop", directory.path, str(generation), *paths)
-    try:
-        host.run(argv, timeout=_PUBLISH_S)
-    except CommandFailed as error:
-        raise _why(error, f"standby directory {directory.path} on {host.name}") from error
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
 
 
-def _why(error: CommandFailed, subject: str) -> StandbyError:
+def _digest(text: str) -> str:
+    return hashlib.sha256(_encoded(text)).hexdigest() if text else "none"
+
+
+def _why(error: CommandFailed, host: Host, directory: StandbyDirectory) -> StandbyError:
+    subject = f"standby directory {directory.path} on {host.name}"
     match error.status:
         case programs.STATUS_OVERTAKEN:
-            return Overtaken(
-                subject,
-                "another manager took over while we worked",
-                "our own generation in the manifest",
-                "nothing was published; run again",
-            )
+            return overtaken(host, directory)
         case programs.STATUS_TORN:
             return TransferFailed(subject, "the manifest did not arrive whole")
         case programs.STATUS_DAEMON_ALIVE:

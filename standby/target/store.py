@@ -37,9 +37,15 @@ from standby.target.layout import StandbyDirectory
 from standby.target.listing import Listing, manifest_of, parse_listing
 from standby.target.lock import StoreLock, hold_lock
 from standby.target.merging import UNLIMITED, MergeSpeed, merge_pair
-from standby.target.publication import NOTHING_TO_MOVE, Moves, drop, publish_manifest
+from standby.target.publication import (
+    NO_MANIFEST,
+    NOTHING_TO_MOVE,
+    Moves,
+    publish_manifest,
+)
 from standby.target.qcow2 import Allocation
 from standby.target.users import Images, parse_images, point_of_file, unexpected_users
+from standby.target.writer import Writer
 
 _LOOK_S: Final = 120.0
 
@@ -85,9 +91,8 @@ def open_store(
         work = Work(host, directory, domain, lock, allocation, speed)
         if profile is not None:
             manifest = manifest.with_profile(profile)
-        store = KvmStore(work, manifest.taken_over())
-        publish_manifest(host, directory, store.manifest, manifest.generation)
-        yield store
+        replaced = listing.manifest if listing and before else NO_MANIFEST
+        yield KvmStore(work, manifest.taken_over(), replaced)
 
 
 def observe_unlocked(
@@ -116,7 +121,8 @@ class Work:
 class KvmStore:
     """The store of one standby. Made by `open_store`."""
 
-    def __init__(self, work: Work, manifest: Manifest) -> None:
+    def __init__(self, work: Work, manifest: Manifest, replaced: str) -> None:
+        """Publish `manifest`, ours from now on, in place of `replaced`, a manifest's text."""
         self._host = work.host
         self._directory = work.directory
         self._domain = work.domain
@@ -124,7 +130,9 @@ class KvmStore:
         self._allocation = work.allocation
         self._speed = work.speed
         self._manifest = manifest
-        self._heads = Heads(work.host, work.directory, work.domain)
+        self._text = publish_manifest(work.host, work.directory, manifest, replaced)
+        self._writer = Writer(work.host, work.directory, manifest.generation)
+        self._heads = Heads(self._writer, work.domain)
 
     @property
     def directory(self) -> StandbyDirectory:
@@ -148,7 +156,7 @@ class KvmStore:
     def discard(self, debris: Sequence[str]) -> None:
         """Remove what an interrupted run left; a head that somebody opened meanwhile stays."""
         heads = frozenset(path for path in debris if layout.point_of_head(path))
-        self._drop([path for path in debris if path not in heads])
+        self._writer.drop([path for path in debris if path not in heads])
         for head in sorted(heads):
             self._heads.retire(head)
 
@@ -158,12 +166,12 @@ class KvmStore:
         numbered = self._manifest.with_delta_numbers_used(len(plan.capture.disks))
         files = incoming_files(plan)
         try:
-            with serve_incoming(self._host, self._directory, plan, self._allocation) as incoming:
+            with serve_incoming(self._writer, plan, self._allocation) as incoming:
                 self._manifest = numbered
                 yield incoming
         except BaseException:
             # The space has to be free again; the error that brought us here goes on.
-            self._forgive(lambda: self._drop([layout.incoming_name(file) for file in files]))
+            self._forgive(lambda: self._writer.drop([self._incoming_name(f) for f in files]))
             raise
 
     def publish(self, plan: CyclePlan, point: BootPoint, definition: MachineDefinition) -> None:
@@ -173,7 +181,7 @@ class KvmStore:
         self._keep_definition(folder, definition)
         deltas = incoming_files(plan)
         moves = Moves(
-            files=tuple((layout.incoming_name(file), file) for file in deltas),
+            files=tuple((self._incoming_name(file), file) for file in deltas),
             flush=(*deltas, layout.DELTAS, layout.INCOMING, folder, layout.POINTS),
         )
         self._publish(self._manifest.of_machine(plan.machine).with_point(point), moves)
@@ -222,13 +230,13 @@ class KvmStore:
         """
         self._lock.require()
         self._publish(self._manifest.giving_up(older))
-        work = merge_pair(self._host, self._directory, self._manifest, older, progress, self._speed)
+        work = merge_pair(self._writer, self._manifest, older, progress, self._speed)
         work.commit()
         work.rebase(self._images())
         merged = self._manifest.merged(older, work.stored())
         obsolete = sorted(self._manifest.files() - merged.files())
         self._publish(merged)
-        self._drop([*obsolete, layout.point_directory(older)])
+        self._writer.drop([*obsolete, layout.point_directory(older)])
 
     # ---- how --------------------------------------------------------------------------
 
@@ -244,11 +252,11 @@ class KvmStore:
 
     def _publish(self, manifest: Manifest, moves: Moves = NOTHING_TO_MOVE) -> None:
         self._lock.require()
-        publish_manifest(self._host, self._directory, manifest, manifest.generation, moves)
+        self._text = publish_manifest(self._host, self._directory, manifest, self._text, moves)
         self._manifest = manifest
 
-    def _drop(self, paths: Sequence[str]) -> None:
-        drop(self._host, self._directory, self._manifest.generation, paths)
+    def _incoming_name(self, file: str) -> str:
+        return layout.incoming_name(file, self._writer.generation)
 
     def _head_point(self) -> BootPoint | None:
         reverted = self._manifest.reverted_to

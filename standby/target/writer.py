@@ -1,0 +1,49 @@
+"""Programs that change a standby's directory, run only while nobody has taken over."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from standby.errors import CommandFailed, Overtaken
+from standby.host.interface import Host
+from standby.target import programs
+from standby.target.layout import StandbyDirectory
+
+# Deleting what a seed wrote can take minutes on slow storage; nothing is wrong until then.
+_DROP_S: Final = 1800.0
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """The holder of the lock at work on the KVM host. `generation` is the one it raised."""
+
+    host: Host
+    directory: StandbyDirectory
+    generation: int
+
+    def run(self, program: str, name: str, *words: str, timeout: float) -> str:
+        """Run one of the fenced programs; return what it printed. Raises Overtaken."""
+        argv = ("sh", "-c", program, name, self.directory.path, str(self.generation), *words)
+        try:
+            return self.host.run(argv, timeout=timeout).text
+        except CommandFailed as error:
+            if error.status != programs.STATUS_OVERTAKEN:
+                raise
+            raise overtaken(self.host, self.directory) from error
+
+    def drop(self, paths: Sequence[str]) -> None:
+        """Delete relative paths for good. Raises Overtaken."""
+        if paths:
+            self.run(programs.DROP, "standby-drop", *paths, timeout=_DROP_S)
+
+
+def overtaken(host: Host, directory: StandbyDirectory) -> Overtaken:
+    """Return the error of a manager that was overtaken without noticing."""
+    return Overtaken(
+        f"standby directory {directory.path} on {host.name}",
+        "another manager took over while we worked",
+        "our own generation in the manifest",
+        "nothing was published; run again",
+    )
