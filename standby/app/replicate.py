@@ -23,6 +23,7 @@ from standby.model.manifest import Manifest
 from standby.model.observation import HeadObservation, HeadUse, SourceObservation, TargetObservation
 from standby.model.plan import CyclePlan, CycleRequest, DiskPlan
 from standby.model.point import Way
+from standby.planning.forecast import Forecast, forecast
 from standby.planning.obstacles import obstacles
 from standby.planning.retention import MergePlan, plan_merges
 from standby.planning.space import DiskWrite, bytes_for_disk
@@ -39,7 +40,10 @@ from standby.target.store import (
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What a dry run says. Bytes; `changed` is None where only reading would tell."""
+    """What a dry run says. Bytes; `changed` is None where only reading would tell.
+
+    `needed` is for the next boot point, `forecast` for as many as the profile asks for.
+    """
 
     plan: CyclePlan
     source: SourceObservation
@@ -48,6 +52,7 @@ class Estimate:
     needed: int
     available: int
     storage: str
+    forecast: Forecast
 
 
 def run(session: Session, profile: Profile, request: CycleRequest) -> CycleReport:
@@ -102,14 +107,16 @@ def dry_run(session: Session, profile: Profile, request: CycleRequest) -> Estima
     observed = observe_source(source, target, policy)
     planned = plan(observed, target, policy, request, now)
     disks = tuple((disk, _changed(disk, observed)) for disk in planned.capture.disks)
+    new = sum(_needed(disk, changed) for disk, changed in disks)
     return Estimate(
         plan=planned,
         source=observed,
         merges=plan_merges(target.manifest.points, policy.keep, now, obstacles(target)),
         disks=disks,
-        needed=sum(_needed(disk, changed) for disk, changed in disks) + SPACE_RESERVE,
+        needed=new + SPACE_RESERVE,
         available=target.available,
         storage=policy.storage,
+        forecast=forecast(target.manifest.points, policy.keep, planned.way, new),
     )
 
 

@@ -34,12 +34,15 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]
     """
     cells = [tuple(row) for row in rows]
     shown = [n for n in range(len(columns)) if not cells or any(row[n] for row in cells)]
-    table = Table(title=title or None, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for n in shown:
         table.add_column(columns[n], overflow="fold", no_wrap=n == 0)
     for row in cells:
         table.add_row(*(Text(row[n]) for n in shown))
-    console().print(table)
+    out = console()
+    if title:
+        out.print(Text(title, style="bold"))
+    out.print(table)
 
 
 def print_facts(facts: Iterable[tuple[str, str]]) -> None:

@@ -35,10 +35,15 @@ def points(
     with looking(context, config) as session:
         chain = chain_of(session, locate(session, standby))
     if as_json:
-        print_json(_as_json(chain))
+        print_json(chain_as_json(chain))
     else:
-        rows = [_row(point, chain) for point in chain.manifest.points]
-        print_table(f"boot points of {chain.manifest.standby}", _COLUMNS, rows)
+        print_chain(chain)
+
+
+def print_chain(chain: Chain) -> None:
+    """Print a chain for people."""
+    rows = [_row(point, chain) for point in chain.manifest.points]
+    print_table(f"boot points of {chain.manifest.standby}", _COLUMNS, rows)
 
 
 def _row(point: BootPoint, chain: Chain) -> tuple[str, ...]:
@@ -79,7 +84,8 @@ def _stored(point: BootPoint) -> int:
     return sum(delta.stored for delta in point.deltas)
 
 
-def _as_json(chain: Chain) -> Plain:
+def chain_as_json(chain: Chain) -> Plain:
+    """Return a chain for programs."""
     manifest = chain.manifest
     return {
         "standby": manifest.standby,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from standby.cli.output import local, print_facts, print_table, utc
+from standby.planning.forecast import Forecast
 from standby.planning.retention import MergePlan
 from standby.planning.space import readable
 from standby.profile.mistakes import Plain
@@ -68,6 +69,7 @@ def print_estimate(estimate: Estimate) -> None:
             ("consistency", plan.capture.consistency.value),
             ("to send", _bytes_or_unknown(_to_send(estimate))),
             ("space", _space(estimate)),
+            (f"for {estimate.forecast.points} points", _room(estimate.forecast)),
             ("head", plan.head.value),
             *(("merge", line) for line in merge_lines(estimate.merges)),
             *(("clean up", path) for path in plan.debris),
@@ -102,6 +104,13 @@ def estimate_as_json(estimate: Estimate) -> Plain:
         "needed_bytes": estimate.needed,
         "available_bytes": estimate.available,
         "storage": estimate.storage,
+        "forecast": {
+            "points": estimate.forecast.points,
+            "oldest_bytes": estimate.forecast.oldest,
+            "each_bytes": estimate.forecast.each,
+            "total_bytes": estimate.forecast.total,
+            "measured_points": estimate.forecast.measured,
+        },
         "head": plan.head.value,
         "merges": [
             {"older": str(m.older), "younger": str(m.younger), "cause": m.cause.value}
@@ -124,6 +133,15 @@ def estimate_as_json(estimate: Estimate) -> Plain:
         "debris": list(plan.debris),
         "warnings": list(plan.warnings),
     }
+
+
+def _room(forecast: Forecast) -> str:
+    if forecast.total is None or forecast.each is None:
+        return f"{readable(forecast.oldest)} for the oldest; the others show after a few cycles"
+    return (
+        f"about {readable(forecast.total)}: {readable(forecast.oldest)} for the oldest, "
+        f"{readable(forecast.each)} for each other, as measured on {forecast.measured}"
+    )
 
 
 def merge_lines(merges: MergePlan) -> Iterator[str]:

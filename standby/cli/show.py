@@ -37,10 +37,11 @@ def show(
     if as_json:
         print_json(look_as_json(look))
     else:
-        print_facts(_facts(look))
+        print_facts(facts(look))
 
 
-def _facts(look: StandbyLook) -> Iterator[tuple[str, str]]:
+def facts(look: StandbyLook) -> Iterator[tuple[str, str]]:
+    """Say what is known of a standby, fact by fact; a remedy follows its problem."""
     manifest, profile = look.manifest, look.place.profile
     yield "standby", f"{manifest.standby} on {look.place.host.name}"
     yield "machine", f"{manifest.machine.name} on {profile.source_host.name}"
