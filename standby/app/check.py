@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 
-from standby.app.checks.end import End, attempt, look_at_end
+from standby.app.checks.end import End, Looked, attempt, look_at_end
 from standby.app.checks.finding import MANAGER, About, CheckReport, Finding, Topic
 from standby.app.checks.host_facts import probe_host
 from standby.app.checks.judge_source import judge_closed
@@ -15,6 +15,7 @@ from standby.app.checks.needs import WANTED, Role, judge_programs
 from standby.app.checks.source_end import check_machine, observe_machine
 from standby.app.session import Session
 from standby.errors import GrantAccess, StandbyError
+from standby.model.observation import SourceObservation
 from standby.profile import Profile
 from standby.profile.hosts import LOCAL
 
@@ -29,19 +30,29 @@ def _findings(session: Session, profile: Profile) -> Iterator[Finding]:
     source, kvm = _ends(session, profile)
     yield from source.findings
     seen = None
-    if source.libvirt:
-        try:
-            seen = observe_machine(session, profile)
-            yield from check_machine(source, profile, seen)
-        except GrantAccess as error:
-            yield judge_closed(source.host.name, source.login, error)
-        except StandbyError as error:
-            yield source.about(Topic.MACHINE).error(error)
-    yield from judge_claims(kvm.host.name, profile, _others(session, profile))
+    if source.end:
+        seen = yield from _machine(session, profile, source.end)
+    yield from judge_claims(profile.target_host.name, profile, _others(session, profile))
     if kvm is not source:
         yield from kvm.findings
-    if kvm.libvirt:
-        yield from check_kvm(kvm, profile, seen)
+    if kvm.end:
+        yield from check_kvm(kvm.end, profile, seen)
+
+
+def _machine(
+    session: Session, profile: Profile, end: End
+) -> Generator[Finding, None, SourceObservation | None]:
+    """Yield what is found of the machine; return it if it could be looked at."""
+    try:
+        seen = observe_machine(session, profile)
+    except GrantAccess as error:
+        yield judge_closed(end.name, end.facts.login, error)
+        return None
+    except StandbyError as error:
+        yield end.about(Topic.MACHINE).error(error)
+        return None
+    yield from attempt(end.about(Topic.MACHINE), lambda: check_machine(end, profile, seen))
+    return seen
 
 
 def _manager(session: Session, profile: Profile) -> Iterator[Finding]:
@@ -70,7 +81,7 @@ def _others(session: Session, profile: Profile) -> Iterator[Profile]:
             yield other
 
 
-def _ends(session: Session, profile: Profile) -> tuple[End, End]:
+def _ends(session: Session, profile: Profile) -> tuple[Looked, Looked]:
     """Look at both hosts; where one machine is both ends it is looked at once."""
     source, target = profile.source_host, profile.target_host
     if source == target:

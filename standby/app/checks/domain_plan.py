@@ -37,10 +37,10 @@ def check_domain(end: End, profile: Profile, seen: SourceObservation) -> Iterato
     plan = _plan(end, profile, seen)
     template = profile.standby.template
     xml = render_domain(plan.spec, Path(template) if template else None)
-    yield from judge_plan(end.host.name, plan.replaced)
-    yield from judge_networks(end.host.name, plan.spec.nics, _networks(end))
-    if end.facts and not end.facts.is_root:
-        yield judge_owner(end.host.name, end.login, _runs_as(xml), _enters(end))
+    yield from judge_plan(end.name, plan.replaced)
+    yield from judge_networks(end.name, plan.spec.nics, _networks(end))
+    if not end.facts.is_root:
+        yield judge_owner(end.name, end.facts.login, _runs_as(xml), _enters(end))
 
 
 def _runs_as(xml: str) -> str:
@@ -73,6 +73,6 @@ def _plan(end: End, profile: Profile, seen: SourceObservation) -> DomainPlan:
 
 
 def _networks(end: End) -> dict[str, bool]:
-    with libvirt_calls(f"{end.host.name}: networks"):
+    with libvirt_calls(f"{end.name}: networks"):
         networks = end.host.libvirt().listAllNetworks()
         return {network.name(): bool(network.isActive()) for network in networks}

@@ -20,39 +20,45 @@ from standby.transports.speed import Direction
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """A host, and what it said. Without `facts` it was not reached; `libvirt` likewise."""
+    """A host that answers, libvirt and all."""
 
     host: Host
     settings: HostSettings
-    roles: frozenset[Role]
-    findings: tuple[Finding, ...]
-    facts: HostFacts | None = None
-    libvirt: LibvirtFacts | None = None
+    facts: HostFacts
+    libvirt: LibvirtFacts
 
     @property
-    def login(self) -> str:
-        """Who logged in there."""
-        return self.facts.login if self.facts else ""
+    def name(self) -> str:
+        """The host's name."""
+        return self.host.name
 
     def about(self, topic: Topic) -> About:
         """Return what makes findings about this host."""
-        return About(self.host.name, topic)
+        return About(self.name, topic)
 
 
-def look_at_end(host: Host, settings: HostSettings, roles: frozenset[Role]) -> End:
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What became of looking at a host; `end` is None where that is all one can look at."""
+
+    findings: tuple[Finding, ...]
+    end: End | None = None
+
+
+def look_at_end(host: Host, settings: HostSettings, roles: frozenset[Role]) -> Looked:
     """Ask a host who it is. That it cannot be reached is a finding, no error."""
     try:
         facts = probe_host(host, WANTED)
     except StandbyError as error:
-        return End(host, settings, roles, (judge_reach(host.name, error),))
+        return Looked((judge_reach(host.name, error),))
     findings = [*judge_login(facts), judge_clock(facts), *judge_programs(facts, roles)]
     try:
         libvirt = probe_libvirt(host)
     except StandbyError as error:
         findings.append(judge_no_libvirt(facts, error, probe_locally(host)))
-        return End(host, settings, roles, tuple(findings), facts)
+        return Looked(tuple(findings))
     findings += judge_libvirt(host.name, libvirt, roles)
-    return End(host, settings, roles, tuple(findings), facts, libvirt)
+    return Looked(tuple(findings), End(host, settings, facts, libvirt))
 
 
 def attempt(about: About, look: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
@@ -76,7 +82,7 @@ def try_link(end: End, profile: Profile, direction: Direction, size: int) -> Ite
             local=end.settings.is_local,
             compressed=profile.transfer.compression is Compression.SSH,
         )
-        return judge_link(end.host.name, facts, profile.transfer.bandwidth, size)
+        return judge_link(end.name, facts, profile.transfer.bandwidth, size)
 
-    daemon = end.facts.programs.get(DAEMON) if end.facts else None
-    return attempt(end.about(Topic.LINK), look if daemon and daemon.path else tuple)
+    there = end.facts.programs[DAEMON].path
+    return attempt(end.about(Topic.LINK), look if there else tuple)

@@ -67,6 +67,11 @@ class HostFacts:
         return self.user == "root"
 
     @property
+    def sudo(self) -> str:
+        """What a command for root begins with, typed by who logged in."""
+        return "" if self.login == "root" else "sudo "
+
+    @property
     def by_sudo(self) -> bool:
         """Whether commands run as somebody else than who logged in."""
         return self.user != self.login

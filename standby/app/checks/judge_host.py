@@ -55,9 +55,5 @@ def judge_clock(facts: HostFacts) -> Finding:
     way = "ahead of" if facts.ahead > 0 else "behind"
     found = f"{off:.1f} s {way} the manager's"
     severity = Severity.WARNING if off >= CLOCK_WARNED_S else Severity.NOTE
-    fix = about.run_here(f"{_sudo(facts)}timedatectl set-ntp true", "let both keep time")
+    fix = about.run_here(f"{facts.sudo}timedatectl set-ntp true", "let both keep time")
     return Finding(severity, about.where, about.topic, found, fix)
-
-
-def _sudo(facts: HostFacts) -> str:
-    return "" if facts.login == "root" else "sudo "

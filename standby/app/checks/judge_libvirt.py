@@ -36,9 +36,8 @@ def judge_libvirt(host: str, facts: LibvirtFacts, roles: frozenset[Role]) -> Ite
 def judge_no_libvirt(facts: HostFacts, error: StandbyError, locally: Locally) -> Finding:
     """Say why libvirt was not reached: it does not run, or sshd does not forward its socket."""
     about = About(facts.name, Topic.LIBVIRT)
-    sudo = "" if facts.login == "root" else "sudo "
     if isinstance(error, GrantAccess) or (facts.by_sudo and GROUP not in facts.groups):
-        join = f"{sudo}usermod --append --groups {GROUP} {facts.login}"
+        join = f"{facts.sudo}usermod --append --groups {GROUP} {facts.login}"
         found = f"{facts.login} may not use libvirt's socket: {error.found}"
         return about.problem(found, about.run_here(join))
     if not isinstance(error, ReachHost):
@@ -48,10 +47,10 @@ def judge_no_libvirt(facts: HostFacts, error: StandbyError, locally: Locally) ->
         return about.problem(
             "libvirt answers on its own host, but its socket is not forwarded by sshd:"
             f" {error.found}",
-            about.run_here(f"{sudo}systemctl reload ssh", words),
+            about.run_here(f"{facts.sudo}systemctl reload ssh", words),
         )
     words = "start it (where libvirt has a daemon for each driver: virtqemud.socket)"
     return about.problem(
         f"libvirt does not answer: {error.found}",
-        about.run_here(f"{sudo}systemctl start libvirtd", words),
+        about.run_here(f"{facts.sudo}systemctl start libvirtd", words),
     )

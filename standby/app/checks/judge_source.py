@@ -172,13 +172,13 @@ def judge_job(host: str, name: str, socket: str | None) -> Iterator[Finding]:
     )
 
 
-def judge_socket_way(host: str, facts: HostFacts, closed: str, power: PowerState) -> Finding:
+def judge_socket_way(facts: HostFacts, closed: str, power: PowerState) -> Finding:
     """Say whether the login user can reach the socket of a capture; `closed` stops him.
 
     With sudo the socket itself becomes his, and membership of its directory's group is enough.
     Without, an ACL has to give him what will be made in it, too.
     """
-    about = About(host, Topic.SOCKET)
+    about = About(facts.name, Topic.SOCKET)
     login = facts.login
     if not closed:
         return about.ok(f"{login} can reach the sockets of QEMU")

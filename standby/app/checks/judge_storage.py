@@ -32,9 +32,9 @@ class Room:
     whole: int  # of all disks, as large as the machine sees them
 
 
-def judge_type(host: str, facts: StorageFacts) -> Iterator[Finding]:
+def judge_type(facts: StorageFacts, host: HostFacts) -> Iterator[Finding]:
     """Say what the file system's type promises."""
-    about = About(host, Topic.STORAGE)
+    about = About(host.name, Topic.STORAGE)
     where = f"{facts.path} ({facts.filesystem}, mounted on {facts.mount or 'an unknown place'})"
     if facts.obstacle:
         yield about.problem(f"{facts.obstacle} is in the way: it is no directory", _OTHER)
@@ -51,14 +51,14 @@ def judge_type(host: str, facts: StorageFacts) -> Iterator[Finding]:
     elif facts.filesystem in _FUSE:
         yield about.warning(f"{where}: what it promises is its program's choice", _OTHER)
     elif facts.read_only:
-        yield about.problem(f"{where} is read-only", _remount(about, facts))
+        yield about.problem(f"{where} is read-only", _remount(host, facts))
     else:
         yield about.ok(where)
 
 
-def _remount(about: About, facts: StorageFacts) -> Fix:
+def _remount(host: HostFacts, facts: StorageFacts) -> Fix:
     words = "if it was not an error of the disk that made it so (look at dmesg)"
-    return about.run_here(f"mount -o remount,rw {facts.mount}", words)
+    return Fix(words, f"{host.sudo}mount -o remount,rw {facts.mount}", host.name)
 
 
 def _judge_nfs(about: About, facts: StorageFacts) -> Iterator[Finding]:
@@ -107,7 +107,7 @@ def _refused(facts: StorageFacts, trial: Trial) -> str:
 
 def _grant(about: About, facts: StorageFacts, trial: Trial, host: HostFacts) -> Fix:
     if "Read-only file system" in trial.refused:
-        return _remount(about, facts)
+        return _remount(host, facts)
     if "No space left" in trial.refused:
         return Fix(f"free some space or inodes on {facts.mount}")
     if "Permission denied" not in trial.refused or host.is_root:
@@ -117,19 +117,19 @@ def _grant(about: About, facts: StorageFacts, trial: Trial, host: HostFacts) -> 
     return about.run_here(f"sudo install -d -o {host.login} -m 0711 {facts.path}")
 
 
-def judge_way(host: str, facts: StorageFacts, qemu: Owner | None) -> Iterator[Finding]:
+def judge_way(facts: StorageFacts, host: HostFacts, qemu: Owner | None) -> Iterator[Finding]:
     """Say whether the user that VMs run as can reach what is stored there."""
-    about = About(host, Topic.STORAGE)
     if qemu is None:
         return
     for step in facts.steps:
         if not step.lets_in(qemu.uid, qemu.gid):
-            yield _closed(about, step, qemu)
+            yield _closed(host, step, qemu)
             return
 
 
-def _closed(about: About, step: Step, qemu: Owner) -> Finding:
-    fix = about.run_here(f"chmod o+x {step.path}")
+def _closed(host: HostFacts, step: Step, qemu: Owner) -> Finding:
+    about = About(host.name, Topic.STORAGE)
+    fix = about.run_here(f"{host.sudo}chmod o+x {step.path}")
     found = f"VMs run as user {qemu.uid}, who may not enter {step.path} ({step.mode})"
     if step.has_acl:
         return about.note(f"{found}, unless its ACL lets him", fix)

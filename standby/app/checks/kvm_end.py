@@ -58,21 +58,20 @@ def _storage(end: End, profile: Profile, seen: SourceObservation | None) -> Iter
     directory = directory_of(end.host, profile)
     storage = directory.path.rpartition("/")[0] or "/"
     facts = probe_storage(end.host, storage, directory.path)
-    yield from judge_type(end.host.name, facts)
+    yield from judge_type(facts, end.facts)
     if facts.obstacle:
         return
-    if end.facts and not facts.read_only:
+    if not facts.read_only:
         yield from judge_trial(facts, _try(end, facts), end.facts)
-    if end.libvirt:
-        yield from judge_way(end.host.name, facts, end.libvirt.qemu_user)
-        security, context = end.libvirt.security, facts.context
-        paths = (directory.path,)
-        yield from judge_confinement(end.host.name, security, paths, context, "the storage")
+    yield from judge_way(facts, end.facts, end.libvirt.qemu_user)
+    security, context = end.libvirt.security, facts.context
+    paths = (directory.path,)
+    yield from judge_confinement(end.name, security, paths, context, "the storage")
     manifest = _manifest(end, directory)
     wanted = _wanted(end, profile, seen)
-    yield from judge_directory(end.host.name, directory.path, facts.standby, manifest, wanted)
+    yield from judge_directory(end.name, directory.path, facts.standby, manifest, wanted)
     if seen:
-        yield from judge_space(end.host.name, facts, room_of(profile, seen, manifest))
+        yield from judge_space(end.name, facts, room_of(profile, seen, manifest))
 
 
 def _try(end: End, facts: StorageFacts) -> Trial:
@@ -85,7 +84,7 @@ def _try(end: End, facts: StorageFacts) -> Trial:
 
 def _manifest(end: End, directory: StandbyDirectory) -> Manifest | None:
     listing = look(end.host, directory)
-    return manifest_of(listing, f"{directory.manifest} on {end.host.name}") if listing else None
+    return manifest_of(listing, f"{directory.manifest} on {end.name}") if listing else None
 
 
 def room_of(profile: Profile, seen: SourceObservation, manifest: Manifest | None) -> Room:
@@ -104,19 +103,19 @@ def room_of(profile: Profile, seen: SourceObservation, manifest: Manifest | None
 
 def _name(end: End, profile: Profile, seen: SourceObservation | None) -> Iterator[Finding]:
     found = dormant_domain(end.host, profile, directory_of(end.host, profile)).found()
-    with libvirt_calls(f"{end.host.name}: domains"):
+    with libvirt_calls(f"{end.name}: domains"):
         domains = end.host.libvirt().listAllDomains()
         uuids = {domain.name(): domain.UUIDString() for domain in domains}
-    yield from judge_name(end.host.name, found, uuids, _wanted(end, profile, seen))
+    yield from judge_name(end.name, found, uuids, _wanted(end, profile, seen))
 
 
 def _wanted(end: End, profile: Profile, seen: SourceObservation | None) -> Wanted:
     identity = seen.identity if seen else None
-    return Wanted(profile.standby_name, end.login, profile.standby.uuid, identity)
+    return Wanted(profile.standby_name, end.facts.login, profile.standby.uuid, identity)
 
 
 def _virtualisation(end: End) -> Iterator[Finding]:
-    guest = end.libvirt.guest if end.libvirt else None
-    if end.libvirt and guest:
+    guest = end.libvirt.guest
+    if guest:
         facts = probe_virtualisation(end.host, guest.emulator)
-        yield judge_virtualisation(end.host.name, facts, accelerated=end.libvirt.accelerated)
+        yield judge_virtualisation(end.name, facts, accelerated=end.libvirt.accelerated)

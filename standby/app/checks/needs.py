@@ -109,11 +109,10 @@ def _judge(need: Need, facts: HostFacts, about: About) -> Iterator[Finding]:
 
 def install(need: Need, facts: HostFacts) -> Fix:
     """Return the command that installs a program on this kind of system."""
-    sudo = "sudo " if facts.by_sudo or not facts.is_root else ""
     for family, command in _INSTALLERS.items():
         if family in facts.families:
             wanted = need.packages if family == "debian" else f"/usr/bin/{need.program}"
-            return Fix(command=f"{sudo}{command} {wanted}", on=facts.name)
+            return Fix(command=f"{facts.sudo}{command} {wanted}", on=facts.name)
     return Fix(f"install {need.program} on {facts.name}")
 
 

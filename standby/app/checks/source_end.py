@@ -36,9 +36,9 @@ def observe_machine(session: Session, profile: Profile) -> SourceObservation:
 
 def check_machine(end: End, profile: Profile, seen: SourceObservation) -> Iterator[Finding]:
     """Check what a capture of the machine needs."""
-    yield from judge_machine(end.host.name, seen, _boots(profile, seen))
+    yield from judge_machine(end.name, seen, _boots(profile, seen))
     yield from attempt(end.about(Topic.DISKS), lambda: _images(end, seen))
-    yield from judge_scratch(end.host.name, seen.scratch, seen.disks)
+    yield from judge_scratch(end.name, seen.scratch, seen.disks)
     if seen.power is not PowerState.OFF:
         yield from attempt(end.about(Topic.AGENT), lambda: _running(end, profile, seen))
     yield from attempt(end.about(Topic.SOCKET), lambda: _sockets(end, seen))
@@ -60,26 +60,26 @@ def _boots(profile: Profile, seen: SourceObservation) -> str | None:
 def _images(end: End, seen: SourceObservation) -> Iterator[Finding]:
     images = probe_images(end.host, seen.disks)
     for disk, image in zip(seen.disks, images, strict=True):
-        yield judge_image(end.host.name, disk, image, seen.power, end.login)
+        yield judge_image(end.name, disk, image, seen.power, end.facts.login)
 
 
 def _running(end: End, profile: Profile, seen: SourceObservation) -> Iterator[Finding]:
     name, source = seen.identity.name, profile.source
-    yield from judge_job(end.host.name, name, probe_job(end.host, seen.identity.uuid))
+    yield from judge_job(end.name, name, probe_job(end.host, seen.identity.uuid))
     agent = probe_agent(end.host, seen.identity.uuid)
     without = WithoutAgent(source.on_unavailable_agent.value)
-    yield judge_agent(end.host.name, name, agent, source.consistency, without)
+    yield judge_agent(end.name, name, agent, source.consistency, without)
 
 
 def _sockets(end: End, seen: SourceObservation) -> Iterator[Finding]:
     closed = probe_socket_way(end.host, seen.identity.uuid)
-    if end.facts:
-        yield judge_socket_way(end.host.name, end.facts, closed, seen.power)
+    yield judge_socket_way(end.facts, closed, seen.power)
 
 
 def _confinement(end: End, seen: SourceObservation) -> Iterator[Finding]:
-    security = end.libvirt.security if end.libvirt else ()
     directories = [space.directory for space in seen.scratch]
     # Where its images lie the machine runs already, so only another place for scratch matters.
     if directories:
-        yield from judge_confinement(end.host.name, security, directories, "", "scratch space")
+        yield from judge_confinement(
+            end.name, end.libvirt.security, directories, "", "scratch space"
+        )
