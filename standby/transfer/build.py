@@ -31,12 +31,15 @@ def build_table(subject: DigestedDisk, pace: Pace = AT_FULL_SPEED) -> None:
     """
     with ExitStack() as opened:
         lines = Lines(opened, subject.disk, pace)
+        pool = Pool(1)
+        opened.callback(pool.close)
         image = lines.open(Role.TARGET, subject.image, ALLOCATION)
         entries = lines.open(Role.TABLE, subject.digests.endpoint)
         poller = lines.poller()
         table = Table(entries, image.size(), Trust.NOTHING)
+        opened.callback(table.close)
         table.require_writable()
-        feed = Feed(Scout(image.size(), image, None), image, Pool(1), table, pace.limiter)
+        feed = Feed(Scout(image.size(), image, None), image, pool, table, pace.limiter)
         builder = _Builder(feed, table, digester(subject.digests.algorithm))
         Scan(subject.disk, feed, builder, image.size(), pace).run(poller)
         table.take()()

@@ -83,8 +83,9 @@ def copy_disks(
         poller = Poller(connections, Patience(cancel, alive, stall_limit))
         poller.until_ready()
         pool = Pool(len(copies))
+        opened.callback(pool.close)
         lanes = [
-            writer.lane(reader, pool, _Limits(limiter, read_limiter))
+            writer.lane(opened, reader, pool, _Limits(limiter, read_limiter))
             for reader, writer in zip(readers, writers, strict=True)
         ]
         loop = _Loop(lanes, progress)
@@ -157,10 +158,12 @@ class _Writer:
     def connections(self) -> list[Connection]:
         return [line for line in (self.data, self.table) if line is not None]
 
-    def lane(self, reader: _Reader, pool: Pool, limits: _Limits) -> Lane:
+    def lane(self, opened: ExitStack, reader: _Reader, pool: Pool, limits: _Limits) -> Lane:
         """Raise AskForResync, RepairStore, UseOtherStorage."""
         ledger = self._ledger(reader.data.size())
         table = ledger.table if ledger is not None else None
+        if table is not None:
+            opened.callback(table.close)
         feed = Feed(reader.scout(), reader.data, pool, table, limits.read)
         return Lane(self.copy, feed, (reader.data, self.data), pool, ledger, limits.sent)
 

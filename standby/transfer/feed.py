@@ -9,6 +9,7 @@ from typing import Protocol
 
 from standby.model.digest import BLOCK
 from standby.model.extent import Extent, ExtentKind
+from standby.transfer.buffers import Buffer, Loan
 from standby.transfer.connection import Connection
 from standby.transfer.rate import RateLimit
 from standby.transfer.table import SPAN, Table
@@ -31,18 +32,25 @@ class Pool:
     """
 
     def __init__(self, users: int) -> None:
-        self._free = [bytearray(REQUEST) for _ in range(BUFFERS)]
+        self._loan = Loan()
+        self._free = BUFFERS
         self._users = users
 
-    def take(self, held: int) -> bytearray | None:
+    def take(self, held: int) -> Buffer | None:
         """Return a buffer, or None when none is free or `held` is the user's share already."""
         if self._free and held < max(BUFFERS // self._users, 1):
-            return self._free.pop()
+            self._free -= 1
+            return self._loan.take(REQUEST)
         return None
 
-    def give_back(self, buffer: bytearray) -> None:
+    def give_back(self, buffer: Buffer) -> None:
         """Take a buffer back."""
-        self._free.append(buffer)
+        self._free += 1
+        self._loan.give_back(buffer)
+
+    def close(self) -> None:
+        """Take back what is still in use; its connections will not move again."""
+        self._loan.end()
 
     def leave(self) -> None:
         """Note that a user needs no more buffers, so that the others' shares grow."""
@@ -58,13 +66,14 @@ class Part:
 
     start: int
     length: int
-    buffer: bytearray | None
+    buffer: Buffer | None
     waiting: int = 0
 
     def view(self, start: int, length: int) -> memoryview:
         """Return the piece of its buffer that holds `length` bytes of the disk from `start`."""
-        begin = start - self.start
-        return memoryview(self.buffer or b"")[begin : begin + length]
+        if self.buffer is None:
+            return memoryview(b"")
+        return self.buffer.view(start - self.start, length)
 
     def filled(self, start: int, length: int) -> memoryview:
         """Return as `view`, with zeroes for what lies behind what was read."""

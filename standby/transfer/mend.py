@@ -52,6 +52,8 @@ def mend_blocks(
     """
     with ExitStack() as opened:
         lines = Lines(opened, subject.disk, pace)
+        pool = Pool(1)
+        opened.callback(pool.close)
         image = lines.open(Role.TARGET, subject.image)
         source = lines.open(Role.SOURCE, healthy)
         entries = lines.open(Role.TABLE, subject.digests.endpoint)
@@ -60,7 +62,8 @@ def mend_blocks(
             raise UseOtherStorage(image.where, f"the server offers no {lacking[0]}")
         blocks = _Blocks(damaged, image.size(), source.size())
         table = Table(entries, image.size(), Trust.STORED)
-        feed = Feed(blocks, source, Pool(1), table, pace.limiter)
+        opened.callback(table.close)
+        feed = Feed(blocks, source, pool, table, pace.limiter)
         mender = _Mender(feed, table, digester(subject.digests.algorithm), image)
         Scan(subject.disk, feed, mender, blocks.bytes, pace).run(poller)
         wait_for(poller, image.flush)

@@ -12,6 +12,7 @@ from typing import Final
 
 from standby.errors import RepairStore, UseOtherStorage
 from standby.model.digest import BLOCK, DIGEST_BYTES, table_bytes
+from standby.transfer.buffers import Buffer, Loan
 from standby.transfer.connection import Connection, Done
 from standby.transfer.digests import entries, entry
 
@@ -22,6 +23,7 @@ _SHEET: Final = 16 * PAGE
 SPAN: Final = _SHEET // DIGEST_BYTES * BLOCK
 # Digests of blocks that are written but not yet durable, kept in memory: 32 GiB of the disk.
 _KEPT: Final = 8 * 1024 * 1024
+_IN_FLIGHT: Final = 8  # writes
 
 
 class Trust(Enum):
@@ -37,7 +39,7 @@ class Sheet:
     """The entries of one span of the disk. Pages are bits of a mask."""
 
     number: int
-    entries: bytearray
+    entries: Buffer
     asked: int = 0  # pages
     present: int = 0
     changed: int = 0
@@ -51,7 +53,7 @@ class _Stretch:
 
     offset: int
     length: int
-    data: bytearray | None
+    data: bytes | None
 
 
 class Table:
@@ -71,7 +73,9 @@ class Table:
         self._require_fit()
         self._sheets: dict[int, Sheet] = {}
         self._passed = 0  # every sheet below is retired when its last user lets go
+        self._loan = Loan()
         self._kept: deque[_Stretch] = deque()
+        self._outgoing: deque[_Stretch] = deque()
         self._kept_bytes = 0
         self._writing = 0
         self._wrote = False
@@ -88,6 +92,10 @@ class Table:
         """Raise UseOtherStorage unless the table can be written as digests must be."""
         if lacking := self._line.lacks():
             raise UseOtherStorage(self._line.where, f"the server offers no {lacking[0]}")
+
+    def close(self) -> None:
+        """Give up what is in memory; the connection will not move again."""
+        self._loan.end()
 
     # The entries of parts of the disk.
 
@@ -126,7 +134,8 @@ class Table:
     def _sheet(self, number: int) -> Sheet:
         sheet = self._sheets.get(number)
         if sheet is None:
-            sheet = self._sheets[number] = Sheet(number, bytearray(_SHEET))
+            sheet = self._sheets[number] = Sheet(number, self._loan.take(_SHEET))
+            sheet.entries[:] = bytes(_SHEET)
             if self._trust is not Trust.STORED:
                 sheet.asked = sheet.present = -1  # every page
         return sheet
@@ -136,7 +145,7 @@ class Table:
         for begin, end in _runs(missing):
             pages = _mask(begin, end)
             self._line.read(
-                memoryview(sheet.entries)[begin * PAGE : end * PAGE],
+                sheet.entries.view(begin * PAGE, (end - begin) * PAGE),
                 sheet.number * _SHEET + begin * PAGE,
                 partial(self._fetched, sheet, pages),
             )
@@ -165,10 +174,11 @@ class Table:
             for stretch in _stretches(sheet, begin, end):
                 self._kept.append(stretch)
                 self._kept_bytes += stretch.length if stretch.data is not None else 0
+        self._loan.give_back(sheet.entries)
 
     def crowded(self) -> bool:
         """Tell whether it is time to flush the disk, `take` and `write`."""
-        return self._kept_bytes >= _KEPT
+        return self._kept_bytes >= _KEPT and not self._outgoing
 
     def full(self) -> bool:
         """Tell whether no more should be held until something was written."""
@@ -177,25 +187,34 @@ class Table:
     def take(self) -> Callable[[], None]:
         """Return what writes all that is finished now, to be called when the disk is flushed."""
         stretches, self._kept = self._kept, deque()
-        size = self._kept_bytes
 
         def write() -> None:
-            self._kept_bytes -= size
-            for stretch in stretches:
-                self._write(stretch)
+            self._outgoing.extend(stretches)
+            self._send()
 
         return write
+
+    def _send(self) -> None:
+        while self._outgoing and self._writing < _IN_FLIGHT:
+            self._write(self._outgoing.popleft())
 
     def _write(self, stretch: _Stretch) -> None:
         self._writing += 1
         self._wrote = True
         if stretch.data is None:
             self._line.zero(stretch.offset, stretch.length, self._written)
-        else:
-            self._line.write(memoryview(stretch.data), stretch.offset, self._written)
+            return
+        self._kept_bytes -= stretch.length
+        buffer = self._loan.take(_SHEET)
+        view = buffer.view(0, stretch.length)
+        view[:] = stretch.data
+        self._line.write(view, stretch.offset, partial(self._written, buffer))
 
-    def _written(self) -> None:
+    def _written(self, buffer: Buffer | None = None) -> None:
+        if buffer is not None:
+            self._loan.give_back(buffer)
         self._writing -= 1
+        self._send()
         self._end()
 
     def pass_all(self) -> None:
@@ -208,7 +227,7 @@ class Table:
         self._end()
 
     def _end(self) -> None:
-        if self._finished is None or self._writing:
+        if self._finished is None or self._writing or self._outgoing:
             return
         done, self._finished = self._finished, None
         if self._wrote:
@@ -255,5 +274,5 @@ def _stretches(sheet: Sheet, begin: int, end: int) -> Iterator[_Stretch]:
     for zero, run in groupby(range(begin, end), is_blank):
         pages = list(run)
         first, length = pages[0] * PAGE, len(pages) * PAGE
-        data = None if zero else sheet.entries[first : first + length]
+        data = None if zero else bytes(sheet.entries[first : first + length])
         yield _Stretch(sheet.number * _SHEET + first, length, data)

@@ -58,6 +58,8 @@ def verify_disk(
     """
     with ExitStack() as opened:
         lines = Lines(opened, subject.disk, pace)
+        pool = Pool(1)
+        opened.callback(pool.close)
         image = lines.open(Role.TARGET, subject.image, ALLOCATION)
         layer = None
         if isinstance(scope, OwnLayer):
@@ -67,8 +69,9 @@ def verify_disk(
         if layer is not None and not layer.has_context():
             raise UseOtherStorage(image.where, f"the server does not offer {DEPTH}")
         table = Table(entries, image.size(), Trust.STORED)
+        opened.callback(table.close)
         scout = Scout(image.size(), image, layer, is_own_layer)
-        feed = Feed(scout, image, Pool(1), table, pace.limiter)
+        feed = Feed(scout, image, pool, table, pace.limiter)
         verifier = _Verifier(feed, table, digester(subject.digests.algorithm))
         Scan(subject.disk, feed, verifier, image.size(), pace).run(poller)
         lines.leave()

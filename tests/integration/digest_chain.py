@@ -30,7 +30,7 @@ def table_of(disk: bytes, algorithm: DigestAlgorithm = DigestAlgorithm.BLAKE3) -
     table = bytearray(table_bytes(len(disk)))
     for block, start in enumerate(range(0, len(disk), BLOCK)):
         data = disk[start : start + BLOCK].ljust(BLOCK, b"\0")
-        if any(data):
+        if data != bytes(BLOCK):
             place = block * DIGEST_BYTES
             table[place : place + DIGEST_BYTES] = HASHES[algorithm](data)
     return bytes(table)

@@ -170,15 +170,32 @@ def table_blocks(world: World) -> int:
     return world.chain.pairs[-1].table.stat().st_blocks
 
 
+def test_changes_across_the_pages_and_sheets_of_a_table_are_followed(tmp_path: Path) -> None:
+    """A page stands for 16 MiB and a sheet for 256 MiB of the disk."""
+    world = World(tmp_path, 300 * MIB)
+    across = [f"write -P 0x22 {edge - BLOCK} 128k" for edge in (16 * MIB, 48 * MIB, 256 * MIB)]
+    qemu_io(world.source, *across, "write -P 0x33 80M 20M")
+    world.seed()
+    qemu_io(world.source, *(line.replace("0x22", "0x44") for line in across))
+    assert moved(world.increment()) == (6 * BLOCK, 0, 0)
+    qemu_io(world.source, "write -z 0 300M", "write -P 0x33 90M 64k")
+    data, zero, unchanged = moved(world.increment())
+    assert (data, zero) == (0, 6 * BLOCK + 20 * MIB - BLOCK)
+    assert unchanged == 300 * MIB - zero
+    qemu_io(world.source, *across)
+    assert moved(world.increment()) == (6 * BLOCK, 0, 0)
+    assert moved(world.resync()) == (0, 0, 300 * MIB)
+
+
 def test_a_disk_that_grew_keeps_the_digest_of_its_last_short_block(tmp_path: Path) -> None:
     world = World(tmp_path, MIB + 512)
     qemu_io(world.source, f"write -P 0x11 0 {MIB + 512}")
     world.seed()
     table = world.chain.pairs[-1].content()[1]
     run("qemu-img", "bitmap", "--remove", world.source, "b1")
-    run("qemu-img", "resize", world.source, str(600 * MIB))
+    run("qemu-img", "resize", world.source, str(300 * MIB))
     world.track()
-    qemu_io(world.source, "write -P 0x22 599M 1M")
+    qemu_io(world.source, "write -P 0x22 299M 1M")
     assert moved(world.increment()) == (MIB, 0, 0)
     grown = world.chain.pairs[-1].content()[1]
     assert grown[: 17 * 16] == table[: 17 * 16]
