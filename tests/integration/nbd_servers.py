@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import select
 import signal
+import socket as socket_module
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -95,13 +96,23 @@ def serving(argv: Sequence[str | Path], socket: Path, export: str = "") -> Itera
     socket.unlink(missing_ok=True)
     child = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", *(str(a) for a in argv)])
     try:
-        wait_until(lambda: socket.is_socket() or child.poll() is not None)
+        wait_until(lambda: _listens(socket) or child.poll() is not None)
         assert child.poll() is None, f"{argv} did not start"
         yield Server(child, NbdEndpoint(str(socket), export))
     finally:
         child.kill()
         child.wait(10)
         socket.unlink(missing_ok=True)
+
+
+def _listens(path: Path) -> bool:
+    """Tell whether somebody listens: a moment before, the socket is there and refuses."""
+    with socket_module.socket(socket_module.AF_UNIX) as client:
+        try:
+            client.connect(str(path))
+        except OSError:
+            return False
+    return True
 
 
 @contextmanager
