@@ -149,7 +149,8 @@ def test_a_failed_write_is_named_with_its_place(tmp_path: Path) -> None:
             progress=Midway(trigger.touch),
         )
     assert raised.value.offset is not None
-    assert raised.value.offset >= SIZE // 2
+    # Writes that were sent earlier may be served later: at most what is in flight.
+    assert raised.value.offset >= SIZE // 2 - 16 * MIB
 
 
 def test_a_failed_write_of_zeroes_is_an_error(tmp_path: Path) -> None:
