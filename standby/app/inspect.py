@@ -158,11 +158,18 @@ def _side_by_side(tasks: Sequence[Callable[[], T]]) -> list[T]:
     The threads do not keep the process alive: whoever interrupts it need not wait for hosts
     that do not answer.
     """
-    done: SimpleQueue[T] = SimpleQueue()
+    answers: SimpleQueue[list[T]] = SimpleQueue()
 
     def run(task: Callable[[], T]) -> None:
-        done.put(task())
+        answer: list[T] = []
+        try:
+            answer.append(task())
+        finally:
+            answers.put(answer)
 
     for task in tasks:
         threading.Thread(target=run, args=(task,), daemon=True).start()
-    return [done.get() for _ in tasks]
+    results = [answer for _ in tasks for answer in answers.get()]
+    if len(results) < len(tasks):
+        raise RuntimeError("a host could not be asked; its thread has said why")
+    return results

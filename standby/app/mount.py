@@ -33,6 +33,16 @@ _UNMOUNT_S: Final = 30.0
 _START_S: Final = 10.0
 
 
+# Arguments: a directory. Its program may be dead and somebody may look at it right now; an
+# ordinary user unmounts by fusermount, which is missing where only root mounts.
+_UNMOUNT: Final = """
+for tool in "fusermount3 -u" "fusermount -u" "umount" "umount -l"; do
+  $tool "$1" 2>/dev/null && break
+done
+exit 0
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Tool:
     """A program that shows NBD exports in a directory. `shows` is for people."""
@@ -90,7 +100,9 @@ def _tools(disks: Sequence[ExportedDisk], directory: Path) -> tuple[Tool, ...]:
 
 
 def _guestmount(disks: Sequence[ExportedDisk], directory: Path) -> Tool:
-    images = (word for disk in disks for word in ("--format=raw", "-a", disk.uri))
+    # libguestfs knows the older form of NBD addresses only.
+    uris = (disk.uri.replace("nbd+unix://", "nbd://", 1) for disk in disks)
+    images = (word for uri in uris for word in ("--format=raw", "-a", uri))
     argv = ("guestmount", "--no-fork", "--ro", *images, "-i", str(directory))
     return Tool("the guest's own files", argv)
 
@@ -136,9 +148,10 @@ def _await_mount(tool: Tool, held: Held, directory: Path, cancel: Event) -> None
 
 
 def _unmount(manager: Host, held: Held, directory: Path) -> None:
+    """Unmount, so that the program ends by itself, and wait for its end."""
+    argv = ("sh", "-c", _UNMOUNT, "standby-unmount", str(directory))
+    manager.run(argv, timeout=_UNMOUNT_S)
     held.close()
-    if os.path.ismount(directory):  # the program was killed, or somebody looks at it right now
-        manager.run(("umount", "-l", "--", str(directory)), timeout=_UNMOUNT_S)
 
 
 @contextmanager

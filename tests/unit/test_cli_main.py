@@ -203,6 +203,29 @@ def silent_host() -> Iterator[socket.socket]:
         yield server
 
 
+def test_the_list_asks_the_next_host_while_one_is_silent(
+    tmp_path: Path, silent_host: socket.socket
+) -> None:
+    port = silent_host.getsockname()[1]
+    address = f"address: root@127.0.0.1:{port}\nconnect_timeout: 60s\n"
+    write_root(
+        tmp_path,
+        {
+            "profiles/web1.yaml": PROFILE,
+            "profiles/web2.yaml": PROFILE.replace("kvm1", "kvm2"),
+            "hosts/kvm1.yaml": address,
+            "hosts/kvm2.yaml": address,
+        },
+    )
+    argv = (*COMMAND, "list", "--config", str(tmp_path))
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as command:
+        first, _ = silent_host.accept()
+        second, _ = silent_host.accept()  # while the first still waits for a word
+        command.kill()
+    first.close()
+    second.close()
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_what_only_looks_with_130_and_no_traceback(
     tmp_path: Path, silent_host: socket.socket, number: signal.Signals
