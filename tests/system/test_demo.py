@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from lab import Lab
+from lab.demo_site import STANDBY
 from lab.layout import CHECKOUT, Layout, root_directory
 from lab.processes import ProcessRecord
 from lab.waiting import wait_until
@@ -21,6 +22,8 @@ from lab.waiting import wait_until
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1200)]
 
 RUNNING_LIMIT = 600.0
+README = CHECKOUT / "README.md"
+EXAMPLE_POINT, EXAMPLE_FILE = "V20261122_035600", "deltas/vda.0007.qcow2"
 _numbers = count(1)
 LIE = """
 import sys
@@ -81,6 +84,28 @@ def nothing_is_left(name: str) -> bool:
     return not directory.exists() and f"{directory}/" not in loops.stdout
 
 
+def recover_by_hand(lab: Lab) -> None:
+    """Type what the README says about a dead manager, with the names of a point that is there."""
+    blocks = re.findall(r"^```\n(.*?)^```", README.read_text(), re.MULTILINE | re.DOTALL)
+    (block,) = (block for block in blocks if "grep -o" in block)
+    reading, _, making = block.partition("mkdir")
+
+    def typed(lines: str) -> list[str]:
+        return lab.run("kvm", ["bash", "-c", lines]).stdout.splitlines()
+
+    point = next(line for line in typed(reading) if line.endswith(" whole")).split()[0]
+    files = typed(reading.replace(EXAMPLE_POINT, point))
+    (file,) = (file for file in files if re.fullmatch(r"deltas/vda\.\d+\.qcow2", file))
+    begin = f"cd /srv/standby/{STANDBY}\nmkdir"
+    typed(begin + making.replace(EXAMPLE_POINT, point).replace(EXAMPLE_FILE, file))
+
+    standby = lab.guest("kvm", STANDBY)
+    standby.wait_for_agent(RUNNING_LIMIT)
+    reports = {path for path in standby.files("/data") if path.startswith("report-")}
+    assert reports == {f"report-{number}" for number in range(4)}, "the oldest that is left"
+    standby.destroy()
+
+
 def typed_in_a_terminal(shell: str, line: str) -> str:
     """Return all that a terminal shows when a line is typed into a shell and the shell left."""
     done = subprocess.run(
@@ -105,6 +130,8 @@ def test_it_holds_and_the_commands_it_leaves_to_play_with_work(name: str, tmp_pa
 
     story, _, offered = told.partition("ready to paste:\n")
     assert "bit for bit" in story
+    recover_by_hand(Lab(name))
+
     lines = [line.strip() for line in offered.splitlines() if line.strip()]
     for line in lines:
         if line.endswith("shell manager"):
