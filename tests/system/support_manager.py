@@ -30,12 +30,13 @@ LIMIT = 120.0
 class Manager:
     """One manager process. Killed when its context is left."""
 
-    def __init__(self, connection: Connection, root: Path) -> None:
+    def __init__(self, connection: Connection, root: Path, log: Path) -> None:
         self._connection = connection
         self._root = root
+        self._log = log
         self._handle = reduction.recv_handle(connection)
         self.commands = 0  # on hosts, in the last cycle that ended well
-        self.progress = 0
+        self.told = 0  # progress, until the cycle stopped as it was told
 
     def __enter__(self) -> Self:
         return self
@@ -63,7 +64,7 @@ class Manager:
         if isinstance(answer, Failed):
             raise answer.error
         assert isinstance(answer, Ended), answer
-        self.commands, self.progress = answer.commands, answer.progress
+        self.commands = answer.commands
         return answer.report
 
     def reaches(self, limit: float = LIMIT) -> bool:
@@ -71,11 +72,19 @@ class Manager:
         answer = self._answer(limit)
         if isinstance(answer, Failed):
             raise answer.error
-        return isinstance(answer, Reached)
+        if isinstance(answer, Reached):
+            self.told = answer.told
+            return True
+        return False
 
-    def go_on(self) -> None:
-        """Let a cycle go on that stopped as it was told."""
-        self._connection.send(None)
+    def go_on(self, stop: StopAt | None = None) -> None:
+        """Let a cycle go on that stopped as it was told, perhaps to another stop."""
+        self._connection.send(stop)
+
+    def kill_after(self, seconds: float) -> None:
+        """Let it work for so long, or until its cycle has ended; then kill it."""
+        self._connection.poll(seconds)
+        self.kill()
 
     def kill(self) -> None:
         """End the manager with SIGKILL, and wait until it is gone."""
@@ -109,7 +118,11 @@ class Manager:
     def _answer(self, limit: float) -> Answer:
         if not self._connection.poll(limit):
             raise TimeoutError(f"no answer of the manager within {limit:g} s")
-        answer: Answer = self._connection.recv()
+        try:
+            answer: Answer = self._connection.recv()
+        except EOFError as error:
+            error.add_note(self._log.read_text()[-4000:])
+            raise
         return answer
 
 
@@ -130,7 +143,7 @@ class ManagerHost:
 
     def manager(self) -> Manager:
         """Start a manager."""
-        return Manager(Client(str(self._socket), "AF_UNIX"), self.root)
+        return Manager(Client(str(self._socket), "AF_UNIX"), self.root, self._log)
 
     def run(self, profile: str, *, full_copy: bool = False) -> CycleReport:
         """Run one cycle by a manager that lives on, its connections warm."""

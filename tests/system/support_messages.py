@@ -42,15 +42,15 @@ class Reached:
     """The manager stands where it was told to stop, and waits for a word to go on."""
 
     at: StopAt
+    told: int  # how often progress was told until then
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A cycle ended well. `commands` and `progress` count the events of these kinds."""
+    """A cycle ended well, with so many commands on hosts."""
 
     report: CycleReport
     commands: int
-    progress: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,9 +60,8 @@ class Events(logging.Handler):
             return
         if phase is None and at.count != self.counts[what]:
             return
-        self._stop = None
         self._connection.send(Reached(at, self.counts[Stop.PROGRESS]))
-        self._connection.recv()
+        self._stop = self._connection.recv()
 
 
 def serve(connection: Connection) -> None:
