@@ -200,7 +200,7 @@ class Scribbler:
     """Writes at random, repeatably: data, zeroes in every way, parts of clusters."""
 
     def __init__(self, seed: int) -> None:
-        self._random = random.Random(seed)  # noqa: S311 - for tests, not for secrets
+        self._random = random.Random(seed)
 
     def scribble(self, guest: BlockGuest, sizes: Sequence[int], requests: int = 12) -> None:
         """Send some requests to every disk of these sizes, in bytes."""

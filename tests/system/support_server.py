@@ -18,7 +18,6 @@ from multiprocessing.connection import Connection, Listener
 
 from support_messages import Ended, Failed, Order, Reached, Stop, StopAt
 
-import support_no_domain  # noqa: F401
 from standby.app.replicate import run
 from standby.app.session import Session
 from standby.cycle.report import Phase
@@ -43,7 +42,7 @@ class Events(logging.Handler):
     def handle(self, record: logging.LogRecord) -> bool:
         """Look at one line of the log. Without the handler's lock: other threads go on."""
         if record.name == "standby.cycle" and "begins" in str(record.msg):
-            profile, phase, *_ = record.args or ()
+            _, phase, *_ = record.args or ()
             self._happened(Stop.PHASE, Phase(phase))
         elif record.name == "standby.host.outcome" and "status" in str(record.msg):
             self._happened(Stop.COMMAND)

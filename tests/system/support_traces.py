@@ -43,7 +43,6 @@ def _processes(lab: Lab, host: str) -> Iterator[tuple[int, str]]:
 
 def expect_no_traces(protection: Protection) -> None:
     """Wait until nothing of a cycle is left on either host, and the source has what it needs."""
-    lab = protection.lab
     found: list[str] = []
 
     def none() -> bool:
@@ -59,7 +58,7 @@ def expect_no_traces(protection: Protection) -> None:
     needed = needed_checkpoints(protection)
     assert set(checkpoints(protection)) <= needed
     trackable = [name for name, disk in protection.disks.items() if disk.kind == "qcow2"]
-    assert bitmaps(protection) == {name: needed for name in trackable}
+    assert bitmaps(protection) == dict.fromkeys(trackable, needed)
 
 
 def checkpoints(protection: Protection) -> list[str]:

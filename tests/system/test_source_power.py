@@ -6,7 +6,7 @@ import random
 from contextlib import suppress
 
 import pytest
-from support import KIB, MIB, SECTOR, Protect, Protection, Scribbler
+from support import KIB, MIB, SECTOR, Protect, Scribbler
 from support_messages import Stop, StopAt
 from support_traces import expect_no_traces
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import shlex
@@ -16,6 +17,7 @@ import pytest
 import typer.main
 import yaml
 from configuration_files import PROFILE, loaded, write_root
+from source_tree import Module, product
 
 from lab.cli import _parser as lab_parser
 from lab.demo_site import CONFIGURATION, LIMIT, MACHINE, STANDBY, commands_to_play_with
@@ -40,6 +42,8 @@ HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 SHELL_OPERATOR = re.compile(r"&&|\|\||[|;<>&]")
 KEY = re.compile(r"[a-z_]+(?:\.[a-z_0-9]+)+")
 PLACE = re.compile(r"(?:[\w.-]+/)+[\w.-]*")
+
+MESSAGE = re.compile(r"(?:: |`|then )standby ((?:[a-z]+ ?)(?:[\w~.-]+ ?)*)")
 
 SECTIONS = set(ProfileFile.model_fields)
 
@@ -128,6 +132,11 @@ def test_every_command_shown_is_one_of_the_command_line(document: Document) -> N
         accept(words)
 
 
+def test_the_commands_of_the_readme_are_found() -> None:
+    found = [words[0] for words in README.commands("standby")]
+    assert {"profile", "check", "run", "points", "revert", "mount"} <= set(found)
+
+
 @pytest.mark.parametrize(
     "line", ["prtect web1", "run web1 --ful", "points web1 x", "profile sho web1", "revert web1"]
 )
@@ -152,6 +161,46 @@ def _all_commands(command: Any) -> Iterator[Any]:
         yield from _all_commands(each)
     if not inner:
         yield command
+
+
+def test_every_command_that_a_message_names_exists() -> None:
+    """Remedies such as "list them: standby points", and what docstrings show to readers."""
+    named = [words for module in product() for words in _commands_named(module)]
+    for words in named:
+        _follow(words)
+    assert len(named) > 20
+
+
+def test_a_message_with_a_wrong_command_is_noticed() -> None:
+    for words in (["prtect", "X"], ["run", "X", "--fulll"]):
+        with pytest.raises(Refused):
+            _follow(words)
+
+
+def _commands_named(module: Module) -> Iterator[list[str]]:
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.JoinedStr):
+            parts = (it.value if isinstance(it, ast.Constant) else "X" for it in node.values)
+            text = "".join(map(str, parts))
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            text = node.value
+        else:
+            continue
+        for found in MESSAGE.findall(text):
+            yield found.split()
+
+
+def _follow(words: list[str]) -> None:
+    """Go down to the command that the first words name; raises Refused, for its options too."""
+    command, rest = typer.main.get_command(app), list(words)
+    while hasattr(command, "commands") and rest:
+        if rest[0] not in command.commands:
+            raise Refused(f"standby {' '.join(words)}")
+        command = command.commands[rest.pop(0)]
+    options = {option for it in command.params for option in it.opts}
+    unknown = [word for word in rest if word.startswith("--") and word.strip(".") not in options]
+    if unknown:
+        raise Refused(f"standby {' '.join(words)}: {unknown}")
 
 
 @every_document
