@@ -6,19 +6,17 @@ Everything is real but the dormant domain: whether one runs is for the test to s
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import os
 import random
 import signal
 import subprocess
-import sys
-import traceback
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from enum import Enum
+from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import NoReturn
 
 import nbd
 from blake3 import blake3
@@ -333,20 +331,12 @@ def random_changes(rnd: random.Random, sizes: Mapping[str, int], count: int) -> 
     return changes
 
 
-class Ending(Enum):
-    """How the work of a manager ended that was to be killed."""
-
-    KILLED = "killed"
-    DONE = "done before the moment came"
-
-
 class Moments(logging.Handler):
-    """Counts the commands that end and the progress that is told; acts at one of them."""
+    """Counts the commands that end and the progress that is told; ends the process at one."""
 
-    def __init__(self, at: int, act: Callable[[], None]) -> None:
+    def __init__(self, last: int) -> None:
         super().__init__(logging.DEBUG)
-        self._at = at
-        self._act = act
+        self._last = last
         self._count = 0
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -356,38 +346,32 @@ class Moments(logging.Handler):
     def passes(self) -> None:
         """Count one moment."""
         self._count += 1
-        if self._count == self._at:
-            self._act()
+        if self._count == self._last:
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
-def killed_at(moment: int, work: Callable[[Callable[[], None]], object]) -> Ending:
-    """Do the work in a process of its own and kill that at its `moment`-th moment.
+@dataclass(frozen=True, slots=True)
+class Merger:
+    """A manager of its own that merges down to a limit, killed at its `last` moment, if any."""
 
-    `work` is called with what it has to call whenever there is progress.
-    """
-    child = os.fork()
-    if child == 0:
-        _work_until(moment, work)
-    _, status = os.waitpid(child, 0)
-    if os.WIFSIGNALED(status):
-        assert os.WTERMSIG(status) == signal.SIGKILL
-        return Ending.KILLED
-    assert os.WEXITSTATUS(status) == 0, "the manager failed, see its traceback"
-    return Ending.DONE
+    place: Path
+    limit: int
+    speed: MergeSpeed = UNLIMITED
+    last: int = 0
 
+    def start(self) -> BaseProcess:
+        """Start it. It is forked from a process without threads, unlike the test's own."""
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload([__name__])
+        process = context.Process(target=self.work)
+        process.start()
+        return process
 
-def _work_until(moment: int, work: Callable[[Callable[[], None]], object]) -> NoReturn:
-    moments = Moments(moment, lambda: os.kill(os.getpid(), signal.SIGKILL))
-    logger = logging.getLogger("standby.host.outcome")
-    logger.setLevel(logging.DEBUG)
-    logger.addHandler(moments)
-    status = 1
-    try:
-        work(moments.passes)
-        status = 0
-    except BaseException:
-        traceback.print_exc()
-        raise
-    finally:
-        sys.stderr.flush()
-        os._exit(status)
+    def work(self) -> None:
+        """Be it."""
+        moments = Moments(self.last)
+        logger = logging.getLogger("standby.host.outcome")
+        logger.setLevel(logging.DEBUG)
+        logger.addHandler(moments)
+        with World(self.place).opened(self.speed) as store:
+            merge_down(store, self.limit, moments.passes)

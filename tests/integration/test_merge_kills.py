@@ -9,9 +9,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import time
-from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -24,10 +21,8 @@ from tests.integration.store_world import (
     KIB,
     MIB,
     Change,
-    Ending,
+    Merger,
     World,
-    killed_at,
-    merge_down,
     random_changes,
     seeded,
 )
@@ -43,6 +38,14 @@ def three_points(tmp_path: Path) -> World:
     world.publish(*random_changes(rnd, SIZES, 8), Change("vda", 0, 256 * KIB, 0))
     world.publish(*random_changes(rnd, SIZES, 8))
     return world
+
+
+def was_killed(merger: Merger) -> bool:
+    """Let it work to its end; tell whether it was killed."""
+    process = merger.start()
+    process.join()
+    assert process.exitcode in {0, -signal.SIGKILL}, process.exitcode
+    return process.exitcode != 0
 
 
 def finish(world: World, limit: int) -> None:
@@ -61,37 +64,27 @@ def finish(world: World, limit: int) -> None:
     assert len(world.points) == limit
 
 
-def merge_for(world: World, limit: int) -> Callable[[Callable[[], None]], object]:
-    """Return the work of a manager that merges down to a limit."""
-
-    def work(seen: Callable[[], None]) -> None:
-        with world.opened() as store:
-            merge_down(store, limit, seen)
-
-    return work
-
-
-def restored(world: World, saved: Path) -> None:
+def restore(world: World, saved: Path) -> None:
     """Put the store back to what it was."""
     shutil.rmtree(world.path)
     shutil.copytree(saved, world.path, symlinks=True)
 
 
 @pytest.mark.parametrize("limit", [2, 1], ids=["oldest pair", "head on the younger"])
-@pytest.mark.parametrize("every", [5, pytest.param(1, marks=pytest.mark.long)])
+@pytest.mark.parametrize("every", [7, pytest.param(1, marks=pytest.mark.long)])
 def test_a_manager_killed_at_any_moment_of_a_merge_loses_no_point(
     three_points: World, tmp_path: Path, limit: int, every: int
 ) -> None:
     saved = tmp_path / "saved"
     shutil.copytree(three_points.path, saved, symlinks=True)
     moment = 1 + limit
-    while killed_at(moment, merge_for(three_points, limit)) is Ending.KILLED:
+    while was_killed(Merger(tmp_path, limit, last=moment)):
         three_points.expect_exact()
         finish(three_points, limit)
         three_points.expect_head(three_points.points[-1])
-        restored(three_points, saved)
+        restore(three_points, saved)
         moment += every
-    assert moment > 15
+    assert moment > 20
 
 
 def test_a_storage_daemon_killed_in_a_merge_ends_it_with_an_error_and_loses_no_point(
@@ -115,32 +108,18 @@ def test_a_storage_daemon_killed_in_a_merge_ends_it_with_an_error_and_loses_no_p
 @pytest.mark.long
 @pytest.mark.parametrize("seed", range(6))
 def test_merges_killed_again_and_again_at_random_moments_lose_no_point(
-    three_points: World, seed: int
+    three_points: World, tmp_path: Path, seed: int
 ) -> None:
     world, rnd = three_points, seeded(seed)
     for _ in range(4):
-        world.speed = rnd.choice((UNLIMITED, MergeSpeed(2 * MIB), MergeSpeed(8 * MIB)))
         limit = rnd.choice((1, 2))
         for _ in range(rnd.randrange(1, 4)):
-            _killed_after(world, limit, rnd.uniform(0.05, 1.5))
+            speed = rnd.choice((UNLIMITED, MergeSpeed(2 * MIB), MergeSpeed(8 * MIB)))
+            process = Merger(tmp_path, limit, speed).start()
+            process.join(rnd.uniform(0.05, 2))
+            process.kill()
+            process.join()
             world.expect_exact()
-        world.speed = UNLIMITED
         finish(world, limit)
         for _ in range(3 - limit):
             world.publish(*random_changes(rnd, SIZES, 6))
-
-
-def _killed_after(world: World, limit: int, seconds: float) -> None:
-    child = os.fork()
-    if child == 0:
-        try:
-            merge_for(world, limit)(lambda: None)
-        finally:
-            os._exit(0)
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline and os.waitpid(child, os.WNOHANG) == (0, 0):
-        time.sleep(0.005)
-    with suppress(ProcessLookupError):
-        os.kill(child, signal.SIGKILL)
-    with suppress(ChildProcessError):
-        os.waitpid(child, 0)
