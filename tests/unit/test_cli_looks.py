@@ -67,6 +67,7 @@ def test_the_next_merge_is_the_one_that_one_more_point_makes_due(tmp_path: Path)
 def test_the_next_merge_knows_that_the_head_moves_on_with_the_next_cycle(tmp_path: Path) -> None:
     told = facts(tmp_path, observed(manifest(1)), limit=1)
     assert told["next merge"].startswith(f"after one more boot point: {NAMES[0]} into ")
+    assert told["next merge"].endswith(": above the limit")
     held = replace(manifest(1), reverted_to=PointName.parse(NAMES[0]))
     waits = facts(tmp_path, observed(held), limit=1)
     assert f"{NAMES[0]} is what the standby is reverted to" in waits["next merge"]
