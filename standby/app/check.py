@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 
+from standby.app.checks.beside import Beside
 from standby.app.checks.end import End, Looked, attempt, look_at_end
 from standby.app.checks.finding import MANAGER, About, CheckReport, Finding, Topic
 from standby.app.checks.host_facts import probe_host
@@ -28,31 +29,36 @@ def check(session: Session, profile: Profile) -> CheckReport:
 def _findings(session: Session, profile: Profile) -> Iterator[Finding]:
     yield from _manager(session, profile)
     source, kvm = _ends(session, profile)
-    yield from source.findings
-    seen = None
-    if source.end:
-        seen = yield from _machine(session, profile, source.end)
-    yield from judge_claims(profile.target_host.name, profile, _others(session, profile))
+    seen, unseen = _observe(session, profile, source.end)
+    at_source = Beside(lambda: _at_source(source.end, profile, seen))
+    at_kvm = list(check_kvm(kvm.end, profile, seen)) if kvm.end else []
+    yield from (*source.findings, *unseen, *at_source.result())
     if kvm is not source:
         yield from kvm.findings
-    if kvm.end:
-        yield from check_kvm(kvm.end, profile, seen)
+    yield from judge_claims(profile.target_host.name, profile, _others(session, profile))
+    yield from at_kvm
 
 
-def _machine(
-    session: Session, profile: Profile, end: End
-) -> Generator[Finding, None, SourceObservation | None]:
-    """Yield what is found of the machine; return it if it could be looked at."""
+def _observe(
+    session: Session, profile: Profile, end: End | None
+) -> tuple[SourceObservation | None, tuple[Finding, ...]]:
+    """Look at the machine as a cycle does; return it, or why it could not be looked at."""
+    if end is None:
+        return None, ()
     try:
-        seen = observe_machine(session, profile)
+        return observe_machine(session, profile), ()
     except GrantAccess as error:
-        yield judge_closed(end.name, end.facts.login, error)
-        return None
+        return None, (judge_closed(end.name, end.facts.login, error),)
     except StandbyError as error:
-        yield end.about(Topic.MACHINE).error(error)
-        return None
-    yield from attempt(end.about(Topic.MACHINE), lambda: check_machine(end, profile, seen))
-    return seen
+        return None, (end.about(Topic.MACHINE).error(error),)
+
+
+def _at_source(
+    end: End | None, profile: Profile, seen: SourceObservation | None
+) -> tuple[Finding, ...]:
+    if end is None or seen is None:
+        return ()
+    return tuple(attempt(end.about(Topic.MACHINE), lambda: check_machine(end, profile, seen)))
 
 
 def _manager(session: Session, profile: Profile) -> Iterator[Finding]:
@@ -88,7 +94,8 @@ def _ends(session: Session, profile: Profile) -> tuple[Looked, Looked]:
         roles = frozenset({Role.SOURCE, Role.KVM})
         both = look_at_end(session.kvm_host(profile), target, roles)
         return both, both
-    return (
-        look_at_end(session.source_host(profile), source, frozenset({Role.SOURCE})),
-        look_at_end(session.kvm_host(profile), target, frozenset({Role.KVM})),
+    at_source = Beside(
+        lambda: look_at_end(session.source_host(profile), source, frozenset({Role.SOURCE}))
     )
+    at_kvm = look_at_end(session.kvm_host(profile), target, frozenset({Role.KVM}))
+    return at_source.result(), at_kvm

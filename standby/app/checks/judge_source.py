@@ -142,8 +142,10 @@ def judge_agent(
         return about.ok(f"not needed for crash consistency (it {there})")
     lacking = about.problem if without is WithoutAgent.FAIL else about.warning
     if not facts.channel:
-        attach = f'echo "{_CHANNEL}" | virsh attach-device {name} /dev/stdin --live --config'
-        fix = about.run_here(attach, "then install qemu-guest-agent in the guest")
+        # Only in the definition: a running machine may lack the controller to plug it into.
+        attach = f'echo "{_CHANNEL}" | virsh attach-device {name} /dev/stdin --config'
+        words = "it takes effect at the next start; install qemu-guest-agent in the guest"
+        fix = about.run_here(attach, words)
         return lacking(f"{name} has no channel for a guest agent: it cannot be frozen", fix)
     if "frozen" in facts.complaint:
         return about.problem(f"{name} is frozen", about.run_here(f"virsh domfsthaw {name}"))
