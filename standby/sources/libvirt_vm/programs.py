@@ -8,7 +8,10 @@ STATUS_LOW_SPACE: Final = 79
 
 # Arguments: directories. Prints the free and the total bytes of each one's file system.
 FREE_SPACE: Final = """
-for d in "$@"; do df -B1 --output=avail,size -- "$d" | tail -n 1 || exit 1; done
+for d in "$@"; do
+  space=$(df -B1 --output=avail,size -- "$d") || exit 1
+  echo "$space" | tail -n 1
+done
 """
 
 # Arguments: qcow2 images, which may be in use. Prints what qemu-img knows of each, as JSON.

@@ -6,7 +6,7 @@ import posixpath
 from collections.abc import Sequence
 from typing import Final
 
-from standby.errors import FreeSpace, RepairSource
+from standby.errors import CommandFailed, FreeSpace, RepairSource
 from standby.host.interface import Host
 from standby.model.disk import DiskStorage, SourceDisk
 from standby.model.observation import ScratchSpace
@@ -27,12 +27,24 @@ def scratch_spaces(
         places.setdefault(scratch_directory(disk, settings), []).append(disk.name)
     if not places:
         return ()
-    argv = ("sh", "-c", programs.FREE_SPACE, "standby-df", *places)
-    lines = host.run(argv, timeout=_LOOK_S).text.splitlines()
+    lines = _free_space(host, tuple(places)).splitlines()
     return tuple(
         _space(directory, names, line, settings)
         for (directory, names), line in zip(places.items(), lines, strict=True)
     )
+
+
+def _free_space(host: Host, directories: Sequence[str]) -> str:
+    argv = ("sh", "-c", programs.FREE_SPACE, "standby-df", *directories)
+    try:
+        return host.run(argv, timeout=_LOOK_S).text
+    except CommandFailed as error:
+        raise RepairSource(
+            f"scratch directory on {host.name}",
+            error.stderr or error.found,
+            "a directory",
+            "make it, or name another: source.scratch.directory",
+        ) from error
 
 
 def _space(directory: str, names: list[str], line: str, settings: SourceSettings) -> ScratchSpace:
