@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 
-from bench import run, transfer
+from bench import digests, run, transfer
 from bench.run import Benchmark
 
-ALL: tuple[Benchmark, ...] = (*transfer.BENCHMARKS,)
+ALL: tuple[Benchmark, ...] = (*transfer.BENCHMARKS, *digests.BENCHMARKS)
 
 
 def _chosen(names: str | None) -> list[Benchmark]:
