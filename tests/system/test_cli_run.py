@@ -77,7 +77,8 @@ def test_verbose_logs_commands_and_qmp_traffic(protect: Protect, cli: CommandLin
     for number in (1, 2):
         protection.guest.write(number * MIB, MIB, number)
         done = cli.run("--verbose", "run", protection.name)
-    assert "qemu-img create" in done.stderr
+    assert "DEBUG kvm: status 0 in" in done.stderr
+    assert "incoming/vda.0002.qcow2" in done.stderr
     assert "block-commit" in done.stderr
 
 
