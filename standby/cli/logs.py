@@ -10,6 +10,7 @@ from enum import Enum
 from standby.cli.zone import local_zone
 
 _PHASES = "standby.cycle"  # the logger of phases
+_SSH_LIBRARY = "paramiko"
 _LINE = "%(asctime)s %(levelname)s %(message)s"
 
 
@@ -29,6 +30,11 @@ class _LocalTime(logging.Formatter):
         return moment.isoformat(timespec="seconds") if datefmt is None else moment.strftime(datefmt)
 
 
+def _is_ours_to_tell(record: logging.LogRecord) -> bool:
+    """Leave out the inner life of paramiko: its packets say nothing that our commands do not."""
+    return not record.name.startswith(_SSH_LIBRARY) or record.levelno >= logging.INFO
+
+
 def _not_said_again(record: logging.LogRecord) -> bool:
     """Leave out a phase's failure on a terminal, where the command ends with that very error."""
     return record.name != _PHASES
@@ -45,6 +51,7 @@ def start_logging(verbosity: Verbosity) -> None:
     """Log to standard error from now on."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_LocalTime(_LINE))
+    handler.addFilter(_is_ours_to_tell)
     if verbosity is Verbosity.WARNINGS:
         handler.addFilter(_not_said_again)
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)

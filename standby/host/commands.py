@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from contextlib import suppress
@@ -11,8 +12,10 @@ from typing import Final
 from standby.errors import CommandFailed, StandbyError
 from standby.host.interface import Held
 from standby.host.leash import KILL_AFTER_S
-from standby.host.outcome import Ending, failure, timed_out
+from standby.host.outcome import Ending, failure, shown, timed_out
 from standby.host.wire import Wire
+
+_log = logging.getLogger(__name__)
 
 MOST_OUTPUT: Final = 64 << 20  # bytes; what we run prints kilobytes, a mistake prints for ever
 _MOST_COMPLAINTS: Final = 64 << 10  # bytes kept of standard error
@@ -214,6 +217,7 @@ class HeldCommand(Held):
 
 def hold(wire: Wire, command: Command, ready: bytes, heartbeat: float) -> HeldCommand:
     """Hold a started command once it has printed `ready`."""
+    _log.debug("%s: holding: %s", command.host, shown(command.argv))
     held = HeldCommand(wire, command, heartbeat)
     try:
         held.await_ready(ready)

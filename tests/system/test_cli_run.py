@@ -78,7 +78,9 @@ def test_verbose_logs_commands_and_qmp_traffic(protect: Protect, cli: CommandLin
         protection.guest.write(number * MIB, MIB, number)
         done = cli.run("--verbose", "run", protection.name)
     assert "DEBUG kvm: status 0 in" in done.stderr
-    assert "incoming/vda.0002.qcow2" in done.stderr
+    assert "DEBUG kvm: holding: bash" in done.stderr
+    assert "vda.0002.qcow2" in done.stderr
+    assert "Cipher:" not in done.stderr
     assert "block-commit" in done.stderr
 
 
