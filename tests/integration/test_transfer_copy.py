@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,10 @@ CHANGED = Changed("qemu:dirty-bitmap:b")
 def copy_one(source: Server, target: Server, scope: Scope, zeroes: ZeroPolicy) -> CopyResult:
     (result,) = copy_disks([DiskCopy("vda", source.endpoint, target.endpoint, scope, zeroes)])
     return result
+
+
+def full_copy(disk: str, source: Server, target: Server) -> DiskCopy:
+    return DiskCopy(disk, source.endpoint, target.endpoint, Everything(), ZeroPolicy.WRITE)
 
 
 def seed(source: Path, target: Path, zeroes: ZeroPolicy = ZeroPolicy.LEAVE_OUT) -> CopyResult:
@@ -152,6 +157,36 @@ def test_a_full_copy_over_older_data_writes_the_zeroes(tmp_path: Path, base: Pat
     result = seed(source, overlay, ZeroPolicy.WRITE)
     assert content(overlay) == content(source)
     assert (result.data_bytes, result.zero_bytes) == (MIB, 7 * MIB)
+
+
+def test_a_disk_of_many_windows_is_copied_whole(tmp_path: Path) -> None:
+    """What lies across windows is moved once, over whichever connection."""
+    size = 300 * MIB + 512
+    source = create(tmp_path / "source.qcow2", size)
+    places = range(0, 300, 30)
+    qemu_io(source, *(f"write -P {at % 250 + 1} {at}M 5M" for at in places))
+    base = create(tmp_path / "base.qcow2", size)
+    assert seed(source, base).data_bytes == 50 * MIB
+    run("qemu-img", "compare", source, base)
+    add_bitmap(source, "b")
+    qemu_io(source, *(f"write -P {at % 250 + 2} {at + 3}M 10M" for at in places))
+    qemu_io(source, "write -z 64M 128M", "write -P 9 314572800 512")
+    overlay = create(tmp_path / "overlay.qcow2", size, backing=base)
+    result = increment(source, overlay)
+    run("qemu-img", "compare", source, overlay)
+    assert result.data_bytes + result.zero_bytes == survey(source).total_bytes
+
+
+@pytest.mark.parametrize("alone", ["source", "target", "both"])
+def test_a_server_may_take_one_client_only(tmp_path: Path, filled: Path, alone: str) -> None:
+    target = create(tmp_path / "target.qcow2", 8 * MIB)
+    one, many = ("-e", "1"), ("-e", "8")
+    with (
+        qemu_nbd(filled, options=many if alone == "target" else one) as reader,
+        qemu_nbd(target, writable=True, options=many if alone == "source" else one) as writer,
+    ):
+        copy_one(reader, writer, Everything(), ZeroPolicy.LEAVE_OUT)
+    assert content(target) == content(filled)
 
 
 @pytest.mark.parametrize("granularity", [512, 4 * KIB, 32 * KIB, 64 * KIB, 256 * KIB, 2 * MIB])
@@ -337,6 +372,23 @@ def test_several_disks_are_copied_in_one_call(tmp_path: Path, filled: Path) -> N
     assert [(r.disk, r.data_bytes) for r in results] == [("vda", 8 * MIB), ("vdb", MIB)]
     assert content(targets[0]) == content(filled)
     assert content(targets[1]) == content(other)
+
+
+def test_every_disk_is_looked_at_before_any_is_written(tmp_path: Path, filled: Path) -> None:
+    targets = [create(tmp_path / f"t{number}.qcow2", 8 * MIB) for number in range(2)]
+    with (
+        qemu_nbd(filled) as reader,
+        storage_daemon(targets[0], writable=True) as first,
+        storage_daemon(targets[1], writable=True) as second,
+        pytest.raises(AskForResync, match="disk vdb"),
+    ):
+        copy_disks(
+            [
+                full_copy("vda", reader, first),
+                replace(full_copy("vdb", reader, second), scope=CHANGED),
+            ]
+        )
+    assert content(targets[0]) == bytes(8 * MIB)
 
 
 def test_an_export_that_does_not_exist_is_named(tmp_path: Path, filled: Path) -> None:
