@@ -132,7 +132,7 @@ def test_without_sudo_the_fixes_lead_to_cycles_until_the_standby_was_started(
     assert (problem.topic, problem.where) == ("name", "kvm-user")
     block_guest.write(7 * MIB, MIB, 7)
     block_guest.flush()
-    assert "Permission denied" in checker.cli.fails("run", profile, status=1)
+    assert "Permission denied" in checker.cli.run("run", profile, status=1).stderr
     checker.apply(problem)
     cycle(checker, profile, block_guest, 3)
 
