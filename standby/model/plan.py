@@ -31,6 +31,7 @@ class CapturePlan:
     """What the source is asked for."""
 
     disks: tuple[DiskPlan, ...]
+    owner: str  # how the names of whatever this standby makes on the source begin
     checkpoint: str  # the new one
     since: str | None  # the one changes are counted from; None when nothing is incremental
     consistency: Consistency

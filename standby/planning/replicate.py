@@ -56,6 +56,7 @@ def plan_cycle(
         reason=reason,
         capture=CapturePlan(
             disks=disks,
+            owner=checkpoint_prefix,
             checkpoint=f"{checkpoint_prefix}{point}",
             since=tracked.name if tracked and incremental else None,
             consistency=consistency,

@@ -170,7 +170,7 @@ class World:
             way = Way.INCREMENTAL if below else Way.SEED
             file = below.file if below else None
             disks.append(DiskPlan(source, way, "test", file, manifest.next_delta + number))
-        capture = CapturePlan(tuple(disks), f"standby-{point}", None, Consistency.CRASH)
+        capture = CapturePlan(tuple(disks), "standby-", f"standby-{point}", None, Consistency.CRASH)
         return CyclePlan(
             MACHINE, point, Way.INCREMENTAL, "test", capture, (), (), (), HeadMove.MOVE
         )

@@ -57,7 +57,7 @@ def estimate(changed: int | None, *, needed: int = MIB, available: int = GIB) ->
         point=NAME,
         way=Way.INCREMENTAL,
         reason="changes since the newest point",
-        capture=CapturePlan((disk,), "c2", "c1", Consistency.CRASH),
+        capture=CapturePlan((disk,), "c", "c2", "c1", Consistency.CRASH),
         debris=("incoming/vda.0009.qcow2",),
         known_checkpoints=(),
         unfinished_merges=(),

@@ -19,12 +19,12 @@ READ_IMAGES: Final = """
 for image in "$@"; do qemu-img info -U --output=json -f qcow2 -- "$image" || exit 1; done
 """
 
-# Arguments: id of the domain, token. Prints a path at which the domain's QEMU may make a socket:
+# Arguments: id of the domain, name. Prints a path at which the domain's QEMU may make a socket:
 # libvirt's private directory of the running domain, where AppArmor lets it.
 SOCKET_PATH: Final = """
 for d in /var/lib/libvirt/qemu/domain-"$1"-*; do
   [ -d "$d" ] || continue
-  printf '%s/standby-%s.sock\\n' "$d" "$2"; exit 0
+  printf '%s/%s.sock\\n' "$d" "$2"; exit 0
 done
 exit 73
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import secrets
 import time
@@ -33,7 +34,6 @@ log = logging.getLogger(__name__)
 _BITMAP: Final = "standby-changes"
 _ENDING_S: Final = 60.0
 _COMMAND_S: Final = 30.0
-_OUR_SOCKETS: Final = "standby-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +98,9 @@ def running_capture(frame: CaptureFrame, plan: CapturePlan) -> Generator[Running
     runs, RepairSource when the guest cannot be frozen as asked.
     """
     host, domain = frame.host, frame.domain
-    clear_the_way(domain)
+    clear_the_way(domain, plan.owner)
     token = secrets.token_hex(4)
-    socket = _socket_path(host, domain, token)
+    socket = _socket_path(host, domain, f"{_mark(plan.owner)}{token}")
     backup, checkpoint = _describe(plan, frame, socket, token)
     wanted = plan.consistency if power_state(domain) is PowerState.RUNNING else Consistency.CRASH
     with ExitStack() as stack:
@@ -119,15 +119,15 @@ def running_capture(frame: CaptureFrame, plan: CapturePlan) -> Generator[Running
         yield RunningCapture(domain, guard, socket, disks, frame.definition, reached, kept)
 
 
-def clear_the_way(domain: libvirt.virDomain) -> None:
-    """End a backup job of ours that an interrupted run left; wait until it is gone.
+def clear_the_way(domain: libvirt.virDomain, owner: str) -> None:
+    """End a backup job that an interrupted run of this standby left; wait until it is gone.
 
-    Raises TryLater when the job is somebody else's.
+    Raises TryLater when the job is somebody else's, be it another standby of this machine.
     """
     socket = job_socket(domain)
     if socket is None:
         return
-    if not socket.rpartition("/")[2].startswith(_OUR_SOCKETS):
+    if not socket.rpartition("/")[2].startswith(_mark(owner)):
         raise TryLater(
             f"domain {domain.name()}",
             "another backup job runs",
@@ -136,6 +136,11 @@ def clear_the_way(domain: libvirt.virDomain) -> None:
         )
     log.info("domain %s: ending the backup job of an interrupted run", domain.name())
     _end(domain, socket)
+
+
+def _mark(owner: str) -> str:
+    """Return how the names of this standby's sockets begin: short, as a socket's path has to be."""
+    return f"standby-{hashlib.sha256(owner.encode()).hexdigest()[:8]}-"
 
 
 def job_socket(domain: libvirt.virDomain) -> str | None:
@@ -246,8 +251,8 @@ def _guard(frame: CaptureFrame, socket: str) -> tuple[str, ...]:
     )
 
 
-def _socket_path(host: Host, domain: libvirt.virDomain, token: str) -> str:
-    argv = ("sh", "-c", programs.SOCKET_PATH, "standby-socket", str(domain.ID()), token)
+def _socket_path(host: Host, domain: libvirt.virDomain, name: str) -> str:
+    argv = ("sh", "-c", programs.SOCKET_PATH, "standby-socket", str(domain.ID()), name)
     return host.run(argv, timeout=_COMMAND_S).text.strip()
 
 
