@@ -109,19 +109,36 @@ def cli(managers: ManagerHost) -> CommandLine:
     return CommandLine(managers.lab, managers.root)
 
 
+class Protector:
+    """Protects guests, and knows what to remove afterwards."""
+
+    def __init__(self, managers: ManagerHost, make: BlockGuestMaker, copies: Path) -> None:
+        self._managers = managers
+        self._make = make
+        self._copies = copies
+        self.made: list[Protection] = []
+
+    def __call__(
+        self, *sizes: int, kinds: tuple[str, ...] = ("qcow2",), limit: int = 22
+    ) -> Protection:
+        return self._protect(self._make(*sizes, kinds=kinds), "", limit)
+
+    def beside(self, other: Protection, *, limit: int = 22) -> Protection:
+        return self._protect(other.guest, f"{other.name}-second", limit)
+
+    def _protect(self, guest: BlockGuest, name: str, limit: int) -> Protection:
+        protection = Protection(self._managers, guest, self._copies, name)
+        self.made.append(protection)
+        protection.configure(limit=limit)
+        return protection
+
+
 @pytest.fixture
 def protect(
     managers: ManagerHost, make_block_guest: BlockGuestMaker, tmp_path: Path
 ) -> Iterator[Protect]:
     """Protect new guests without a system; guests, standbys and profiles go after the test."""
-    made: list[Protection] = []
-
-    def make(*sizes: int, kinds: tuple[str, ...] = ("qcow2",), limit: int = 22) -> Protection:
-        protection = Protection(managers, make_block_guest(*sizes, kinds=kinds), tmp_path)
-        made.append(protection)
-        protection.configure(limit=limit)
-        return protection
-
-    yield make
-    for protection in made:
+    protector = Protector(managers, make_block_guest, tmp_path)
+    yield protector
+    for protection in protector.made:
         protection.remove()

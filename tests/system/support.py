@@ -38,6 +38,7 @@ class Protection:
     managers: ManagerHost
     guest: BlockGuest
     copies: Path
+    name: str = ""  # the profile's; without one the guest's
     disks: dict[str, DiskSpec] = field(default_factory=dict)
     kept: dict[str, Content] = field(default_factory=dict)
     copied: int = 0
@@ -45,17 +46,13 @@ class Protection:
     def __post_init__(self) -> None:
         specs = enumerate(self.guest.disks)
         self.disks = {target_name(number, disk.bus): disk for number, disk in specs}
+        self.name = self.name or self.guest.name
         self.configure()
 
     @property
     def lab(self) -> Lab:
         """Where all this happens."""
         return self.managers.lab
-
-    @property
-    def name(self) -> str:
-        """The profile's name."""
-        return self.guest.name
 
     @property
     def directory(self) -> Path:
@@ -170,7 +167,7 @@ class Protection:
 
     def remove(self) -> None:
         """Remove the standby and the profile."""
-        self.profile_file.unlink()
+        self.profile_file.unlink(missing_ok=True)
         if f"{self.name}-standby" in self.lab.virsh("kvm", "list", "--all", "--name").split():
             self.lab.virsh("kvm", "undefine", f"{self.name}-standby", "--nvram")
         self.lab.exec("kvm", ["rm", "-rf", str(self.directory)])
@@ -183,6 +180,9 @@ class Protect(Protocol):
         self, *sizes: int, kinds: tuple[str, ...] = ("qcow2",), limit: int = 22
     ) -> Protection:
         """The guest runs; without sizes it has one disk of 64 MiB."""
+
+    def beside(self, other: Protection, *, limit: int = 22) -> Protection:
+        """Protect the machine of another protection by a second standby."""
 
 
 def differs(image: Path, raw: Path) -> str:

@@ -64,7 +64,7 @@ def expect_no_traces(protection: Protection) -> None:
 def checkpoints(protection: Protection) -> list[str]:
     """Return the names of our checkpoints, as the source's libvirt knows them."""
     lab, source = protection.lab, str(protection.guest.host)
-    names = lab.virsh(source, "checkpoint-list", protection.name, "--name")
+    names = lab.virsh(source, "checkpoint-list", protection.guest.name, "--name")
     return sorted(name for name in names.split() if name.startswith("standby-"))
 
 
@@ -85,7 +85,7 @@ def needed_checkpoints(protection: Protection) -> set[str]:
 
 
 def _running_bitmaps(protection: Protection, path: Path) -> list[str]:
-    argv = ("qemu-monitor-command", protection.name, '{"execute": "query-named-block-nodes"}')
+    argv = ("qemu-monitor-command", protection.guest.name, '{"execute": "query-named-block-nodes"}')
     nodes = json.loads(protection.lab.virsh(str(protection.guest.host), *argv))["return"]
     qcow2 = [node for node in nodes if node["file"] == str(path) and node["drv"] == "qcow2"]
     return [bitmap["name"] for node in qcow2 for bitmap in node.get("dirty-bitmaps", [])]
@@ -115,6 +115,6 @@ def backup_job(protection: Protection) -> str:
     """Return the description of the source's backup job, "" when there is none."""
     source = str(protection.guest.host)
     try:
-        return protection.lab.virsh(source, "backup-dumpxml", protection.name)
+        return protection.lab.virsh(source, "backup-dumpxml", protection.guest.name)
     except CommandFailed:
         return ""

@@ -112,12 +112,17 @@ def test_an_explicit_full_copy_masks_what_older_points_hold(protect: Protect) ->
     expect_no_traces(protection)
 
 
-def test_a_machine_of_raw_disks_is_copied_in_full_when_asked_for_it(protect: Protect) -> None:
-    protection, scribbler = protect(*SIZES, kinds=("raw",), limit=2), Scribbler(4)
-    for number in range(4):
-        scribbler.scribble(protection.guest, SIZES)
-        assert protection.cycle(full_copy=number > 0).way is Way.SEED
+def test_a_machine_of_raw_disks_is_read_whole_and_only_what_differs_is_sent(
+    protect: Protect,
+) -> None:
+    protection = protect(*SIZES, kinds=("raw",), limit=2)
+    scribbler = Scribbler(4)
+    scribbler.scribble(protection.guest, SIZES)
+    assert protection.cycle().way is Way.SEED
+    protection.expect_exact()
+    for pattern in (1, 2, 3):
+        protection.guest.write(pattern * MIB, 4 * KIB, pattern)
+        report = protection.cycle()
+        assert (report.way, report.data) == (Way.RESYNC, 64 * KIB)
         protection.expect_exact()
-    assert protection.manifest.newest is not None
-    assert protection.manifest.newest.checkpoint is None
     expect_no_traces(protection)

@@ -144,9 +144,7 @@ def test_a_manager_killed_after_any_command_on_a_host_loses_nothing(
 
 @pytest.mark.long
 @pytest.mark.parametrize("seed", range(6))
-def test_a_manager_killed_at_random_moments_loses_nothing(
-    at_limit: Protection, seed: int
-) -> None:
+def test_a_manager_killed_at_random_moments_loses_nothing(at_limit: Protection, seed: int) -> None:
     scribbler, rnd = Scribbler(seed), random.Random(seed)
     for _ in range(12):
         now = at_limit.copy()
