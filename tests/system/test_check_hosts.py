@@ -100,6 +100,7 @@ def test_an_unreachable_host_does_not_hide_the_other(
     checker.check(profile).expect_no_problem()
 
 
+@pytest.mark.long
 def test_a_key_that_is_not_accepted_is_told_with_the_login(
     lab: Lab, checker: Checker, profile: str
 ) -> None:
@@ -174,6 +175,7 @@ def test_missing_programs_are_named_with_the_command_that_installs_them(
         checker.simulate(problem)
 
 
+@pytest.mark.long
 def test_a_program_that_an_end_does_not_need_may_be_missing(
     lab: Lab, checker: Checker, profile: str
 ) -> None:

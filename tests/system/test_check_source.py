@@ -93,6 +93,7 @@ def test_a_raw_disk_is_converted_by_the_fix(
     lab.exec("source", ["rm", f"{raw}.qcow2"])
 
 
+@pytest.mark.long
 def test_a_machine_without_an_agents_channel_gets_one_by_the_fix(
     checker: Checker, profiles: Profiles, block_guest: BlockGuest
 ) -> None:

@@ -56,6 +56,7 @@ def test_full_storages_at_both_ends_are_told_with_their_numbers(
     checker.check(machine.guest.name).expect_no_problem()
 
 
+@pytest.mark.long
 def test_a_read_only_storage_is_told_with_the_command_that_mends_it(
     lab: Lab, checker: Checker, machine: Profiled
 ) -> None:
