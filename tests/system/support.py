@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -99,6 +99,12 @@ class Protection:
         """The profile's file."""
         return self.managers.root / f"profiles/{self.name}.yaml"
 
+    def write(self, disk: str, *commands: str) -> None:
+        """Run commands of qemu-io(1) on a disk, whether the guest began with it or not."""
+        number = ord(disk.removeprefix("vd")) - ord("a")
+        specs = tuple(self.disks.values()) * (number + 1)
+        replace(self.guest, disks=specs).qemu_io(*commands, disk=number)
+
     # ---- cycles ------------------------------------------------------------------------
 
     def cycle(self, *, full_copy: bool = False) -> CycleReport:
@@ -114,7 +120,8 @@ class Protection:
     def copy(self) -> Content:
         """Copy all disks as the guest sees them now; nobody may write to them meanwhile."""
         if self.guest.state() != "shut off":
-            self.guest.flush()
+            for name in self.disks:
+                self.write(name, "flush")
         self.copied += 1
         return {name: self._copy(name, disk) for name, disk in self.disks.items()}
 
