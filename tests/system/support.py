@@ -132,9 +132,14 @@ class Protection:
         return report
 
     def _copy(self, name: str, disk: DiskSpec) -> Path:
+        """Copy a disk with all it stands on, by the names that these have on the source."""
         target = self.copies / f"{self.name}-{self.copied}-{name}.raw"
-        image = str(self.lab.path(str(self.guest.host), disk.path))
-        _qemu_img("convert", "-U", "-f", disk.kind, "-O", "raw", image, str(target))
+        root = self.lab.path(str(self.guest.host), Path("/"))
+        argv = ["convert", "-U", "-f", disk.kind, "-O", "raw", str(disk.path), "/tmp/copy.raw"]  # noqa: S108
+        run("chroot", str(root), "qemu-img", *argv)
+        copy = root / "tmp/copy.raw"
+        run("cp", "--sparse=always", str(copy), str(target))
+        copy.unlink()
         return target
 
     # ---- what must be so ---------------------------------------------------------------
@@ -199,8 +204,11 @@ def differs(image: Path, raw: Path) -> str:
     return "" if done.returncode == 0 else done.stdout + done.stderr
 
 
-def _qemu_img(*words: str) -> None:
-    subprocess.run(["qemu-img", *words], check=True, capture_output=True)
+def run(*argv: str) -> str:
+    """Run a program on this machine that must succeed."""
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{argv}: {done.stdout}{done.stderr}"
+    return done.stdout
 
 
 class Scribbler:

@@ -117,16 +117,14 @@ def test_a_disk_that_is_removed_and_added_again_is_copied_anew(protect: Protect)
     expect_no_traces(protection)
 
 
-@pytest.mark.parametrize("running", [True, False], ids=["running", "off"])
-def test_a_disk_that_grows_is_larger_from_the_next_point_on(
-    protect: Protect, running: bool
-) -> None:
+@pytest.mark.parametrize("state", ["running", "off"])
+def test_a_disk_that_grows_is_larger_from_the_next_point_on(protect: Protect, state: str) -> None:
     protection, scribbler = protect(SIZE, ODD, limit=3), Scribbler(2)
     sizes = (SIZE, ODD)
     scribbler.scribble(protection.guest, sizes)
     protection.cycle()
     larger = ODD + 3 * MIB + SECTOR
-    if running:
+    if state == "running":
         protection.lab.virsh("source", "blockresize", protection.name, "vdb", f"{larger}B")
     else:
         protection.guest.destroy()
@@ -208,9 +206,9 @@ def test_block_devices_are_captured_running_and_off(protect: Protect) -> None:
     protection.expect_exact()
 
 
-@pytest.mark.parametrize("running", [True, False], ids=["running", "off"])
+@pytest.mark.parametrize("state", ["running", "off"])
 def test_an_image_on_a_backing_file_is_copied_with_what_lies_below(
-    protect: Protect, running: bool
+    protect: Protect, state: str
 ) -> None:
     protection, scribbler = protect(SIZE), Scribbler(5)
     scribbler.scribble(protection.guest, (SIZE,))
@@ -223,10 +221,10 @@ def test_an_image_on_a_backing_file_is_copied_with_what_lies_below(
     protection.guest.start()
     scribbler.scribble(protection.guest, (SIZE,), requests=5)
     for _ in range(2):
-        if not running:
+        if state == "off":
             protection.guest.destroy()
         protection.cycle()
-        if not running:
+        if state == "off":
             protection.guest.start()
         scribbler.scribble(protection.guest, (SIZE,), requests=5)
     protection.cycle()
