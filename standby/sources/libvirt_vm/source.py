@@ -23,6 +23,7 @@ from standby.sources.libvirt_vm.running import (
     power_state,
     running_capture,
 )
+from standby.sources.libvirt_vm.running_disks import RunningMachine, as_it_runs
 from standby.sources.libvirt_vm.scratch import require_room, scratch_spaces
 from standby.sources.libvirt_vm.settings import SourceSettings
 
@@ -48,26 +49,26 @@ class LibvirtSource:
         """
         domain = self._domain()
         power = power_state(domain)
-        definition = self._definition(domain)
-        defined = disks_of(definition.domain_xml, self._settings)
+        machine = self._machine(domain)
+        defined = disks_of(machine.xml, self._settings)
         disks = tuple(self._source_disk(domain, d) for d in defined if d.left_out is None)
         off = power is PowerState.OFF
         return SourceObservation(
             identity=MachineIdentity(domain.name(), domain.UUIDString()),
             power=power,
-            definition=definition,
+            definition=self._definition(machine.xml),
             disks=disks,
             left_out=tuple(self._left_out(domain, d) for d in defined if d.left_out),
             checkpoints=self._tracked(domain, power, disks, owner),
             scratch=() if off else scratch_spaces(self._host, disks, self._settings),
-            warnings=tuple(_warnings(defined)),
+            warnings=(*machine.remarks, *_warnings(defined)),
         )
 
     @contextmanager
     def capture(self, plan: CapturePlan) -> Generator[RunningCapture | OfflineCapture]:
         """Take a capture; leaving the context ends it and gives up its scratch space."""
         domain = self._domain()
-        definition = self._definition(domain)
+        definition = self._definition(self._machine(domain).xml)
         if power_state(domain) is PowerState.OFF:
             connection = self._host.libvirt()
             with offline_capture(self._host, connection, domain, plan, definition) as offline:
@@ -88,8 +89,7 @@ class LibvirtSource:
         domain = self._domain()
         checkpoints.forget(domain, names)
         if power_state(domain) is PowerState.OFF:
-            definition = self._definition(domain)
-            defined = disks_of(definition.domain_xml, self._settings)
+            defined = disks_of(self._machine(domain).xml, self._settings)
             disks = [self._source_disk(domain, d) for d in defined if d.left_out is None]
             images.remove_bitmaps(self._host, disks, names)
 
@@ -112,10 +112,15 @@ class LibvirtSource:
                 "list them: virsh list --all",
             ) from error
 
-    def _definition(self, domain: libvirt.virDomain) -> MachineDefinition:
-        flags = libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE
+    def _machine(self, domain: libvirt.virDomain) -> RunningMachine:
+        secure = libvirt.VIR_DOMAIN_XML_SECURE
         with libvirt_calls(f"domain {domain.name()}"):
-            xml = domain.XMLDesc(flags if domain.isPersistent() else libvirt.VIR_DOMAIN_XML_SECURE)
+            now = domain.XMLDesc(secure)
+            if not (domain.isPersistent() and domain.isActive()):
+                return RunningMachine(now)
+            return as_it_runs(domain.XMLDesc(secure | libvirt.VIR_DOMAIN_XML_INACTIVE), now)
+
+    def _definition(self, xml: str) -> MachineDefinition:
         variables = nvram_path(xml)
         return MachineDefinition(xml, self._host.read_file(variables) if variables else None)
 
