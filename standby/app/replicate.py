@@ -63,7 +63,7 @@ def run(session: Session, profile: Profile, request: CycleRequest) -> CycleRepor
         cycle = Cycle(
             source=source,
             store=store,
-            transfer=transfer_of(session, profile),
+            transfer=transfer_of(session, profile, store.manifest.digests),
             clock=session.clock,
             policy=policy_of(profile, store.directory),
             request=request,

@@ -30,6 +30,7 @@ class ProfileTransfer:
     limiter: RateLimit | None
     progress: Callable[[str, int, int], None]
     cancel: threading.Event
+    algorithm: DigestAlgorithm
 
     def survey(self, source: CapturedDisk) -> Pending:
         """Count what would be moved."""
@@ -44,7 +45,7 @@ class ProfileTransfer:
     ) -> Moved:
         """Move it; flushed when it returns."""
         copies = [
-            _copy(source, target, bytes_)
+            _copy(source, target, bytes_, self.algorithm)
             for (source, target), bytes_ in zip(pairs, expected, strict=True)
         ]
         results = copy_disks(
@@ -65,7 +66,9 @@ def _scope(source: CapturedDisk) -> Scope:
     return Everything() if source.changes is None else Changed(source.changes)
 
 
-def _copy(source: CapturedDisk, target: IncomingDisk, expected: Pending) -> DiskCopy:
+def _copy(
+    source: CapturedDisk, target: IncomingDisk, expected: Pending, algorithm: DigestAlgorithm
+) -> DiskCopy:
     differing = target.plan.way is Way.RESYNC
     stands_on_nothing = target.plan.below is None and source.changes is None
     return DiskCopy(
@@ -75,5 +78,5 @@ def _copy(source: CapturedDisk, target: IncomingDisk, expected: Pending) -> Disk
         scope=Differing() if differing else _scope(source),
         zeroes=ZeroPolicy.LEAVE_OUT if stands_on_nothing else ZeroPolicy.WRITE,
         expected=EnginePending(expected.data, expected.zero),
-        digests=DigestTable(target.digests, DigestAlgorithm.BLAKE3),
+        digests=DigestTable(target.digests, algorithm),
     )

@@ -45,17 +45,21 @@ def verify(
     else:
         chosen = (select_point(manifest.points, asked, session.clock.now(), zone),)
     for point in chosen:
-        yield _verified(session, place, point)
+        yield _verified(session, place, point, manifest.digests)
 
 
-def _verified(session: Session, place: Place, point: BootPoint) -> VerifiedPoint:
-    with _served(place, point) as subjects:
+def _verified(
+    session: Session, place: Place, point: BootPoint, algorithm: DigestAlgorithm
+) -> VerifiedPoint:
+    with _served(place, point, algorithm) as subjects:
         pace = Pace(progress=session.report, cancel=session.cancel)
         return VerifiedPoint(point, tuple(verify_disk(it, pace=pace) for it in subjects))
 
 
 @contextmanager
-def _served(place: Place, point: BootPoint) -> Generator[tuple[DigestedDisk, ...]]:
+def _served(
+    place: Place, point: BootPoint, algorithm: DigestAlgorithm
+) -> Generator[tuple[DigestedDisk, ...]]:
     names = [name for delta in point.deltas for name in _exports(delta)]
     with (
         serve_point(place.host, place.directory, point.name, point.deltas) as daemon,
@@ -66,7 +70,7 @@ def _served(place: Place, point: BootPoint) -> Generator[tuple[DigestedDisk, ...
             DigestedDisk(
                 delta.disk,
                 reached[delta.disk],
-                DigestTable(reached[digests_export(delta.disk)], DigestAlgorithm.BLAKE3),
+                DigestTable(reached[digests_export(delta.disk)], algorithm),
             )
             for delta in point.deltas
         )

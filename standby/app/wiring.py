@@ -6,6 +6,7 @@ from standby.app.session import Session
 from standby.app.transfer import ProfileTransfer
 from standby.cycle.replicate import Policy
 from standby.host.interface import Host
+from standby.model.digest import DigestAlgorithm
 from standby.profile import LibvirtSource, Profile, StoragePool
 from standby.sources.libvirt_vm.settings import ScratchReserve, SourceSettings, WithoutAgent
 from standby.sources.libvirt_vm.source import LibvirtSource as LibvirtMachine
@@ -58,11 +59,11 @@ def policy_of(profile: Profile, directory: StandbyDirectory) -> Policy:
     )
 
 
-def transfer_of(session: Session, profile: Profile) -> ProfileTransfer:
+def transfer_of(session: Session, profile: Profile, algorithm: DigestAlgorithm) -> ProfileTransfer:
     """Return the copy engine with a profile's limits."""
     bandwidth = profile.transfer.bandwidth
     limiter = RateLimit(bandwidth) if bandwidth else None
-    return ProfileTransfer(limiter, session.progress, session.cancel)
+    return ProfileTransfer(limiter, session.progress, session.cancel, algorithm)
 
 
 def merge_speed_of(profile: Profile) -> MergeSpeed:

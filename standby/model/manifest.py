@@ -14,6 +14,7 @@ from enum import Enum
 from typing import TypeAlias
 
 from standby.errors import FixRequest, RepairStore
+from standby.model.digest import DigestAlgorithm
 from standby.model.machine import MachineIdentity
 from standby.model.names import PointName
 from standby.model.point import Base, BootPoint, Delta, Standing
@@ -50,6 +51,7 @@ class Manifest:
     next_delta: int = 1  # number of the next delta file; never used twice
     reverted_to: PointName | None = None  # None: the head follows the newest point
     profile: JsonObject = field(default_factory=dict)  # effective, without secrets
+    digests: DigestAlgorithm = DigestAlgorithm.BLAKE3  # of every table of this standby
     points: tuple[BootPoint, ...] = ()
 
     @property

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from standby.errors import RepairStore
+from standby.model.digest import DigestAlgorithm
 from standby.model.machine import MachineIdentity
 from standby.model.manifest import MANIFEST_VERSION, DefinedDomain, Manifest
 from standby.model.names import PointName
@@ -28,6 +29,7 @@ def write_manifest(manifest: Manifest) -> str:
         ("machine", {"name": manifest.machine.name, "uuid": manifest.machine.uuid}),
         ("token", manifest.token),
         ("domain", _domain_record(manifest.domain)),
+        ("digests", manifest.digests.value),
         ("next_delta", manifest.next_delta),
         ("reverted_to", str(manifest.reverted_to) if manifest.reverted_to else None),
         ("profile", dict(manifest.profile)),
@@ -101,6 +103,7 @@ def _manifest(document: Mapping[str, Any]) -> Manifest:
         token=document["token"],
         generation=int(document["generation"]),
         domain=DefinedDomain(**document["domain"]) if document["domain"] else None,
+        digests=DigestAlgorithm(document["digests"]),
         next_delta=int(document["next_delta"]),
         reverted_to=PointName.parse(reverted_to) if reverted_to else None,
         profile=document["profile"],
