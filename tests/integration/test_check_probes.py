@@ -113,6 +113,19 @@ def test_a_storage_whose_locks_do_not_hold_is_found_out(host: Host, tmp_path: Pa
     assert trial == Trial(broken=("flock does not work",), flush=trial.flush)
 
 
+def test_an_image_that_two_may_write_is_found_out(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    unlocked = programs / "qemu-io"
+    unlocked.write_text("#!/bin/sh\nexec sleep 10\n")
+    unlocked.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    trial = try_storage(host, str(tmp_path))
+    assert trial.broken == ("QEMU's locks do not keep two writers from one image",)
+
+
 def test_what_an_earlier_check_left_is_removed_once_it_is_old(host: Host, tmp_path: Path) -> None:
     old, fresh = tmp_path / ".standby-check.AAAAAAAA", tmp_path / ".standby-check.BBBBBBBB"
     for directory in (old, fresh):

@@ -70,6 +70,15 @@ sync manifest.new && mv -fT manifest.new manifest && sync . || echo 'broken sync
 echo "flush $((($(date +%s%N) - began) / 1000000))"
 [ "$(cat manifest)" = new ] && [ ! -e manifest.new ] || echo 'broken a rename is not one step'
 ln -s manifest link && mv -T link turned || echo 'broken there are no symbolic links'
+command -v qemu-io >/dev/null && qemu-img create -q -f qcow2 image 1M || exit 0
+qemu-io -f qcow2 -c 'sleep 10000' image >/dev/null 2>&1 &
+writer=$!
+for _ in $(seq 60); do
+  qemu-img info -f qcow2 image >/dev/null 2>&1 || { held=yes; break; }
+  sleep 0.05
+done
+kill "$writer"
+[ -n "${held:-}" ] || echo "broken QEMU's locks do not keep two writers from one image"
 """
 
 
