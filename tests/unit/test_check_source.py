@@ -96,6 +96,24 @@ def test_an_image_is_judged_by_access_format_and_power(
         assert finding.fix.command == f"sudo setfacl -m u:ann:rw {disk.path}"
 
 
+@pytest.mark.parametrize(("access", "verb"), [(Access.NONE, "read"), (Access.READ, "write")])
+def test_what_is_not_allowed_is_named(access: Access, verb: str) -> None:
+    disk = source_disk()
+    image = ImageFacts("vda", disk.path, access)
+    finding = judge_image("hv1", disk, image, PowerState.OFF, "ann")
+    assert f"ann may not {verb} it" in finding.found
+
+
+@pytest.mark.parametrize(
+    ("complaint", "says"), [("a\nno such file", "no such file"), ("", "no message")]
+)
+def test_an_image_that_cannot_be_read_says_why(complaint: str, says: str) -> None:
+    disk = source_disk()
+    image = ImageFacts("vda", disk.path, Access.FAILED, complaint=complaint)
+    finding = judge_image("hv1", disk, image, PowerState.OFF, "ann")
+    assert finding.found.endswith(f"cannot be read: {says}")
+
+
 def space(available: int, reserve: int = RESERVE) -> ScratchSpace:
     return ScratchSpace("/srv/vms", ("vda",), available, reserve)
 
@@ -151,6 +169,26 @@ def test_crash_consistency_needs_no_agent(facts: AgentFacts) -> None:
     assert finding.severity is Severity.OK
 
 
+@pytest.mark.parametrize(
+    ("facts", "says"),
+    [
+        (NO_CHANNEL, "has no channel"),
+        (SILENT, "does not answer: Guest agent is not responding"),
+        (EMPTY, "no file system to freeze"),
+        (FROZEN, "is frozen"),
+    ],
+)
+def test_what_an_agent_lacks_is_named(facts: AgentFacts, says: str) -> None:
+    finding = judge_agent("hv1", "web1", facts, Consistency.FILESYSTEM, WithoutAgent.FAIL)
+    assert says in finding.found
+
+
+@pytest.mark.parametrize(("facts", "says"), [(READY, "it answers"), (SILENT, "it does not")])
+def test_an_agent_that_is_not_needed_is_told_of_all_the_same(facts: AgentFacts, says: str) -> None:
+    finding = judge_agent("hv1", "web1", facts, Consistency.CRASH, WithoutAgent.FAIL)
+    assert says in finding.found
+
+
 def test_what_a_freeze_would_hold_is_named() -> None:
     finding = judge_agent("hv1", "web1", READY, Consistency.FILESYSTEM, WithoutAgent.FAIL)
     assert "/, /home" in finding.found
@@ -196,6 +234,7 @@ def test_sockets_within_reach_are_well() -> None:
 def test_closed_firmware_variables_name_the_file() -> None:
     error = GrantAccess("hv1: /var/lib/libvirt/qemu/nvram/web1.fd", "permission denied")
     finding = judge_closed("hv1", "ann", error)
+    assert finding.severity is Severity.PROBLEM
     assert finding.fix.command == "sudo setfacl -m u:ann:r /var/lib/libvirt/qemu/nvram/web1.fd"
 
 

@@ -75,17 +75,27 @@ def test_files_that_libvirt_took_are_given_back_by_a_command() -> None:
     assert finding.fix.command == f"sudo chown -R ann {DIRECTORY}"
 
 
+@pytest.mark.parametrize(("count", "says"), [(0, "0 boot points"), (1, "1 boot point of")])
+def test_boot_points_are_counted(count: int, says: str) -> None:
+    manifest = WITH_POINTS if count else MANIFEST
+    (finding,) = judge_directory("kvm1", DIRECTORY, Door.OPEN, manifest, wanted())
+    assert says in finding.found
+
+
 @pytest.mark.parametrize(
-    ("found", "severity"),
+    ("found", "severity", "says"),
     [
-        (DomainFound.ABSENT, Severity.OK),
-        (DomainFound.OURS, Severity.OK),
-        (DomainFound.FOREIGN, Severity.PROBLEM),
+        (DomainFound.ABSENT, Severity.OK, "no domain is called web1-standby"),
+        (DomainFound.OURS, Severity.OK, "the domain web1-standby is ours"),
+        (DomainFound.FOREIGN, Severity.PROBLEM, "that is not ours"),
     ],
 )
-def test_a_domain_of_the_name_has_to_be_ours(found: DomainFound, severity: Severity) -> None:
+def test_a_domain_of_the_name_has_to_be_ours(
+    found: DomainFound, severity: Severity, says: str
+) -> None:
     (finding,) = judge_name("kvm1", found, {}, wanted())
     assert finding.severity is severity
+    assert says in finding.found
 
 
 @pytest.mark.parametrize("uuid", Identifier)
