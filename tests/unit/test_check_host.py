@@ -81,7 +81,7 @@ def test_what_keeps_us_out_names_its_remedy(error: StandbyError, topic: Topic) -
 
 def test_a_host_that_does_not_answer_is_tried_by_hand() -> None:
     finding = judge_reach("kvm1", ReachHost("root@kvm1", "no answer within 10 s"))
-    assert finding.topic is Topic.REACH
+    assert (finding.severity, finding.topic) == (Severity.PROBLEM, Topic.REACH)
     assert finding.fix.command == "ssh -v root@kvm1 true"
 
 
