@@ -15,6 +15,7 @@ from standby.transfer.job import (
     Pending,
     Progress,
     Scope,
+    Unfinished,
     ZeroPolicy,
 )
 from standby.transfer.mend import Mended, mend_blocks
@@ -40,6 +41,7 @@ __all__ = [
     "Progress",
     "RateLimit",
     "Scope",
+    "Unfinished",
     "Verified",
     "ZeroPolicy",
     "build_table",

@@ -22,6 +22,7 @@ from standby.transfer.job import (
     Pending,
     Progress,
     Scope,
+    Unfinished,
     ZeroPolicy,
 )
 from standby.transfer.lane import Lane, Ledger
@@ -176,6 +177,8 @@ class _Writer:
 
 
 def _trust(copy: DiskCopy) -> Trust:
+    if isinstance(copy.scope, Unfinished):
+        return Trust.UNFINISHED
     if not isinstance(copy.scope, Everything):
         return Trust.STORED
     return Trust.BLANK if copy.zeroes is ZeroPolicy.LEAVE_OUT else Trust.NOTHING

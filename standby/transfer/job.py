@@ -29,7 +29,16 @@ class Differing:
     """What is not as the table of digests says: the whole disk is read, little is sent."""
 
 
-Scope = Everything | Changed | Differing
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """What an interrupted first seed did not bring over.
+
+    The target is what it left behind, image and table, neither with a backing file, and written
+    by copies with digests only. May be interrupted in its turn, as often as it likes.
+    """
+
+
+Scope = Everything | Changed | Differing | Unfinished
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +100,7 @@ class DiskCopy:
                 "leaving zeroes out of a copy of changes",
                 "zeroes left out only of the first seed",
             )
-        if self.digests is None and isinstance(self.scope, Differing):
+        if self.digests is None and isinstance(self.scope, Differing | Unfinished):
             raise FixRequest(
                 f"disk {self.disk}", "no table of digests to compare with", "a table of digests"
             )

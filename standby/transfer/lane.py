@@ -114,14 +114,20 @@ class Lane:
         """Take what was read, and send what of it the target does not have."""
         part.waiting = 1  # not released before all of it is queued
         leave_out = self._copy.zeroes is ZeroPolicy.LEAVE_OUT
-        left = part.length
-        for run in self._sieve(part):
-            if run.kind is ExtentKind.DATA or not leave_out:
-                self._queue(run, part)
-                left -= run.length
+        runs = [r for r in self._sieve(part) if r.kind is ExtentKind.DATA or not leave_out]
+        left = part.length - sum(run.length for run in runs)
         self._unchanged_bytes += 0 if leave_out else left
         self._done_bytes += left
-        self._done_with(part)
+
+        def begin() -> None:
+            for run in runs:
+                self._queue(run, part)
+            self._done_with(part)
+
+        if self._ledger is None or not runs:
+            begin()
+        else:
+            self._ledger.table.retract(part.start, part.length, begin)
 
     def _sieve(self, part: Part) -> Iterable[Extent]:
         if self._ledger is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from standby.errors import RepairStore, UseOtherStorage
 from standby.model.digest import BLOCK, DIGEST_BYTES, table_bytes
 from standby.transfer.buffers import Buffer, Loan
 from standby.transfer.connection import Connection, Done
-from standby.transfer.digests import entries, entry
+from standby.transfer.digests import ZERO, entries, entry
 
 # What is read and written of a table at least: a cluster of its image, 16 MiB of the disk.
 PAGE: Final = 4096
@@ -32,6 +33,16 @@ class Trust(Enum):
     NOTHING = "nothing"  # it is not read; every block of the disk gets its entry anew
     BLANK = "blank"  # image and table are new and read as zeroes
     STORED = "stored"  # what stands in it is what the image holds
+    UNFINISHED = "unfinished"  # the same, but where it has zeroes the image may hold anything
+
+
+# Those of a seed that can go on after an interruption.
+_RESUMABLE: Final = (Trust.BLANK, Trust.UNFINISHED)
+# How much of a seed an interruption costs, in seconds; besides, the last span.
+_STORE_EVERY: Final = 30.0
+# What an entry reads as of which nothing is known: no block has this digest but by chance.
+_UNKNOWN: Final = b"\xff" * DIGEST_BYTES
+_BLANK: Final = bytes(PAGE)
 
 
 @dataclass(slots=True)
@@ -43,6 +54,8 @@ class Sheet:
     asked: int = 0  # pages
     present: int = 0
     changed: int = 0
+    stored: int = 0  # in which something stood
+    retracted: int = 0  # in which nothing stands any more
     users: int = 0  # parts of the disk that are on their way
     waiting: list[tuple[int, Done]] = field(default_factory=list)
 
@@ -77,6 +90,7 @@ class Table:
         self._kept: deque[_Stretch] = deque()
         self._outgoing: deque[_Stretch] = deque()
         self._kept_bytes = 0
+        self._next = time.monotonic() + _STORE_EVERY
         self._writing = 0
         self._wrote = False
         self._finished: Done | None = None
@@ -115,7 +129,34 @@ class Table:
         """Return the entries of a part that is held; None when nothing is known."""
         if self._trust is Trust.NOTHING:
             return None
-        return bytes(self._sheet(start // SPAN).entries[_within(start, length)])
+        stored = bytes(self._sheet(start // SPAN).entries[_within(start, length)])
+        return _doubted(stored) if self._trust is Trust.UNFINISHED else stored
+
+    def retract(self, start: int, length: int, done: Done) -> None:
+        """Call `done` when blocks of a part that is held may be written.
+
+        In a table that may be read again after an interruption, no entry may go on standing for
+        a block that is overwritten: its page is zeroed first, and written anew in the end.
+        """
+        sheet = self._sheet(start // SPAN)
+        pages = _pages(start, length) & ~sheet.retracted
+        if self._trust is not Trust.UNFINISHED or not pages & sheet.stored:
+            done()
+            return
+        sheet.changed |= pages
+        runs = list(_runs(pages))
+
+        def zeroed() -> None:
+            runs.pop()
+            if not runs:
+                self._line.flush(durable)
+
+        def durable() -> None:
+            sheet.retracted |= pages
+            done()
+
+        for begin, end in tuple(runs):
+            self._line.zero(sheet.number * _SHEET + begin * PAGE, (end - begin) * PAGE, zeroed)
 
     def put(self, start: int, digests: bytes) -> None:
         """Change the entries of a part that is held."""
@@ -136,7 +177,7 @@ class Table:
         if sheet is None:
             sheet = self._sheets[number] = Sheet(number, self._loan.take(_SHEET))
             sheet.entries[:] = bytes(_SHEET)
-            if self._trust is not Trust.STORED:
+            if self._trust in (Trust.NOTHING, Trust.BLANK):
                 sheet.asked = sheet.present = -1  # every page
         return sheet
 
@@ -152,6 +193,7 @@ class Table:
 
     def _fetched(self, sheet: Sheet, pages: int) -> None:
         sheet.present |= pages
+        sheet.stored |= sum(1 << page for page in _bits(pages) if not _is_blank(sheet, page))
         waiting, sheet.waiting = sheet.waiting, []
         for needed, ready in waiting:
             if needed & ~sheet.present:
@@ -178,7 +220,10 @@ class Table:
 
     def crowded(self) -> bool:
         """Tell whether it is time to flush the disk, `take` and `write`."""
-        return self._kept_bytes >= _KEPT and not self._outgoing
+        if not self._kept or self._outgoing:
+            return False
+        overdue = self._trust in _RESUMABLE and time.monotonic() >= self._next
+        return overdue or self._kept_bytes >= _KEPT
 
     def full(self) -> bool:
         """Tell whether no more should be held until something was written."""
@@ -187,6 +232,7 @@ class Table:
     def take(self) -> Callable[[], None]:
         """Return what writes all that is finished now, to be called when the disk is flushed."""
         stretches, self._kept = self._kept, deque()
+        self._next = time.monotonic() + _STORE_EVERY
 
         def write() -> None:
             self._outgoing.extend(stretches)
@@ -215,7 +261,10 @@ class Table:
             self._loan.give_back(buffer)
         self._writing -= 1
         self._send()
-        self._end()
+        if self._finished is not None:
+            self._end()
+        elif not self._writing and self._trust in _RESUMABLE:
+            self._line.flush(_nothing)  # what a server has not flushed is lost with it
 
     def pass_all(self) -> None:
         """Note that no part will follow."""
@@ -236,6 +285,18 @@ class Table:
             done()
 
 
+def _doubted(stored: bytes) -> bytes:
+    """Return entries with zeroes replaced by what no block has."""
+    if ZERO not in stored:
+        return stored
+    each = (stored[at : at + DIGEST_BYTES] for at in range(0, len(stored), DIGEST_BYTES))
+    return b"".join(_UNKNOWN if digest == ZERO else digest for digest in each)
+
+
+def _nothing() -> None:
+    """Go on: nobody waits."""
+
+
 def _within(start: int, length: int) -> slice:
     return entries(start % SPAN, length)
 
@@ -248,6 +309,10 @@ def _pages(start: int, length: int) -> int:
 
 def _mask(begin: int, end: int) -> int:
     return (1 << end) - (1 << begin)
+
+
+def _bits(mask: int) -> Iterator[int]:
+    return (page for begin, end in _runs(mask) for page in range(begin, end))
 
 
 def _runs(mask: int) -> Iterator[tuple[int, int]]:
@@ -264,14 +329,13 @@ def _runs(mask: int) -> Iterator[tuple[int, int]]:
             begin += 1
 
 
+def _is_blank(sheet: Sheet, page: int) -> bool:
+    return sheet.entries[page * PAGE : (page + 1) * PAGE] == _BLANK
+
+
 def _stretches(sheet: Sheet, begin: int, end: int) -> Iterator[_Stretch]:
     """Yield pages as they are to be stored: those of zeroes alone stay thin."""
-    blank = bytes(PAGE)
-
-    def is_blank(page: int) -> bool:
-        return sheet.entries[page * PAGE : (page + 1) * PAGE] == blank
-
-    for zero, run in groupby(range(begin, end), is_blank):
+    for zero, run in groupby(range(begin, end), partial(_is_blank, sheet)):
         pages = list(run)
         first, length = pages[0] * PAGE, len(pages) * PAGE
         data = None if zero else bytes(sheet.entries[first : first + length])

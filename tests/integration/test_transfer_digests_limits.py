@@ -13,10 +13,12 @@ import pytest
 from standby.errors import Cancelled, TransferFailed
 from standby.model.digest import BLOCK, DIGEST_BYTES
 from standby.transfer import (
+    CopyResult,
     Differing,
     DiskCopy,
     Everything,
     RateLimit,
+    Unfinished,
     ZeroPolicy,
     copy_disks,
 )
@@ -199,3 +201,103 @@ def test_a_table_that_dies_or_a_cancel_leaves_nothing_open(tmp_path: Path) -> No
         with pytest.raises(Cancelled):
             copy_disks([copy], cancel=cancel)
     assert open_files() == before
+
+
+# Going on after an interruption.
+
+
+class Seed:
+    """A first seed into one pair of files, tried again and again while its source changes."""
+
+    def __init__(self, place: Path) -> None:
+        self.raw = place / "source.raw"
+        self.pair = Chain(place).add(GIB)
+        self._place = place
+        self._tries = 0
+
+    def go_on(self, crash_after: int | None = None) -> CopyResult | None:
+        """Copy what is missing; None when the daemon was killed after so many bytes sent."""
+        self._tries += 1
+        scope, zeroes = (Unfinished(), ZeroPolicy.WRITE)
+        if self._tries == 1:
+            scope, zeroes = (Everything(), ZeroPolicy.LEAVE_OUT)
+        socket = self._place / "s.sock"
+        with nbdkit(socket, "file", self.raw) as reader, serve(self.pair) as writer:
+            copy = DiskCopy(
+                "vda", reader.endpoint, writer.image, scope, zeroes, digests=writer.digests
+            )
+
+            def kill(_disk: str, moved: int, _total: int) -> None:
+                if crash_after is not None and moved >= crash_after:
+                    writer.server.kill()
+
+            try:
+                (result,) = copy_disks([copy], progress=kill)
+            except TransferFailed:
+                return None
+        return result
+
+    def expect_exact(self) -> None:
+        image, table = self.pair.content()
+        assert image == self.raw.read_bytes()
+        assert table == table_of(image)
+
+
+@pytest.fixture
+def seed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Seed:
+    """1 GiB in four spans, with data and holes; every span is stored as soon as it is done."""
+    monkeypatch.setattr("standby.transfer.table._STORE_EVERY", 0.0)
+    monkeypatch.setattr("standby.transfer.engine._REPORT_EVERY", 0.0)
+    seed = Seed(tmp_path)
+    with seed.raw.open("wb") as file:
+        for _ in range(64):
+            file.write(os.urandom(4 * MIB))
+            file.seek(12 * MIB, os.SEEK_CUR)
+        file.truncate(GIB)
+    return seed
+
+
+def test_an_interrupted_seed_sends_only_what_is_missing(seed: Seed) -> None:
+    assert seed.go_on(crash_after=GIB * 3 // 4) is None
+    result = seed.go_on()
+    assert result is not None
+    assert result.data_bytes <= 192 * MIB  # at least one of four spans was stored
+    assert result.data_bytes + result.unchanged_bytes >= 256 * MIB
+    seed.expect_exact()
+
+
+def test_what_changed_between_two_tries_is_sent(seed: Seed) -> None:
+    """Data elsewhere, other data, data that became a hole, and a hole that became data."""
+    assert seed.go_on(crash_after=GIB * 3 // 4) is None
+    with seed.raw.open("r+b") as file:
+        for place in range(0, GIB, 64 * MIB):
+            file.seek(place)
+            file.write(os.urandom(BLOCK))
+            file.seek(place + 2 * MIB)
+            file.write(bytes(BLOCK))
+            file.seek(place + 9 * MIB)
+            file.write(os.urandom(BLOCK))
+    assert seed.go_on() is not None
+    seed.expect_exact()
+
+
+def test_back_to_what_it_was_between_interrupted_tries_is_not_taken_for_unchanged(
+    seed: Seed,
+) -> None:
+    """A is stored with its digest; B is written over it, and the daemon dies; then A again."""
+    assert seed.go_on() is not None
+    places = range(0, GIB, 16 * MIB)
+    blocks = {}
+    with seed.raw.open("r+b") as file:
+        for place in places:
+            file.seek(place)
+            blocks[place] = file.read(BLOCK)
+            file.seek(place)
+            file.write(os.urandom(BLOCK))
+    assert seed.go_on(crash_after=GIB // 2) is None
+    with seed.raw.open("r+b") as file:
+        for place, data in blocks.items():
+            file.seek(place)
+            file.write(data)
+    assert seed.go_on() is not None
+    seed.expect_exact()
