@@ -36,6 +36,15 @@ def table_of(disk: bytes, algorithm: DigestAlgorithm = DigestAlgorithm.BLAKE3) -
     return bytes(table)
 
 
+def table_of_file(raw: Path) -> bytes:
+    """Return the table of a large raw image, which is not read at once."""
+    table = b""
+    with raw.open("rb") as file:
+        while data := file.read(256 * BLOCK):  # a page of the table
+            table += table_of(data)
+    return table
+
+
 @dataclass(frozen=True)
 class Pair:
     """An image and its table."""
