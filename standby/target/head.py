@@ -63,7 +63,7 @@ class Heads:
         directory = layout.head_directory(point.name, listing.next_head_number())
         self._make(directory, point, variables)
         old = self._turn(directory)
-        if old and (self._domain.is_active() or self._state(old) is _State.OPEN):
+        if old and self._is_used(old, directory):
             self._turn(old)
             raise StopStandbyFirst(
                 f"standby in {self._directory.path}",
@@ -73,6 +73,12 @@ class Heads:
             )
         if old:
             self.retire(old)
+
+    def _is_used(self, old: str, new: str) -> bool:
+        """Tell whether the standby was started on its old head; on the new one it may run."""
+        if self._state(old) is _State.OPEN:
+            return True
+        return self._domain.is_active() and self._state(new) is not _State.OPEN
 
     def set_aside(self) -> None:
         """Keep the head that somebody ran under kept/; the link names nothing then."""
