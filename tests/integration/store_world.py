@@ -60,6 +60,11 @@ class Change:
     length: int
     pattern: int
 
+    def apply(self, disks: Mapping[str, bytearray]) -> None:
+        """Do to the contents of disks what it does to the disks."""
+        end = self.offset + self.length
+        disks[self.disk][self.offset : end] = bytes([self.pattern]) * self.length
+
 
 @dataclass
 class Domain:
@@ -132,6 +137,7 @@ class World:
         store: KvmStore,
         changes: Sequence[Change],
         sizes: Mapping[str, int] | None = None,
+        move: HeadMove = HeadMove.MOVE,
     ) -> PointName:
         """Add a point to an opened store, as a cycle does."""
         self._resize(sizes)
@@ -144,7 +150,7 @@ class World:
             incoming.close()
             store.publish(plan, _point(plan, incoming.stored()), DEFINITION)
         self.kept[plan.point] = {disk: bytes(content) for disk, content in self.now.items()}
-        store.move_head(HeadMove.MOVE)
+        store.move_head(move)
         return plan.point
 
     def _resize(self, sizes: Mapping[str, int] | None) -> None:
@@ -219,8 +225,8 @@ class World:
 
     @contextmanager
     def opened_by_somebody(self, file: str) -> Generator[None]:
-        """Have an image open for reading, with the locks that QEMU takes."""
-        argv = ["qemu-io", "-r", "-f", "qcow2", str(self.path / file)]
+        """Have an image open as a running machine has, with the locks that QEMU takes."""
+        argv = ["qemu-io", "-f", "qcow2", str(self.path / file)]
         reader = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         try:
             assert reader.stdout is not None
@@ -273,7 +279,7 @@ def _write(incoming: IncomingDisk, changes: Sequence[Change], now: bytearray) ->
                 data.pwrite(bytes([change.pattern]) * change.length, change.offset)
             else:
                 data.zero(change.length, change.offset, nbd.CMD_FLAG_NO_HOLE * (end % 2))
-            now[change.offset : end] = bytes([change.pattern]) * change.length
+            change.apply({change.disk: now})
         table = table_of(bytes(now))
         for change in changes:
             first, last = change.offset // BLOCK, (change.offset + change.length - 1) // BLOCK
@@ -350,28 +356,61 @@ class Moments(logging.Handler):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-@dataclass(frozen=True, slots=True)
-class Merger:
-    """A manager of its own that merges down to a limit, killed at its `last` moment, if any."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worker:
+    """A manager of its own, killed at its `last` moment, if any."""
 
     place: Path
-    limit: int
-    speed: MergeSpeed = UNLIMITED
     last: int = 0
 
     def start(self) -> BaseProcess:
         """Start it. It is forked from a process without threads, unlike the test's own."""
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload([__name__])
-        process = context.Process(target=self.work)
+        process = context.Process(target=self.live)
         process.start()
         return process
 
-    def work(self) -> None:
+    def live(self) -> None:
         """Be it."""
         moments = Moments(self.last)
         logger = logging.getLogger("standby.host.outcome")
         logger.setLevel(logging.DEBUG)
         logger.addHandler(moments)
-        with World(self.place).opened(self.speed) as store:
-            merge_down(store, self.limit, moments.passes)
+        self.work(World(self.place), moments.passes)
+
+    def work(self, world: World, seen: Callable[[], None]) -> None:
+        """Do what this manager does."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Merger(Worker):
+    """Merges down to a limit."""
+
+    limit: int
+    speed: MergeSpeed = UNLIMITED
+
+    def work(self, world: World, seen: Callable[[], None]) -> None:
+        with world.opened(self.speed) as store:
+            merge_down(store, self.limit, seen)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publisher(Worker):
+    """Adds a point, of disks that hold zeroes but for these changes, and moves the head to it."""
+
+    sizes: Mapping[str, int]
+    changes: Sequence[Change]
+
+    def work(self, world: World, seen: Callable[[], None]) -> None:
+        del seen
+        world.publish(*self.changes, sizes=self.sizes)
+
+
+def was_killed(worker: Worker) -> bool:
+    """Let it work to its end; tell whether it was killed."""
+    process = worker.start()
+    process.join()
+    assert process.exitcode in {0, -signal.SIGKILL}, process.exitcode
+    return process.exitcode != 0

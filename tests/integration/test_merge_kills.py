@@ -25,6 +25,7 @@ from tests.integration.store_world import (
     World,
     random_changes,
     seeded,
+    was_killed,
 )
 
 SIZES = {"vda": 2 * MIB, "vdb": 1 * MIB + 3 * 512}
@@ -38,14 +39,6 @@ def three_points(tmp_path: Path) -> World:
     world.publish(*random_changes(rnd, SIZES, 8), Change("vda", 0, 256 * KIB, 0))
     world.publish(*random_changes(rnd, SIZES, 8))
     return world
-
-
-def was_killed(merger: Merger) -> bool:
-    """Let it work to its end; tell whether it was killed."""
-    process = merger.start()
-    process.join()
-    assert process.exitcode in {0, -signal.SIGKILL}, process.exitcode
-    return process.exitcode != 0
 
 
 def finish(world: World, limit: int) -> None:
@@ -78,7 +71,7 @@ def test_a_manager_killed_at_any_moment_of_a_merge_loses_no_point(
     saved = tmp_path / "saved"
     shutil.copytree(three_points.path, saved, symlinks=True)
     moment = 1 + limit
-    while was_killed(Merger(tmp_path, limit, last=moment)):
+    while was_killed(Merger(place=tmp_path, limit=limit, last=moment)):
         three_points.expect_exact()
         finish(three_points, limit)
         three_points.expect_head(three_points.points[-1])
@@ -115,7 +108,7 @@ def test_merges_killed_again_and_again_at_random_moments_lose_no_point(
         limit = rnd.choice((1, 2))
         for _ in range(rnd.randrange(1, 4)):
             speed = rnd.choice((UNLIMITED, MergeSpeed(2 * MIB), MergeSpeed(8 * MIB)))
-            process = Merger(tmp_path, limit, speed).start()
+            process = Merger(place=tmp_path, limit=limit, speed=speed).start()
             process.join(rnd.uniform(0.05, 2))
             process.kill()
             process.join()

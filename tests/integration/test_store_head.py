@@ -1,0 +1,168 @@
+"""The head: always one whole point, never touched while somebody uses it, kept if it was run."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from standby.errors import StopStandbyFirst
+from standby.model.observation import HeadUse
+from standby.model.plan import HeadMove
+from tests.integration.nbd_servers import qemu_io
+from tests.integration.store_world import KIB, MIB, Change, Domain, Publisher, World, was_killed
+
+SIZES = {"vda": MIB, "vdb": MIB}
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    """A standby with two points of two disks."""
+    made = World(tmp_path)
+    made.publish(Change("vda", 0, MIB, 1), Change("vdb", 0, MIB, 2), sizes=SIZES)
+    made.publish(Change("vda", 0, 512, 3), Change("vdb", 0, 512, 4))
+    return made
+
+
+@pytest.fixture
+def opened() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+def head_of(world: World) -> Path:
+    return (world.path / "head").resolve()
+
+
+def run_and_stop(world: World, disk: str = "vda") -> None:
+    """Do to the head what a standby does that is started, writes and ends."""
+    qemu_io(world.path / f"head/{disk}.qcow2", "write -P 99 0 512")
+
+
+def use(world: World) -> HeadUse:
+    with world.opened() as store:
+        return store.observe().head.use
+
+
+def test_the_head_follows_the_newest_point_and_old_heads_go(world: World) -> None:
+    for pattern in (5, 6):
+        newest = world.publish(Change("vda", 0, 512, pattern))
+        world.expect_head(newest)
+        assert [path.name for path in (world.path / "heads").iterdir()] == [head_of(world).name]
+    assert use(world) is HeadUse.DORMANT
+
+
+def test_a_head_that_was_run_is_kept_and_a_fresh_one_takes_its_place(world: World) -> None:
+    ran = head_of(world)
+    run_and_stop(world)
+    assert use(world) is HeadUse.RAN
+    with world.opened() as store:
+        world.publish_in(store, [Change("vda", 0, 512, 7)], move=HeadMove.SET_ASIDE)
+    world.expect_head(world.points[-1])
+    kept = world.path / "kept" / ran.name
+    assert world.read(f"kept/{ran.name}/vda.qcow2")[:512] == bytes([99]) * 512
+    assert world.read(f"kept/{ran.name}/vdb.qcow2") == world.kept[world.points[1]]["vdb"]
+    # Whoever kept it still needs what lies below: nothing of that is merged.
+    planned = world.merge(1)
+    assert [merge.older for merge in planned.merges] == []
+    shutil.rmtree(kept)
+    world.merge(1)
+    world.expect_exact()
+
+
+@pytest.mark.parametrize("disk", ["vda", "vdb"])
+def test_a_head_run_after_the_last_look_is_kept_too(world: World, disk: str) -> None:
+    with world.opened() as store:
+        plan = world.plan(store)
+        assert plan.head is HeadMove.MOVE
+        ran = head_of(world).name
+        run_and_stop(world, disk)
+        world.publish_in(store, [Change("vda", 0, 512, 7)])
+    world.expect_head(world.points[-1])
+    assert world.read(f"kept/{ran}/{disk}.qcow2")[:512] == bytes([99]) * 512
+
+
+def test_a_running_standby_keeps_its_head(world: World) -> None:
+    world.domain.active = True
+    before = head_of(world)
+    with world.opened() as store:
+        world.publish_in(store, [Change("vda", 0, 512, 7)], move=HeadMove.LEAVE)
+    assert head_of(world) == before
+    world.expect_exact()
+
+
+def test_a_head_somebody_has_open_is_not_moved(world: World, opened: ExitStack) -> None:
+    before = head_of(world)
+    opened.enter_context(world.opened_by_somebody("head/vdb.qcow2"))
+    with world.opened() as store, pytest.raises(StopStandbyFirst):
+        world.publish_in(store, [Change("vda", 0, 512, 7)])
+    assert head_of(world) == before
+    opened.close()
+    newest = world.publish(Change("vda", 0, 512, 8))
+    world.expect_head(newest)
+    world.expect_tidy()
+
+
+class StartedJustNow(Domain):
+    """A standby that somebody starts in the moment in which its head has been turned."""
+
+    def __init__(self, world: World, opened: ExitStack) -> None:
+        super().__init__()
+        self._world = world
+        self._opened = opened
+        self._before = head_of(world)
+
+    def is_active(self) -> bool:
+        if not self.active and head_of(self._world) != self._before:
+            self.active = True
+            self._opened.enter_context(self._world.opened_by_somebody("head/vda.qcow2"))
+        return self.active
+
+
+def test_a_standby_started_on_its_new_head_keeps_that_head(world: World, opened: ExitStack) -> None:
+    world.domain = StartedJustNow(world, opened)
+    newest = world.publish(Change("vda", 0, 512, 7))
+    world.expect_head(newest)  # what it runs on is what the link names
+
+
+def test_a_revert_turns_the_head_and_cycles_leave_it_there(world: World) -> None:
+    first, _ = world.points
+    with world.opened() as store:
+        store.change(store.manifest.reverted(first))
+        store.move_head(HeadMove.MOVE)
+    world.expect_head(first)
+    with world.opened() as store:
+        world.publish_in(store, [Change("vda", 0, 512, 7)], move=HeadMove.STAY)
+    world.expect_head(first)
+    with world.opened() as store:
+        store.change(store.manifest.reverted(None))
+        store.move_head(HeadMove.MOVE)
+    world.expect_head(world.points[-1])
+    world.expect_tidy()
+
+
+def test_a_manager_killed_while_it_moves_the_head_leaves_a_head_of_one_point(
+    world: World, tmp_path: Path
+) -> None:
+    saved = tmp_path / "saved"
+    shutil.copytree(world.path, saved, symlinks=True)
+    moment = 1
+    changes = (Change("vda", 0, 4 * KIB, 7), Change("vdb", 0, 512, 8))
+    publisher = Publisher(place=tmp_path, sizes=SIZES, changes=changes)
+    while was_killed(replace(publisher, last=moment)):
+        heads = {world.read(f"head/{disk}.qcow2")[:1] for disk in SIZES}
+        assert heads in ({b"\x03", b"\x04"}, {b"\x07", b"\x08"}), moment
+        world.now = {disk: bytearray(c) for disk, c in world.kept[world.points[1]].items()}
+        for change in changes if len(world.points) > 2 else ():
+            change.apply(world.now)
+        newest = world.publish(Change("vda", 512, 512, 9))
+        world.expect_head(newest)
+        world.expect_tidy()
+        shutil.rmtree(world.path)
+        shutil.copytree(saved, world.path, symlinks=True)
+        moment += 1
+    assert moment > 8
