@@ -1,0 +1,114 @@
+"""A standby that somebody starts by hand: cycles leave it alone, and keep what it wrote."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from support import KIB, MIB, SECTOR, Protect, Protection, Scribbler, differs
+from support_messages import Stop, StopAt
+from support_traces import expect_no_traces
+
+from lab import BlockGuest
+from lab.layout import HostName
+from standby.cycle.report import Phase
+from standby.errors import StopStandbyFirst
+from standby.model.plan import HeadMove
+
+SIZES = (12 * MIB, 5 * MIB + 3 * SECTOR)
+
+
+@pytest.fixture
+def protection(protect: Protect) -> Protection:
+    made, scribbler = protect(*SIZES, limit=2), Scribbler(1)
+    for _ in range(2):
+        scribbler.scribble(made.guest, SIZES, requests=6)
+        made.cycle()
+    return made
+
+
+def standby_of(protection: Protection) -> BlockGuest:
+    """Return the standby as a guest of the KVM host, whose disks can be written."""
+    name = f"{protection.name}-standby"
+    return replace(protection.guest, host=HostName.KVM, name=name)
+
+
+def test_a_running_standby_keeps_its_head_while_cycles_go_on(protection: Protection) -> None:
+    standby, scribbler = standby_of(protection), Scribbler(2)
+    standby.start()
+    standby.write(0, 64 * KIB, 0x99)
+    before, below = (protection.store / "head").readlink(), protection.points
+    for _ in range(2):
+        scribbler.scribble(protection.guest, SIZES, requests=4)
+        report = protection.cycle()
+        assert report.head is HeadMove.LEAVE
+        assert any("runs" in why for why in report.deferred)
+    assert protection.points[:2] == below  # what it stands on; above it pairs may be merged
+    assert (protection.store / "head").readlink() == before
+    standby.expect(0, 64 * KIB, 0x99)
+    standby.destroy()
+    scribbler.scribble(protection.guest, SIZES, requests=4)
+    report = protection.cycle()
+    assert report.head is HeadMove.SET_ASIDE
+    kept = protection.store / "kept" / before.name
+    expected = protection.copies / "kept.raw"
+    expected.write_bytes(protection.kept[protection.points[1]]["vda"].read_bytes())
+    with expected.open("r+b") as content:
+        content.write(bytes([0x99]) * 64 * KIB)
+    assert not differs(kept / "vda.qcow2", expected)
+    protection.expect_exact()
+    protection.expect_head_on(str(report.point))
+    # What was kept stands on its point: everything below waits until somebody has dealt with it.
+    assert any("kept" in why for why in report.deferred)
+    protection.lab.exec("kvm", ["rm", "-r", str(protection.directory / "kept" / kept.name)])
+    scribbler.scribble(protection.guest, SIZES, requests=4)
+    protection.cycle()
+    assert len(protection.points) == 2
+    protection.expect_exact()
+    expect_no_traces(protection)
+
+
+def test_a_standby_started_while_its_head_was_to_move_keeps_it(protection: Protection) -> None:
+    standby, scribbler = standby_of(protection), Scribbler(3)
+    scribbler.scribble(protection.guest, SIZES, requests=4)
+    now, before = protection.copy(), (protection.store / "head").readlink()
+    with protection.managers.manager() as manager:
+        manager.begin(protection.name, stop=StopAt(Stop.PHASE, Phase.HEAD))
+        assert manager.reaches()
+        standby.start()
+        manager.go_on()
+        with pytest.raises(StopStandbyFirst):
+            manager.finish()
+    protection.kept[protection.points[-1]] = now
+    assert (protection.store / "head").readlink() == before
+    protection.expect_exact()
+    standby.destroy()
+    scribbler.scribble(protection.guest, SIZES, requests=4)
+    protection.cycle()
+    protection.expect_exact()
+    protection.expect_head_on(protection.points[-1])
+    expect_no_traces(protection)
+
+
+def test_a_standby_is_started_in_the_midst_of_every_phase(protection: Protection) -> None:
+    standby, scribbler = standby_of(protection), Scribbler(4)
+    for phase in (Phase.TRANSFER, Phase.PUBLISH, Phase.MERGE):
+        scribbler.scribble(protection.guest, SIZES, requests=4)
+        now = protection.copy()
+        with protection.managers.manager() as manager:
+            manager.begin(protection.name, stop=StopAt(Stop.PHASE, phase))
+            assert manager.reaches()
+            standby.start()
+            manager.go_on()
+            try:
+                protection.keep(manager.finish(), now)
+            except StopStandbyFirst:
+                protection.kept[protection.points[-1]] = now
+        assert standby.state() == "running"
+        standby.destroy()
+        protection.expect_exact()
+    scribbler.scribble(protection.guest, SIZES, requests=4)
+    protection.cycle()
+    protection.expect_exact()
+    protection.expect_head_on(protection.points[-1])
+    expect_no_traces(protection)
