@@ -57,7 +57,9 @@ class HostProcess(subprocess.Popen[str]):
     ) -> None:
         self.command = tuple(command)
         argv = entrance.argv(command, cwd)
-        super().__init__(argv, text=True, stdin=stdin, stdout=stdout, stderr=stderr)
+        super().__init__(
+            argv, text=True, errors="replace", stdin=stdin, stdout=stdout, stderr=stderr
+        )
 
     @property
     def inner_pid(self) -> int:
