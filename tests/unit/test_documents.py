@@ -10,7 +10,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
@@ -28,6 +28,7 @@ from standby.model.names import PointName
 from standby.model.point import BootPoint, Consistency, Standing, Way
 from standby.profile import Configuration, survey
 from standby.profile.profile_file import ProfileFile
+from standby.target.layout import cycle_pidfile
 from standby.target.manifest_format import write_manifest
 
 CHECKOUT = Path(__file__).parents[2]
@@ -296,6 +297,11 @@ def test_shells_read_the_manifest_as_shown(document: Document, tmp_path: Path) -
         names = re.findall(r"V\d{8}_\d{6}", done.stdout)
         expected = [str(point) for point in POINTS]
         assert names == (expected[:1] if "whole" in line else expected), line
+
+
+def test_the_readme_names_the_pidfile_of_a_merge_that_is_in_the_way() -> None:
+    (pattern,) = re.findall(r"kill \$\(cat /srv/standby/web1-standby/(\S+)\)", README.text)
+    assert PurePosixPath(cycle_pidfile("merge", 17)).match(pattern)
 
 
 POINTS = [PointName.at(datetime(2026, 11, 22, 3, minute, tzinfo=UTC)) for minute in (56, 57)]
