@@ -26,6 +26,15 @@ log = logging.getLogger(__name__)
 Value = TypeVar("Value")
 _GUARD_S: Final = 15.0
 _AGENT_ANSWER_S: Final = 5
+_NO_AGENT: Final = frozenset(
+    {
+        libvirt.VIR_ERR_AGENT_UNRESPONSIVE,
+        libvirt.VIR_ERR_AGENT_UNSYNCED,
+        libvirt.VIR_ERR_ARGUMENT_UNSUPPORTED,
+        libvirt.VIR_ERR_CONFIG_UNSUPPORTED,
+        libvirt.VIR_ERR_OPERATION_INVALID,
+    }
+)
 
 
 def while_frozen(
@@ -41,42 +50,67 @@ def while_frozen(
     """
     if wanted is Consistency.CRASH:
         return begin(), Consistency.CRASH
+    if not _agent_answers(domain):
+        _require_less_is_allowed(domain, wanted, settings)
+        return begin(), Consistency.CRASH
     guard = _arm(host, domain, settings.freeze_limit)
+    guest = _Guest(domain)
     try:
-        frozen = _freeze(domain)
-        if not frozen:
+        guest.freeze()
+        if not guest.frozen:
             _require_less_is_allowed(domain, wanted, settings)
             return begin(), Consistency.CRASH
         try:
             value = begin()
         finally:
-            thawed = _thaw(domain)
-        reached = wanted if thawed >= frozen else Consistency.CRASH
+            guest.thaw()
+        reached = wanted if (guest.thawed or 0) >= guest.frozen else Consistency.CRASH
         if reached is not wanted:
             log.warning("domain %s: thawed early; the point is crash-consistent", domain.name())
         return value, reached
     finally:
-        _disarm(host, guard, domain)
+        if guest.thawed is not None:
+            _disarm(host, guard, domain)
 
 
-def _freeze(domain: libvirt.virDomain) -> int:
-    """Freeze; return the number of file systems, 0 when nothing could be frozen."""
+def _agent_answers(domain: libvirt.virDomain) -> bool:
+    """Tell whether there is an agent to freeze and thaw, by a question that changes nothing."""
     try:
         domain.agentSetResponseTimeout(_AGENT_ANSWER_S)
-        return int(domain.fsFreeze())
+        domain.getTime()
     except libvirt.libvirtError as error:
-        log.info("domain %s: not frozen: %s", domain.name(), error.get_error_message())
-        _thaw(domain)  # a freeze that timed out may yet have frozen
-        return 0
+        log.info("domain %s: asked its agent: %s", domain.name(), error.get_error_message())
+        # Any other error is an answer: the question may be forbidden there.
+        return error.get_error_code() not in _NO_AGENT
+    return True
 
 
-def _thaw(domain: libvirt.virDomain) -> int:
-    """Thaw; return the number of file systems that were frozen. The guard tries on if we fail."""
-    try:
-        return int(domain.fsThaw())
-    except libvirt.libvirtError as error:
-        log.warning("domain %s: thaw refused: %s", domain.name(), error.get_error_message())
-        return 0
+class _Guest:
+    """A guest and its file systems. `thawed` is None while any may be frozen."""
+
+    def __init__(self, domain: libvirt.virDomain) -> None:
+        self._domain = domain
+        self.frozen = 0
+        self.thawed: int | None = None
+
+    def freeze(self) -> None:
+        """Freeze; if that fails thaw, since a freeze that timed out may yet come about."""
+        name = self._domain.name()
+        try:
+            self.frozen = int(self._domain.fsFreeze())
+            self.thawed = None if self.frozen else 0
+            log.info("domain %s: frozen: %d file systems", name, self.frozen)
+        except libvirt.libvirtError as error:
+            log.info("domain %s: not frozen: %s", name, error.get_error_message())
+            self.thaw()
+
+    def thaw(self) -> None:
+        """Thaw; if that fails the guard tries on."""
+        try:
+            self.thawed = int(self._domain.fsThaw())
+        except libvirt.libvirtError as error:
+            message = error.get_error_message()
+            log.warning("domain %s: thaw refused: %s", self._domain.name(), message)
 
 
 def _require_less_is_allowed(
