@@ -158,6 +158,11 @@ class Protection:
             difference = differs(self.store / delta.file, expected[delta.disk])
             assert not difference, f"{point.name} {delta.disk}: {difference}"
 
+    def extract(self, file: str, raw: Path) -> None:
+        """Write what an image of the store reads as, with all it stands on, to a raw file."""
+        argv = ("-U", "-f", "qcow2", "-O", "raw", str(self.store / file), str(raw))
+        run("qemu-img", "convert", *argv)
+
     def expect_head_on(self, point: str) -> None:
         """What the standby would boot is what this point holds."""
         for disk, content in self.kept[point].items():

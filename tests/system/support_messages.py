@@ -16,6 +16,7 @@ class Stop(Enum):
     PHASE = "a phase begins"
     COMMAND = "a command on a host has ended"
     PROGRESS = "progress is told, of a transfer or a merge"
+    FROZEN = "the guest is frozen"
 
 
 @dataclass(frozen=True, slots=True)

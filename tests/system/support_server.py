@@ -46,6 +46,8 @@ class Events(logging.Handler):
             self._happened(Stop.PHASE, Phase(phase))
         elif record.name == "standby.host.outcome" and "status" in str(record.msg):
             self._happened(Stop.COMMAND)
+        elif "frozen:" in str(record.msg) and "not" not in str(record.msg):
+            self._happened(Stop.FROZEN)
         return True
 
     def progress(self, _what: str, _done: int, _total: int) -> None:
@@ -66,7 +68,7 @@ class Events(logging.Handler):
 def serve(connection: Connection) -> None:
     """Be one manager: run the cycles that are ordered until the test hangs up."""
     events = Events(connection)
-    for name in ("standby.cycle", "standby.host.outcome"):
+    for name in ("standby.cycle", "standby.host.outcome", "standby.sources"):
         logging.getLogger(name).setLevel(logging.DEBUG)
         logging.getLogger(name).addHandler(events)
     reduction.send_handle(connection, os.pidfd_open(os.getpid()), 0)
