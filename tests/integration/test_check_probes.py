@@ -119,11 +119,22 @@ def test_an_image_that_two_may_write_is_found_out(
     programs = tmp_path / "programs"
     programs.mkdir()
     unlocked = programs / "qemu-io"
-    unlocked.write_text("#!/bin/sh\nexec sleep 10\n")
+    unlocked.write_text("#!/bin/sh\nhead -c 64K /dev/zero >>image\nexec sleep 10\n")
     unlocked.chmod(0o755)
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
     trial = try_storage(host, str(tmp_path))
     assert trial.broken == ("QEMU's locks do not keep two writers from one image",)
+
+
+def test_a_writer_that_cannot_be_had_proves_nothing(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    (programs / "qemu-io").write_text("#!/bin/sh\nexit 1\n")
+    (programs / "qemu-io").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    assert try_storage(host, str(tmp_path)).broken == ()
 
 
 def test_what_an_earlier_check_left_is_removed_once_it_is_old(host: Host, tmp_path: Path) -> None:
