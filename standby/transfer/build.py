@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-
 from standby.transfer.connection import ALLOCATION, Role
 from standby.transfer.digests import Digester, digester
 from standby.transfer.feed import Feed, Part, Pool
 from standby.transfer.scan import (
     AT_FULL_SPEED,
     DigestedDisk,
-    Lines,
     Pace,
     Scan,
     digests_of,
@@ -29,17 +26,18 @@ def build_table(subject: DigestedDisk, pace: Pace = AT_FULL_SPEED) -> None:
     Raises TransferFailed, Cancelled, RepairStore when the table is too small for the image,
     UseOtherStorage when it cannot be written.
     """
-    with ExitStack() as opened:
-        lines = Lines(opened, subject.disk, pace)
+    with pace.lines() as lines:
         pool = Pool(1)
-        opened.callback(pool.close)
-        image = lines.open(Role.TARGET, subject.image, ALLOCATION)
-        entries = lines.open(Role.TABLE, subject.digests.endpoint)
+        lines.also_close(pool.close)
+        image = lines.open(subject.disk, Role.TARGET, subject.image, ALLOCATION)
+        entries = lines.open(subject.disk, Role.TABLE, subject.digests.endpoint)
+        lines.poller()
+        cable = lines.cable(image, pool.share)
         poller = lines.poller()
         table = Table(entries, image.size(), Trust.NOTHING)
-        opened.callback(table.close)
+        lines.also_close(table.close)
         table.require_writable()
-        feed = Feed(Scout(image.size(), image, None), image, pool, table, pace.limiter)
+        feed = Feed(Scout(image.size(), image, None), cable, pool, table, pace.limiter)
         builder = _Builder(feed, table, digester(subject.digests.algorithm))
         Scan(subject.disk, feed, builder, image.size(), pace).run(poller)
         table.take()()

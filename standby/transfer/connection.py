@@ -62,6 +62,7 @@ class Connection:
         self._where = f"disk {disk}"
         self._disk = disk
         self._role = role
+        self._endpoint = endpoint
         self._socket = endpoint.socket
         self._context = context
         self._operations: deque[tuple[_Operation, int]] = deque()
@@ -75,6 +76,10 @@ class Connection:
         if context is not None:
             self._nbd.add_meta_context(context)
         self._guarded(lambda: self._nbd.aio_connect_unix(endpoint.socket))
+
+    def another(self) -> Connection:
+        """Start to connect once more, for data only. Never waits."""
+        return Connection(self._disk, self._role, self._endpoint)
 
     @property
     def _nbd(self) -> nbd.NBD:
@@ -104,6 +109,10 @@ class Connection:
     def longest(self) -> int:
         """Return how many bytes one read or write may carry."""
         return int(self._nbd.get_block_size(nbd.SIZE_MAXIMUM)) or _DEFAULT_MAXIMUM
+
+    def takes_many(self) -> bool:
+        """Tell whether the server takes several clients and keeps them coherent."""
+        return bool(self._nbd.can_multi_conn())
 
     def has_context(self) -> bool:
         """Tell whether the server granted the context that was asked for."""

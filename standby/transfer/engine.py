@@ -3,33 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Sequence
 
-from standby.errors import AskForResync
 from standby.model.extent import ExtentKind, NbdEndpoint
-from standby.transfer.connection import ALLOCATION, Connection, Role
-from standby.transfer.digests import digester
-from standby.transfer.feed import Feed, Pool
+from standby.transfer.ends import Ends, Limits, Reader
+from standby.transfer.feed import Pool
 from standby.transfer.job import (
     AliveCheck,
     CancelToken,
-    Changed,
     CopyResult,
     DiskCopy,
-    Everything,
     Pending,
     Progress,
     Scope,
-    Unfinished,
-    ZeroPolicy,
 )
-from standby.transfer.lane import Lane, Ledger
-from standby.transfer.poller import STALL_LIMIT, Patience, Poller
+from standby.transfer.lane import Lane
+from standby.transfer.lines import Lines
+from standby.transfer.poller import STALL_LIMIT, Patience
 from standby.transfer.rate import RateLimit
 from standby.transfer.scout import Scout
-from standby.transfer.table import Table, Trust
 
 _REPORT_EVERY = 0.25  # seconds
 
@@ -46,13 +38,12 @@ def pending(
 
     Raises AskForResync when the tracker's context is not there, TransferFailed, Cancelled.
     """
-    with ExitStack() as opened:
-        reader = _Reader.open(opened, disk, source, scope)
-        poller = Poller(reader.connections(), Patience(cancel, None, stall_limit))
-        poller.until_ready()
+    with Lines(Patience(cancel, None, stall_limit)) as lines:
+        reader = Reader.open(lines, disk, source, scope)
+        poller = lines.poller()
         count = _Count(reader.scout())
         poller.until(count.complete, count.pump)
-        _leave(reader.connections())
+        lines.leave()
     return Pending(count.bytes[ExtentKind.DATA], count.bytes[ExtentKind.ZERO])
 
 
@@ -76,125 +67,21 @@ def copy_disks(
     RepairStore when a target is too small, UseOtherStorage when it cannot zero or flush, and
     whatever `alive` raises.
     """
-    with ExitStack() as opened:
-        readers = [_Reader.open(opened, copy.disk, copy.source, copy.scope) for copy in copies]
-        writers = [_Writer.open(opened, copy) for copy in copies]
-        connections = [line for reader in readers for line in reader.connections()]
-        connections += [line for writer in writers for line in writer.connections()]
-        poller = Poller(connections, Patience(cancel, alive, stall_limit))
-        poller.until_ready()
+    limits = Limits(limiter, read_limiter)
+    with Lines(Patience(cancel, alive, stall_limit)) as lines:
         pool = Pool(len(copies))
-        opened.callback(pool.close)
-        lanes = [
-            writer.lane(opened, reader, pool, _Limits(limiter, read_limiter))
-            for reader, writer in zip(readers, writers, strict=True)
-        ]
+        lines.also_close(pool.close)
+        disks = [Ends.open(lines, copy) for copy in copies]
+        lines.poller()  # sizes and such are known when all are ready
+        lanes = [ends.lane(lines, pool, limits) for ends in disks]
+        poller = lines.poller()
         loop = _Loop(lanes, progress)
         poller.until(loop.complete, loop.pump)
         if alive is not None:
             alive()
         loop.report()
-        _leave(connections)
+        lines.leave()
     return tuple(lane.result() for lane in lanes)
-
-
-@dataclass(frozen=True, slots=True)
-class _Reader:
-    """The connections to one source: its data and, for changes, its tracker."""
-
-    disk: str
-    data: Connection
-    changes: Connection | None
-    scope: Scope
-
-    @classmethod
-    def open(cls, opened: ExitStack, disk: str, source: NbdEndpoint, scope: Scope) -> _Reader:
-        """Start to connect; `opened` closes what was opened, whatever happens."""
-        data = _open(opened, disk, Role.SOURCE, source, ALLOCATION)
-        changes = None
-        if isinstance(scope, Changed):
-            changes = _open(opened, disk, Role.SOURCE, source, scope.context)
-        return cls(disk, data, changes, scope)
-
-    def connections(self) -> list[Connection]:
-        return [line for line in (self.data, self.changes) if line is not None]
-
-    def scout(self) -> Scout:
-        """Raise AskForResync when the tracker's context was not granted."""
-        if isinstance(self.scope, Changed) and self.changes and not self.changes.has_context():
-            raise AskForResync(
-                self.data.where,
-                f"the server does not offer {self.scope.context}",
-                "the record of what changed since the newest point",
-                "send what differs: standby resync PROFILE",
-            )
-        return Scout(self.data.size(), self.data, self.changes)
-
-
-@dataclass(frozen=True, slots=True)
-class _Limits:
-    """What paces the writing and the reading."""
-
-    sent: RateLimit | None
-    read: RateLimit | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Writer:
-    """The connections to one target: its data and, if it has one, its table of digests."""
-
-    copy: DiskCopy
-    data: Connection
-    table: Connection | None
-
-    @classmethod
-    def open(cls, opened: ExitStack, copy: DiskCopy) -> _Writer:
-        """Start to connect; `opened` closes what was opened, whatever happens."""
-        data = _open(opened, copy.disk, Role.TARGET, copy.target)
-        table = None
-        if copy.digests is not None:
-            table = _open(opened, copy.disk, Role.TABLE, copy.digests.endpoint)
-        return cls(copy, data, table)
-
-    def connections(self) -> list[Connection]:
-        return [line for line in (self.data, self.table) if line is not None]
-
-    def lane(self, opened: ExitStack, reader: _Reader, pool: Pool, limits: _Limits) -> Lane:
-        """Raise AskForResync, RepairStore, UseOtherStorage."""
-        ledger = self._ledger(reader.data.size())
-        table = ledger.table if ledger is not None else None
-        if table is not None:
-            opened.callback(table.close)
-        feed = Feed(reader.scout(), reader.data, pool, table, limits.read)
-        return Lane(self.copy, feed, (reader.data, self.data), pool, ledger, limits.sent)
-
-    def _ledger(self, disk_bytes: int) -> Ledger | None:
-        if self.table is None or self.copy.digests is None:
-            return None
-        table = Table(self.table, disk_bytes, _trust(self.copy))
-        table.require_writable()
-        return Ledger(table, digester(self.copy.digests.algorithm))
-
-
-def _trust(copy: DiskCopy) -> Trust:
-    if isinstance(copy.scope, Unfinished):
-        return Trust.UNFINISHED
-    if not isinstance(copy.scope, Everything):
-        return Trust.STORED
-    return Trust.BLANK if copy.zeroes is ZeroPolicy.LEAVE_OUT else Trust.NOTHING
-
-
-def _open(
-    opened: ExitStack, disk: str, role: Role, endpoint: NbdEndpoint, context: str | None = None
-) -> Connection:
-    connection = Connection(disk, role, endpoint, context)
-    opened.callback(connection.close)
-    return connection
-
-
-def _leave(connections: Iterable[Connection]) -> None:
-    for connection in connections:
-        connection.leave()
 
 
 class _Count:

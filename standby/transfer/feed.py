@@ -10,7 +10,7 @@ from typing import Protocol
 from standby.model.digest import BLOCK
 from standby.model.extent import Extent, ExtentKind
 from standby.transfer.buffers import Buffer, Loan
-from standby.transfer.connection import Connection
+from standby.transfer.cable import Cable
 from standby.transfer.rate import RateLimit
 from standby.transfer.table import SPAN, Table
 
@@ -36,9 +36,14 @@ class Pool:
         self._free = BUFFERS
         self._users = users
 
+    @property
+    def share(self) -> int:
+        """How many buffers a user may have at a time."""
+        return max(BUFFERS // self._users, 1)
+
     def take(self, held: int) -> Buffer | None:
         """Return a buffer, or None when none is free or `held` is the user's share already."""
-        if self._free and held < max(BUFFERS // self._users, 1):
+        if self._free and held < self.share:
             self._free -= 1
             return self._loan.take(REQUEST)
         return None
@@ -108,7 +113,7 @@ class Feed:
     def __init__(
         self,
         scout: Runs,
-        source: Connection,
+        source: Cable,
         pool: Pool,
         table: Table | None,
         limit: RateLimit | None,

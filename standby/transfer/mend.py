@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from contextlib import ExitStack
 from dataclasses import dataclass
 
 from standby.errors import UseOtherStorage
 from standby.model.digest import BLOCK
 from standby.model.extent import Extent, ExtentKind, NbdEndpoint
 from standby.transfer.blocks import BlockRanges, Range, joined
+from standby.transfer.cable import Cable
 from standby.transfer.connection import Connection, Role
 from standby.transfer.digests import Digester, digester
 from standby.transfer.feed import Feed, Part, Pool
 from standby.transfer.scan import (
     AT_FULL_SPEED,
     DigestedDisk,
-    Lines,
     Pace,
     Scan,
     digests_of,
@@ -50,20 +49,19 @@ def mend_blocks(
     Raises TransferFailed, Cancelled, RepairStore when the table is too small for the image,
     UseOtherStorage when the image cannot be written.
     """
-    with ExitStack() as opened:
-        lines = Lines(opened, subject.disk, pace)
+    with pace.lines() as lines:
         pool = Pool(1)
-        opened.callback(pool.close)
-        image = lines.open(Role.TARGET, subject.image)
-        source = lines.open(Role.SOURCE, healthy)
-        entries = lines.open(Role.TABLE, subject.digests.endpoint)
+        lines.also_close(pool.close)
+        image = lines.open(subject.disk, Role.TARGET, subject.image)
+        source = lines.open(subject.disk, Role.SOURCE, healthy)
+        entries = lines.open(subject.disk, Role.TABLE, subject.digests.endpoint)
         poller = lines.poller()
         if lacking := image.lacks():
             raise UseOtherStorage(image.where, f"the server offers no {lacking[0]}")
         blocks = _Blocks(damaged, image.size(), source.size())
         table = Table(entries, image.size(), Trust.STORED)
-        opened.callback(table.close)
-        feed = Feed(blocks, source, pool, table, pace.limiter)
+        lines.also_close(table.close)
+        feed = Feed(blocks, Cable(source), pool, table, pace.limiter)
         mender = _Mender(feed, table, digester(subject.digests.algorithm), image)
         Scan(subject.disk, feed, mender, blocks.bytes, pace).run(poller)
         wait_for(poller, image.flush)

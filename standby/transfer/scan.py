@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Final
 
 from standby.model.digest import blocks_of
 from standby.model.extent import NbdEndpoint
-from standby.transfer.connection import Connection, Role
 from standby.transfer.digests import ZERO, Digester
 from standby.transfer.feed import Feed, Part, Sink
 from standby.transfer.job import CancelToken, DigestTable, Progress
+from standby.transfer.lines import Lines
 from standby.transfer.poller import STALL_LIMIT, Patience, Poller
 from standby.transfer.rate import RateLimit
 
@@ -41,36 +40,12 @@ class Pace:
     cancel: CancelToken | None = None
     stall_limit: float = STALL_LIMIT
 
+    def lines(self) -> Lines:
+        """Return connections that are given up as it says."""
+        return Lines(Patience(self.cancel, None, self.stall_limit))
+
 
 AT_FULL_SPEED: Final = Pace()
-
-
-class Lines:
-    """The connections of one scan, opened together and closed whatever happens."""
-
-    def __init__(self, opened: ExitStack, disk: str, pace: Pace) -> None:
-        self._opened = opened
-        self._disk = disk
-        self._patience = Patience(pace.cancel, None, pace.stall_limit)
-        self._lines: list[Connection] = []
-
-    def open(self, role: Role, endpoint: NbdEndpoint, context: str | None = None) -> Connection:
-        """Start to connect."""
-        line = Connection(self._disk, role, endpoint, context)
-        self._opened.callback(line.close)
-        self._lines.append(line)
-        return line
-
-    def poller(self) -> Poller:
-        """Return what moves bytes on them, once every one is ready."""
-        poller = Poller(self._lines, self._patience)
-        poller.until_ready()
-        return poller
-
-    def leave(self) -> None:
-        """Tell the servers that we go."""
-        for line in self._lines:
-            line.leave()
 
 
 class Scan:

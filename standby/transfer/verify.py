@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,7 +12,7 @@ from standby.transfer.connection import ALLOCATION, DEPTH, Role
 from standby.transfer.digests import Digester, digester
 from standby.transfer.feed import Feed, Part, Pool
 from standby.transfer.job import Everything
-from standby.transfer.scan import AT_FULL_SPEED, DigestedDisk, Lines, Pace, Scan, digests_of
+from standby.transfer.scan import AT_FULL_SPEED, DigestedDisk, Pace, Scan, digests_of
 from standby.transfer.scout import Scout, is_own_layer
 from standby.transfer.sieve import by_digests
 from standby.transfer.table import Table, Trust
@@ -56,22 +55,23 @@ def verify_disk(
     Raises TransferFailed, Cancelled; RepairStore when the table is too small for the image;
     UseOtherStorage when the server does not tell what the image's own layer is.
     """
-    with ExitStack() as opened:
-        lines = Lines(opened, subject.disk, pace)
+    with pace.lines() as lines:
         pool = Pool(1)
-        opened.callback(pool.close)
-        image = lines.open(Role.TARGET, subject.image, ALLOCATION)
+        lines.also_close(pool.close)
+        image = lines.open(subject.disk, Role.TARGET, subject.image, ALLOCATION)
         layer = None
         if isinstance(scope, OwnLayer):
-            layer = lines.open(Role.TARGET, subject.image, DEPTH)
-        entries = lines.open(Role.TABLE, subject.digests.endpoint)
+            layer = lines.open(subject.disk, Role.TARGET, subject.image, DEPTH)
+        entries = lines.open(subject.disk, Role.TABLE, subject.digests.endpoint)
+        lines.poller()
+        cable = lines.cable(image, pool.share)
         poller = lines.poller()
         if layer is not None and not layer.has_context():
             raise UseOtherStorage(image.where, f"the server does not offer {DEPTH}")
         table = Table(entries, image.size(), Trust.STORED)
-        opened.callback(table.close)
+        lines.also_close(table.close)
         scout = Scout(image.size(), image, layer, is_own_layer)
-        feed = Feed(scout, image, pool, table, pace.limiter)
+        feed = Feed(scout, cable, pool, table, pace.limiter)
         verifier = _Verifier(feed, table, digester(subject.digests.algorithm))
         Scan(subject.disk, feed, verifier, image.size(), pace).run(poller)
         lines.leave()

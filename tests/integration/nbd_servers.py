@@ -126,7 +126,7 @@ def qemu_nbd(
 ) -> Iterator[Server]:
     """Serve an image with qemu-nbd, the default cache mode and many clients."""
     socket = path.with_suffix(path.suffix + ".sock")
-    argv: list[str | Path] = ["qemu-nbd", "-t", "-e", "8", "-f", form, "-k", socket]
+    argv: list[str | Path] = ["qemu-nbd", "-t", "-e", "32", "-f", form, "-k", socket]
     argv += [] if writable else ["-r"]
     argv += ["-B", bitmap] if bitmap is not None else []
     with serving([*argv, *options, path], socket) as server:
