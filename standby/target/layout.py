@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from standby.errors import FixRequest
 from standby.model.names import PointName
 from standby.model.point import Delta
 
@@ -75,6 +76,12 @@ def point_directory(name: PointName) -> str:
     return f"{POINTS}/{name}"
 
 
+def point_of_directory(directory: str) -> PointName | None:
+    """Return the point whose definition a directory keeps, or None when it is not ours."""
+    parent, _, name = directory.rpartition("/")
+    return _point(name) if parent == POINTS else None
+
+
 def head_directory(point: PointName, number: int) -> str:
     """Name one head's directory after the point it stands on; `number` makes it unique."""
     return f"{HEADS}/{point}.{number}"
@@ -83,7 +90,7 @@ def head_directory(point: PointName, number: int) -> str:
 def point_of_head(directory: str) -> PointName | None:
     """Return the point that a head's directory is named after, or None when it is not ours."""
     match = _HEAD_DIRECTORY.fullmatch(PurePosixPath(directory).name)
-    return PointName.parse(match["point"]) if match else None
+    return _point(match["point"]) if match else None
 
 
 def number_of_head(directory: str) -> int:
@@ -100,7 +107,14 @@ def mount_pidfile(point: PointName, token: str) -> str:
 def point_of_mount(path: str) -> PointName | None:
     """Return the point that a pidfile's export serves, or None when it is not one."""
     match = _MOUNT.fullmatch(path)
-    return PointName.parse(match["point"]) if match else None
+    return _point(match["point"]) if match else None
+
+
+def _point(text: str) -> PointName | None:
+    try:
+        return PointName.parse(text)
+    except FixRequest:
+        return None  # looks like one, but there is no such moment
 
 
 @dataclass(frozen=True, slots=True)

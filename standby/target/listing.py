@@ -31,13 +31,13 @@ class Listing:
         return tuple(sorted(self._debris(manifest)))
 
     def _debris(self, manifest: Manifest) -> Iterator[str]:
-        points = {layout.point_directory(p.name) for p in manifest.points}
+        points = {point.name for point in manifest.points}
         for path in self.files:
             if self._is_old_delta(path, manifest.files()):
                 yield path
         for path in self.directories:
-            is_point = posixpath.dirname(path) == layout.POINTS
-            if (is_point and path not in points) or self._is_old_head(path):
+            point = layout.point_of_directory(path)
+            if (point is not None and point not in points) or self._is_old_head(path):
                 yield path
 
     @staticmethod
@@ -71,7 +71,7 @@ def parse_listing(text: str, where: str) -> Listing:
     """Parse what programs.OBSERVE printed. Raises RepairStore when it is not that."""
     sections = _sections(text)
     try:
-        entries = [line.split(" ", 2) for line in sections["files"].splitlines()]
+        entries = [line.split(" ", 2) for line in sections["files"].split("\n") if line]
         return Listing(
             files={
                 path: int(blocks) * _BLOCK_BYTES for kind, blocks, path in entries if kind == "f"
@@ -93,11 +93,12 @@ def manifest_of(listing: Listing, where: str) -> Manifest | None:
 
 
 def _sections(text: str) -> Mapping[str, str]:
+    # Not splitlines: names may hold any of the characters that it takes for the end of a line.
     sections: dict[str, list[str]] = {}
     current: list[str] = []
-    for line in text.splitlines(keepends=True):
+    for line in text.split("\n"):
         if line.startswith("== ") and "manifest" not in sections:
             current = sections.setdefault(line[3:].strip(), [])
         else:
             current.append(line)
-    return {name: "".join(lines) for name, lines in sections.items()}
+    return {name: "\n".join(lines) for name, lines in sections.items()}

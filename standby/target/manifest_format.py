@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from standby.errors import RepairStore
+from standby.errors import FixRequest, RepairStore
 from standby.model.digest import DigestAlgorithm
 from standby.model.machine import MachineIdentity
 from standby.model.manifest import MANIFEST_VERSION, DefinedDomain, Manifest
@@ -55,7 +55,15 @@ def read_manifest(text: str, where: str) -> Manifest:
                 "use the version of standby that wrote it",
             )
         return _manifest(document)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+        FixRequest,
+    ) as error:
         raise RepairStore(
             where, f"damaged manifest ({error!r})", "a whole JSON document"
         ) from error
@@ -107,7 +115,7 @@ def _manifest(document: Mapping[str, Any]) -> Manifest:
         next_delta=int(document["next_delta"]),
         reverted_to=PointName.parse(reverted_to) if reverted_to else None,
         profile=document["profile"],
-        points=tuple(_point(record) for record in document["points"]),
+        points=tuple(_point(record) for record in _list(document["points"])),
     )
 
 
@@ -122,13 +130,20 @@ def _point(record: Mapping[str, Any]) -> BootPoint:
         true_at=_moment(record["true_at"]),
         checkpoint=record["checkpoint"],
         definition=record["definition"],
-        blanks=tuple(BlankDisk(b["disk"], int(b["size"])) for b in record["blanks"]),
+        blanks=tuple(BlankDisk(b["disk"], int(b["size"])) for b in _list(record["blanks"])),
         sent=int(record["sent"]),
         deltas=tuple(
             Delta(d["disk"], d["file"], int(d["size"]), int(d["stored"]), Base(d["base"]))
-            for d in record["deltas"]
+            for d in _list(record["deltas"])
         ),
     )
+
+
+def _list(value: object) -> list[Any]:
+    """Refuse what would pass for an empty list: files that no point names are removed."""
+    if not isinstance(value, list):
+        raise TypeError(f"{value!r} is not a list")
+    return value
 
 
 def _moment_text(moment: datetime) -> str:

@@ -37,13 +37,13 @@ for d in incoming points kept run; do mkdir -p "$d"; done
 sync . ..
 """
 
-# Arguments: directory. Prints sections that `store.parse_listing` reads: what is there, sizes
-# in bytes. find's output is NUL-free because every name we make is validated; names that are
-# not ours are printed escaped and only ever reported.
+# Arguments: directory. Prints sections that `listing.parse_listing` reads: what is there, sizes in
+# bytes. Names that are not ours may hold anything: a newline in one is printed as octal 001, so
+# that no name can be taken for a line or a section.
 OBSERVE: Final = """
 cd "$1" || exit 73
 echo '== files'
-find . -mindepth 1 -printf '%y %b %P\\n'
+find . -mindepth 1 -printf '%y %b %P\\0' | tr '\\n\\0' '\\001\\n'
 echo '== head'
 readlink head || true
 echo '== fresh'
@@ -204,14 +204,20 @@ sync heads kept .
 """
 )
 
-# Arguments: directory. Prints, for every image of the store, its path and the start of its
-# file in base64, by which the caller knows what it stands on.
+# Arguments: directory. Prints, for every file of the store that may be an image, its path (see
+# OBSERVE) and the start of its content in base64, by which the caller knows what it stands on.
 READ_HEADERS: Final = """
 cd "$1" || exit 73
-find deltas heads kept \\( -name '*.qcow2' -o -name '*.digests' \\) -type f -print |
-while IFS= read -r image; do
-  printf '%s ' "$image"; head -c 4096 -- "$image" | base64 -w 0; echo
-done
+newline='
+'
+find . -mindepth 1 \\( -path ./incoming -o -path ./points -o -path ./run \\) -prune -o \\
+  -type f -exec sh -c '
+    newline=$1; shift
+    for image; do
+      name=${image#./}
+      case $name in *"$newline"*) name=$(printf %s "$name" | tr "\\n" "\\001");; esac
+      printf "%s " "$name"; head -c 4096 -- "$image" | base64 -w 0; echo
+    done' sh "$newline" {} +
 """
 
 # Arguments: directory, generation expected, then pairs: image, what it stands on from now on.

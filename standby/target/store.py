@@ -248,7 +248,7 @@ class KvmStore:
 
     def _images(self) -> Images:
         argv = ("sh", "-c", programs.READ_HEADERS, "standby-headers", self._directory.path)
-        return parse_images(self._host.run(argv, timeout=_LOOK_S).text)
+        return parse_images(self._host.run(argv, timeout=_LOOK_S).text, self._directory.path)
 
     def _publish(self, manifest: Manifest, moves: Moves = NOTHING_TO_MOVE) -> None:
         self._lock.require()

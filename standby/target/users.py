@@ -25,13 +25,17 @@ class Images:
         return tuple(sorted(image for image, base in self.stands_on.items() if base == file))
 
 
-def parse_images(text: str) -> Images:
-    """Parse what programs.READ_HEADERS printed. Raises RepairStore for a damaged header."""
+def parse_images(text: str, directory: str) -> Images:
+    """Parse what programs.READ_HEADERS printed of a store in `directory`.
+
+    Raises RepairStore for a damaged header.
+    """
     found: dict[str, str | None] = {}
-    for line in text.splitlines():
+    for line in filter(None, text.split("\n")):
         image, _, encoded = line.rpartition(" ")
         header = parse_header(base64.b64decode(encoded), image)
-        found[image] = _resolved(image, header.backing) if header and header.backing else None
+        backing = header.backing if header else None
+        found[image] = _resolved(image, backing, directory) if backing else None
     return Images(found)
 
 
@@ -48,7 +52,7 @@ def point_of_file(manifest: Manifest, file: str) -> PointName | None:
 def _unexpected(images: Images, manifest: Manifest, head: str) -> Iterator[User]:
     ours = manifest.files()
     for image, base in sorted(images.stands_on.items()):
-        if image in ours or base is None or posixpath.dirname(image) == head:
+        if image in ours or base is None or (head and posixpath.dirname(image) == head):
             continue
         if image.startswith(f"{layout.HEADS}/"):
             continue  # a head that was replaced; the next cycle drops it
@@ -57,5 +61,7 @@ def _unexpected(images: Images, manifest: Manifest, head: str) -> Iterator[User]
         yield User(image, point_of_file(manifest, base))
 
 
-def _resolved(image: str, backing: str) -> str:
-    return posixpath.normpath(posixpath.join(posixpath.dirname(image), backing))
+def _resolved(image: str, backing: str, directory: str) -> str:
+    """Return what an image stands on, relative to the store where it lies in it."""
+    below = posixpath.normpath(posixpath.join(directory, posixpath.dirname(image), backing))
+    return below.removeprefix(f"{posixpath.normpath(directory)}/")
