@@ -1,0 +1,213 @@
+"""What a look at a standby's directory says, whatever names it finds there."""
+
+from __future__ import annotations
+
+import base64
+import subprocess
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from standby.errors import RepairStore
+from standby.model.machine import MachineIdentity
+from standby.model.manifest import Manifest
+from standby.model.names import PointName
+from standby.model.point import BootPoint, Consistency, Delta, Way
+from standby.target import layout, programs
+from standby.target.listing import Listing, manifest_of, parse_listing
+from standby.target.manifest_format import write_manifest
+from standby.target.users import parse_images, unexpected_users
+
+NAME = PointName(datetime(2026, 11, 22, 3, 56, tzinfo=UTC))
+POINT = BootPoint(
+    NAME,
+    Way.SEED,
+    "first copy",
+    Consistency.CRASH,
+    (Delta("vda", "deltas/vda.0001.qcow2", 1 << 20, 4096),),
+    0,
+    NAME.moment,
+)
+MANIFEST = Manifest("web", MachineIdentity("web", "uuid"), "token", 3, points=(POINT,))
+ODD_NAMES = [
+    "with blanks and  more",
+    "-rf",
+    "new\nline",
+    "x\n== manifest\n{}",
+    "f 8 deltas\nf 8 deltas/vda.0009.qcow2",
+    "\x0b\x0c\x1c\x85\u2028",
+    b"not utf-8 \xff".decode("utf-8", "surrogateescape"),
+    "$(touch injected)",
+    "'\"`",
+]
+
+
+def observed(directory: Path) -> Listing:
+    argv = ["sh", "-c", programs.OBSERVE, "observe", str(directory)]
+    done = subprocess.run(argv, capture_output=True, check=True)
+    return parse_listing(done.stdout.decode("utf-8", "surrogateescape"), "the store")
+
+
+def headers(directory: Path) -> str:
+    argv = ["sh", "-c", programs.READ_HEADERS, "headers", str(directory)]
+    done = subprocess.run(argv, capture_output=True, check=True)
+    assert not done.stderr
+    return done.stdout.decode("utf-8", "surrogateescape")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    """The directory of a standby with one point."""
+    directory = tmp_path / "web"
+    make = ["sh", "-c", programs.MAKE_DIRECTORY, "make", str(directory)]
+    subprocess.run(make, check=True)
+    (directory / "standby.json").write_text(write_manifest(MANIFEST))
+    (directory / "deltas/vda.0001.qcow2").write_bytes(b"x")
+    (directory / f"points/{NAME}").mkdir()
+    return directory
+
+
+def test_a_look_shows_what_is_there_and_the_manifest_as_it_is(store: Path) -> None:
+    listing = observed(store)
+    assert manifest_of(listing, "the manifest") == MANIFEST
+    assert listing.manifest == (store / "standby.json").read_text()
+    assert "deltas/vda.0001.qcow2" in listing.files
+    assert listing.available > 0
+    assert listing.filesystem
+    assert listing.debris(MANIFEST) == ()
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+@pytest.mark.parametrize("folder", ["", "deltas", "kept", "points", "heads", "run"])
+def test_no_name_of_a_file_can_pass_for_anything_else(store: Path, folder: str, name: str) -> None:
+    target = store / folder / name.replace("/", "_")
+    target.write_bytes(b"x")
+    listing = observed(store)
+    assert manifest_of(listing, "the manifest") == MANIFEST
+    assert listing.debris(MANIFEST) == ()
+    assert len(listing.files) == 3
+    images = parse_images(headers(store), str(store))
+    assert unexpected_users(images, MANIFEST, "") == ()
+    assert not (store / "injected").exists()
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_an_image_of_any_name_that_stands_on_a_point_is_found(store: Path, name: str) -> None:
+    delta = store / "deltas/vda.0001.qcow2"
+    create = ["qemu-img", "create", "-q", "-f", "qcow2"]
+    delta.unlink()
+    subprocess.run([*create, str(delta), "1M"], check=True)
+    image = store / "kept" / name.replace("/", "_")
+    subprocess.run([*create, "-F", "qcow2", "-b", str(delta), "--", str(image)], check=True)
+    (user,) = unexpected_users(parse_images(headers(store), str(store)), MANIFEST, "")
+    assert user.stands_on == NAME
+
+
+def test_images_are_found_wherever_they_lie_in_the_store(store: Path) -> None:
+    create = ["qemu-img", "create", "-q", "-u", "-f", "qcow2", "-F", "qcow2"]
+    (store / "mine").mkdir()
+    for place, backing in (
+        ("copy.img", "deltas/vda.0001.qcow2"),
+        ("mine/disk", "../deltas/vda.0001.qcow2"),
+        ("deltas/other.qcow2", "vda.0001.qcow2"),
+    ):
+        subprocess.run([*create, "-b", backing, str(store / place), "1M"], check=True)
+    users = unexpected_users(parse_images(headers(store), str(store)), MANIFEST, "")
+    assert {user.what: user.stands_on for user in users} == dict.fromkeys(
+        ("copy.img", "mine/disk", "deltas/other.qcow2"), NAME
+    )
+
+
+def test_an_image_on_something_unknown_is_a_user_of_nobody_knows_what(store: Path) -> None:
+    create = ["qemu-img", "create", "-q", "-u", "-f", "qcow2", "-F", "qcow2"]
+    backing = 'json:{"driver": "file", "filename": "deltas/vda.0001.qcow2"}'
+    for name, below in (("a", "/elsewhere/x.qcow2"), ("b", backing)):
+        subprocess.run([*create, "-b", below, str(store / "kept" / name), "1M"], check=True)
+    users = unexpected_users(parse_images(headers(store), str(store)), MANIFEST, "")
+    assert [user.stands_on for user in users] == [None, None]
+
+
+def test_debris_is_ours_and_nothing_else(store: Path) -> None:
+    ours = {
+        "incoming/4.vda.0002.qcow2",
+        "incoming/anything",
+        "deltas/vda.0002.qcow2",
+        "deltas/vda.0002.digests",
+        "points/V20261122_040000/machine.xml",
+        "heads/V20261122_035600.7/vda.qcow2",
+    }
+    theirs = {
+        "deltas/notes.txt",
+        "deltas/vda.qcow2",
+        "points/notes/why.txt",
+        "points/V20269999_999999/impossible",
+        "heads/V20269999_999999.1/vda.qcow2",
+        "kept/V20261122_035600.7/vda.qcow2",
+        "mine/x",
+    }
+    for path in ours | theirs:
+        (store / path).parent.mkdir(parents=True, exist_ok=True)
+        (store / path).write_bytes(b"x")
+    listing = observed(store)
+    assert set(listing.debris(MANIFEST)) == {
+        "incoming/4.vda.0002.qcow2",
+        "incoming/anything",
+        "deltas/vda.0002.qcow2",
+        "deltas/vda.0002.digests",
+        "points/V20261122_040000",
+        "heads/V20261122_035600.7",
+    }
+
+
+def test_the_head_in_use_is_not_debris(store: Path) -> None:
+    (store / "heads/V20261122_035600.7").mkdir()
+    (store / "head").symlink_to("heads/V20261122_035600.7")
+    assert observed(store).debris(MANIFEST) == ()
+    assert observed(store).head_exists
+
+
+def test_a_listing_cut_short_is_not_believed() -> None:
+    whole = (
+        "== files\nf 8 standby.json\n== head\n\n== fresh\n== now\n== available\n 1\n"
+        "== type\next2/ext3\n== manifest\n"
+    )
+    assert parse_listing(whole, "x").available == 1
+    for cut in range(len(whole) - len("== manifest\n")):
+        with pytest.raises(RepairStore):
+            parse_listing(whole[:cut], "x")
+
+
+def test_numbers_of_heads_are_never_used_twice(store: Path) -> None:
+    (store / "heads/V20261122_035600.7").mkdir()
+    (store / "kept/V20261122_035500.12").mkdir()
+    assert observed(store).next_head_number() == 13
+
+
+def test_headers_that_claim_too_much_are_refused() -> None:
+    lies = b"QFI\xfb" + (3).to_bytes(4) + (5000).to_bytes(8) + (10).to_bytes(4) + bytes(12)
+    with pytest.raises(RepairStore):
+        parse_images(f"kept/x {base64.b64encode(lies).decode()}\n", "/store")
+
+
+@pytest.mark.parametrize(
+    ("directory", "point"),
+    [
+        ("points/V20261122_035600", NAME),
+        ("points/V20269999_999999", None),
+        ("points/deeper/V20261122_035600", None),
+        ("V20261122_035600", None),
+    ],
+)
+def test_only_our_own_directories_are_taken_for_points(
+    directory: str, point: PointName | None
+) -> None:
+    assert layout.point_of_directory(directory) == point
+
+
+def test_a_manifest_of_another_generation_is_read_for_what_it_is(store: Path) -> None:
+    (store / "standby.json").write_text(write_manifest(replace(MANIFEST, generation=9)))
+    found = manifest_of(observed(store), "x")
+    assert found is not None
+    assert found.generation == 9
