@@ -104,28 +104,27 @@ rm -rf -- "$@"
 
 # Arguments: directory. Ends daemons that an interrupted run left: those whose pidfile stands in
 # run/ as cycle-*.pid and whose command line names that pidfile (a pid may have been given to
-# somebody else). Read-only exports of a point, mount-*.pid, are left alone while they live; what a
-# crash of this host left of them would hold merges up for ever.
+# somebody else). Read-only exports of a point, mount-*, are left alone while they live; what a
+# crash of this host left of them would hold merges up for ever. A daemon of a cycle that was
+# started but has no pidfile yet finds the directory of its sockets gone, and ends.
 STOP_LEFTOVER_DAEMONS: Final = """
 cd "$1/run" 2>/dev/null || exit 0
-for f in cycle-*.pid; do
+is_ours() {
+  [ -n "$pid" ] && tr '\\0' '\\n' < "/proc/$pid/cmdline" 2>/dev/null | grep -qxF "$1"
+}
+for f in cycle-*.pid cycle-*.sockets mount-*.pid mount-*.sockets; do
   [ -e "$f" ] || continue
-  pid=$(cat "$f")
-  if [ -n "$pid" ] && tr '\\0' '\\n' < "/proc/$pid/cmdline" 2>/dev/null | grep -qxF "$1/run/$f"
-  then
+  name=${f%.*}
+  pid=$(cat "$name.pid" 2>/dev/null)
+  case $name in mount-*) [ -n "$pid" ] || continue;; esac
+  if is_ours "$1/run/$name.pid"; then
+    case $name in mount-*) continue;; esac
     kill -KILL "$pid" 2>/dev/null
     for _ in $(seq 100); do kill -0 "$pid" 2>/dev/null || break; sleep 0.05; done
-    echo "$f"
+    echo "$name"
   fi
-  [ -e "${f%.pid}.sockets" ] && rm -rf "$(cat "${f%.pid}.sockets")"
-  rm -f "$f" "${f%.pid}.sockets"
-done
-for f in mount-*.pid; do
-  [ -s "$f" ] || continue
-  pid=$(cat "$f")
-  tr '\\0' '\\n' < "/proc/${pid:-none}/cmdline" 2>/dev/null | grep -qxF "$1/run/$f" && continue
-  [ -e "${f%.pid}.sockets" ] && rm -rf "$(cat "${f%.pid}.sockets")"
-  rm -f "$f" "${f%.pid}.sockets"
+  [ ! -e "$name.sockets" ] || rm -rf "$(cat "$name.sockets")"
+  rm -f "$name.pid" "$name.sockets"
 done
 exit 0
 """

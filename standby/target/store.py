@@ -92,6 +92,7 @@ def open_store(
         if profile is not None:
             manifest = manifest.with_profile(profile)
         replaced = listing.manifest if listing and before else NO_MANIFEST
+        lock.require()
         yield KvmStore(work, manifest.taken_over(), replaced)
 
 
