@@ -140,6 +140,9 @@ class World:
         move: HeadMove = HeadMove.MOVE,
     ) -> PointName:
         """Add a point to an opened store, as a cycle does."""
+        newest = store.manifest.newest
+        if newest and newest.name in self.kept:  # what an interrupted one wrote is forgotten
+            self.now = {disk: bytearray(c) for disk, c in self.kept[newest.name].items()}
         self._resize(sizes)
         plan = self.plan(store)
         store.discard(store.observe().debris)
@@ -148,8 +151,8 @@ class World:
                 name = disk.plan.disk.name
                 _write(disk, [c for c in changes if c.disk == name], self.now[name])
             incoming.close()
+            self.kept[plan.point] = {disk: bytes(content) for disk, content in self.now.items()}
             store.publish(plan, _point(plan, incoming.stored()), DEFINITION)
-        self.kept[plan.point] = {disk: bytes(content) for disk, content in self.now.items()}
         store.move_head(move)
         return plan.point
 
