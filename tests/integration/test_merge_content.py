@@ -40,7 +40,9 @@ def test_zeroes_in_the_younger_mask_data_far_below_where_the_older_has_nothing(
     world.expect_tidy()
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(1, 6))]
+)
 def test_random_points_survive_merging_to_any_limit(world: World, seed: int) -> None:
     rnd = seeded(seed)
     world.publish(*random_changes(rnd, SIZES, 12), sizes=SIZES)

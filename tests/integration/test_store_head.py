@@ -145,8 +145,9 @@ def test_a_revert_turns_the_head_and_cycles_leave_it_there(world: World) -> None
     world.expect_tidy()
 
 
+@pytest.mark.parametrize("every", [5, pytest.param(1, marks=pytest.mark.long)])
 def test_a_manager_killed_while_it_moves_the_head_leaves_a_head_of_one_point(
-    world: World, tmp_path: Path
+    world: World, tmp_path: Path, every: int
 ) -> None:
     saved = tmp_path / "saved"
     shutil.copytree(world.path, saved, symlinks=True)
@@ -166,5 +167,5 @@ def test_a_manager_killed_while_it_moves_the_head_leaves_a_head_of_one_point(
         world.expect_tidy()
         shutil.rmtree(world.path)
         shutil.copytree(saved, world.path, symlinks=True)
-        moment += 1
+        moment += every
     assert moment > 8

@@ -68,6 +68,7 @@ def test_a_running_standby_keeps_its_head_while_cycles_go_on(protection: Protect
     expect_no_traces(protection)
 
 
+@pytest.mark.long
 def test_a_standby_started_while_its_head_was_to_move_keeps_it(protection: Protection) -> None:
     standby, scribbler = standby_of(protection), Scribbler(3)
     scribbler.scribble(protection.guest, SIZES, requests=4)
@@ -90,6 +91,7 @@ def test_a_standby_started_while_its_head_was_to_move_keeps_it(protection: Prote
     expect_no_traces(protection)
 
 
+@pytest.mark.long
 def test_a_standby_is_started_in_the_midst_of_every_phase(protection: Protection) -> None:
     standby, scribbler = standby_of(protection), Scribbler(4)
     for phase in (Phase.TRANSFER, Phase.PUBLISH, Phase.MERGE):

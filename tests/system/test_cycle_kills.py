@@ -75,16 +75,21 @@ IN_ORDER = [
     Phase.HEAD,
     Phase.MERGE,
 ]
+SOME = [Phase.CAPTURE, Phase.TRANSFER, Phase.PUBLISH]
 
 
-def test_a_manager_killed_as_any_phase_begins_loses_nothing(at_limit: Protection) -> None:
+@pytest.mark.parametrize("phases", [SOME, pytest.param(IN_ORDER, marks=pytest.mark.long)])
+def test_a_manager_killed_as_a_phase_begins_loses_nothing(
+    at_limit: Protection, phases: list[Phase]
+) -> None:
     scribbler = Scribbler(2)
-    for phase in IN_ORDER:
+    for phase in phases:
         assert killed_at(at_limit, StopAt(Stop.PHASE, phase)), phase
         expect_recovery(at_limit, scribbler)
         scribbler.scribble(at_limit.guest, SIZES, requests=4)
 
 
+@pytest.mark.long
 def test_a_manager_killed_while_it_tidies_up_after_another_loses_nothing(
     at_limit: Protection,
 ) -> None:
@@ -111,12 +116,14 @@ def test_a_newest_point_whose_merge_was_cut_short_carries_the_next_one(protect: 
     expect_no_traces(protection)
 
 
+@pytest.mark.long
 def test_a_manager_killed_as_it_stamps_a_point_loses_nothing(at_limit: Protection) -> None:
     at_limit.cycle()
     assert killed_at(at_limit, StopAt(Stop.PHASE, Phase.STAMP))
     expect_recovery(at_limit, Scribbler(4))
 
 
+@pytest.mark.long
 def test_a_manager_killed_during_the_very_first_cycle_leaves_no_debris(protect: Protect) -> None:
     for phase in (Phase.OBSERVE, Phase.CAPTURE, Phase.TRANSFER, Phase.PUBLISH, Phase.HEAD):
         protection, scribbler = protect(*SIZES, limit=2), Scribbler(5)
@@ -159,6 +166,7 @@ def test_a_manager_killed_at_random_moments_loses_nothing(at_limit: Protection, 
     expect_recovery(at_limit, scribbler)
 
 
+@pytest.mark.long
 def test_a_machine_that_starts_after_a_manager_died_reading_it_offline_keeps_no_bitmap_of_it(
     at_limit: Protection,
 ) -> None:

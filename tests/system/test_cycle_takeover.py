@@ -94,9 +94,18 @@ def test_of_two_managers_one_is_told_to_try_later(at_limit: Protection) -> None:
     expect_no_traces(at_limit)
 
 
-def test_a_manager_that_lost_its_lock_at_any_phase_changes_nothing(at_limit: Protection) -> None:
+@pytest.mark.parametrize(
+    "phases",
+    [
+        (Phase.TRANSFER, Phase.MERGE),
+        pytest.param((Phase.PUBLISH, Phase.HEAD), marks=pytest.mark.long),
+    ],
+)
+def test_a_manager_that_lost_its_lock_as_a_phase_begins_changes_nothing(
+    at_limit: Protection, phases: tuple[Phase, ...]
+) -> None:
     scribbler = Scribbler(2)
-    for phase in (Phase.TRANSFER, Phase.PUBLISH, Phase.HEAD, Phase.MERGE):
+    for phase in phases:
         assert overtaken_at(at_limit, scribbler, StopAt(Stop.PHASE, phase))
         expect_unharmed(at_limit, scribbler)
         scribbler.scribble(at_limit.guest, SIZES, requests=4)

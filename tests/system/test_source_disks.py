@@ -81,6 +81,7 @@ def test_a_disk_of_the_running_machine_alone_is_captured_as_long_as_it_is_there(
     assert disk_sets(protection) == ["vda", "vda vdb", "vda"]
 
 
+@pytest.mark.long
 def test_a_disk_that_comes_with_the_next_start_is_captured_from_then_on(protect: Protect) -> None:
     protection = protect(SIZE)
     protection.cycle()
@@ -96,6 +97,7 @@ def test_a_disk_that_comes_with_the_next_start_is_captured_from_then_on(protect:
     assert disk_sets(protection) == ["vda", "vda", "vda vdb"]
 
 
+@pytest.mark.long
 def test_a_disk_that_is_removed_and_added_again_is_copied_anew(protect: Protect) -> None:
     protection, scribbler = protect(SIZE, ODD, limit=3), Scribbler(1)
     scribbler.scribble(protection.guest, (SIZE, ODD))
@@ -117,7 +119,7 @@ def test_a_disk_that_is_removed_and_added_again_is_copied_anew(protect: Protect)
     expect_no_traces(protection)
 
 
-@pytest.mark.parametrize("state", ["running", "off"])
+@pytest.mark.parametrize("state", ["running", pytest.param("off", marks=pytest.mark.long)])
 def test_a_disk_that_grows_is_larger_from_the_next_point_on(protect: Protect, state: str) -> None:
     protection, scribbler = protect(SIZE, ODD, limit=3), Scribbler(2)
     sizes = (SIZE, ODD)
@@ -181,6 +183,7 @@ def test_excluded_disks_and_drives_are_left_out_and_it_is_said(protect: Protect)
     protection.expect_exact()
 
 
+@pytest.mark.long
 def test_raw_and_qcow2_disks_side_by_side_are_followed_each_in_its_way(protect: Protect) -> None:
     protection = protect(SIZE, ODD, kinds=("qcow2", "raw"), limit=2)
     scribbler = Scribbler(4)
@@ -206,6 +209,7 @@ def test_block_devices_are_captured_running_and_off(protect: Protect) -> None:
     protection.expect_exact()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("state", ["running", "off"])
 def test_an_image_on_a_backing_file_is_copied_with_what_lies_below(
     protect: Protect, state: str

@@ -78,6 +78,7 @@ def test_a_backup_job_of_another_tool_is_left_alone_and_the_cycle_tries_later(
     expect_no_traces(protection)
 
 
+@pytest.mark.long
 def test_two_standbys_of_one_machine_follow_it_side_by_side(protect: Protect) -> None:
     first = protect(*SIZES, limit=2)
     second, scribbler = protect.beside(first), Scribbler(2)

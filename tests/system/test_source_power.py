@@ -52,6 +52,7 @@ def test_a_machine_that_is_shut_off_and_started_again_loses_no_change(protect: P
     expect_no_traces(protection)
 
 
+@pytest.mark.long
 def test_a_machine_that_was_off_from_the_first_cycle_is_followed_when_it_runs(
     protect: Protect,
 ) -> None:
@@ -68,6 +69,7 @@ def test_a_machine_that_was_off_from_the_first_cycle_is_followed_when_it_runs(
     expect_no_traces(protection)
 
 
+@pytest.mark.long
 def test_incrementals_begun_offline_count_what_was_written_in_several_runs(
     protect: Protect,
 ) -> None:
@@ -113,7 +115,9 @@ def test_random_changes_of_state_lose_no_change(protect: Protect, seed: int) -> 
     expect_no_traces(protection)
 
 
-@pytest.mark.parametrize("phase", [Phase.SURVEY, Phase.TRANSFER])
+@pytest.mark.parametrize(
+    "phase", [pytest.param(Phase.SURVEY, marks=pytest.mark.long), Phase.TRANSFER]
+)
 def test_a_machine_that_starts_while_it_is_read_starts_and_nothing_is_published(
     protect: Protect, phase: Phase
 ) -> None:
@@ -138,6 +142,7 @@ def test_a_machine_that_starts_while_it_is_read_starts_and_nothing_is_published(
     expect_no_traces(protection)
 
 
+@pytest.mark.long
 def test_a_machine_that_starts_once_it_was_read_offline_does_no_harm(protect: Protect) -> None:
     protection, scribbler = protect(*SIZES), Scribbler(6)
     guest = protection.guest
@@ -180,6 +185,7 @@ def test_a_machine_that_starts_between_the_look_and_the_capture_is_not_lost(
     expect_no_traces(protection)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("phase", [Phase.CAPTURE, Phase.SURVEY, Phase.TRANSFER])
 def test_a_machine_that_is_shut_off_while_it_is_read_keeps_its_history(
     protect: Protect, phase: Phase
