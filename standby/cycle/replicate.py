@@ -25,7 +25,7 @@ from standby.cycle.interfaces import (
     Transfer,
 )
 from standby.cycle.report import CycleReport, Journal, Outcome, Phase
-from standby.errors import StandbyError, TryLater
+from standby.errors import StandbyError, TransferFailed, TryLater
 from standby.model.keep import Keep
 from standby.model.observation import SourceObservation, TargetObservation
 from standby.model.plan import CyclePlan, CycleRequest, DiskPlan, HeadMove
@@ -155,7 +155,11 @@ class Cycle:
                 incoming.require_alive()
                 self.store.require_lock()
 
-            moved = self.transfer.copy(pairs, pending, alive)
+            try:
+                moved = self.transfer.copy(pairs, pending, alive)
+            except TransferFailed:
+                alive()  # whoever ended the connection knows why
+                raise
             incoming.close()
             capture.require_alive()
         return moved

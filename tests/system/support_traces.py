@@ -22,9 +22,16 @@ def processes(lab: Lab, host: str) -> list[str]:
     return [line for _, line in _processes(lab, host) if any(word in line for word in _OURS)]
 
 
-def find_process(lab: Lab, host: str, word: str) -> int:
-    """Return the pid, as this machine sees it, of the process that has `word` in its command."""
-    found = [pid for pid, line in _processes(lab, host) if word in line]
+def find_process(lab: Lab, host: str, program: str) -> int:
+    """Return the pid, as this machine sees it, of the one process of a program on a host.
+
+    `program` is how its command line begins, or the name that a shell program goes by.
+    """
+    ours = program.startswith("standby-")
+    lines = _processes(lab, host)
+    found = [
+        n for n, line in lines if (f" {program} " in line if ours else line.startswith(program))
+    ]
     assert len(found) == 1, found
     return found[0]
 

@@ -19,6 +19,13 @@ READ_IMAGES: Final = """
 for image in "$@"; do qemu-img info -U --output=json -f qcow2 -- "$image" || exit 1; done
 """
 
+# Arguments: how our names begin, directories of scratch files.
+CLEAR_LEFTOVERS: Final = """
+mark=$1; shift
+rm -f -- /var/lib/libvirt/qemu/domain-*/"$mark"*.sock
+for d; do rm -f -- "$d"/."$mark"*.scratch; done
+"""
+
 # Arguments: id of the domain, name. Prints a path at which the domain's QEMU may make a socket:
 # libvirt's private directory of the running domain, where AppArmor lets it.
 SOCKET_PATH: Final = """

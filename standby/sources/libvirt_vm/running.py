@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import secrets
 import time
@@ -26,6 +25,7 @@ from standby.model.point import Consistency, Way
 from standby.sources.libvirt_vm import checkpoints, programs
 from standby.sources.libvirt_vm.captured import CapturedDisk
 from standby.sources.libvirt_vm.consistency import while_frozen
+from standby.sources.libvirt_vm.leftovers import clear, mark
 from standby.sources.libvirt_vm.scratch import scratch_file
 from standby.sources.libvirt_vm.settings import SourceSettings
 
@@ -63,19 +63,16 @@ class RunningCapture:
 
     def require_alive(self) -> None:
         """Raise CaptureLost unless the job lived until now: otherwise reads may be of later."""
-        if not self.guard.alive:
-            raise CaptureLost(
-                f"capture of {self.domain.name()}",
-                f"given up on the source: {self.guard.last_words or 'its guard is gone'}",
-                "a capture that lives until everything is read",
-                "free space for scratch files: source.scratch",
-            )
-        if job_socket(self.domain) != self.socket:
-            raise CaptureLost(
-                f"capture of {self.domain.name()}",
-                "libvirt ended the backup job",
-                "a capture that lives until everything is read",
-            )
+        if self.guard.alive and job_socket(self.domain) == self.socket:
+            return
+        words = self.guard.last_words or "its backup job, or the guard that watches it, is gone"
+        low = "bytes free" in words
+        raise CaptureLost(
+            f"capture of {self.domain.name()}",
+            f"given up on the source: {words}",
+            "a capture that lives until everything is read",
+            "free space for scratch files: source.scratch" if low else "run again",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +96,10 @@ def running_capture(frame: CaptureFrame, plan: CapturePlan) -> Generator[Running
     """
     host, domain = frame.host, frame.domain
     clear_the_way(domain, plan.owner)
-    token = secrets.token_hex(4)
-    socket = _socket_path(host, domain, f"{_mark(plan.owner)}{token}")
-    backup, checkpoint = _describe(plan, frame, socket, token)
+    clear(host, plan.owner, (space.directory for space in frame.scratch))
+    name = f"{mark(plan.owner)}{secrets.token_hex(4)}"
+    socket = _socket_path(host, domain, name)
+    backup, checkpoint = _describe(plan, frame, socket, name)
     wanted = plan.consistency if power_state(domain) is PowerState.RUNNING else Consistency.CRASH
     with ExitStack() as stack:
         # The job is ended before its guard is let go: a guard that sees its input end with the
@@ -127,7 +125,7 @@ def clear_the_way(domain: libvirt.virDomain, owner: str) -> None:
     socket = job_socket(domain)
     if socket is None:
         return
-    if not socket.rpartition("/")[2].startswith(_mark(owner)):
+    if not socket.rpartition("/")[2].startswith(mark(owner)):
         raise TryLater(
             f"domain {domain.name()}",
             "another backup job runs",
@@ -136,11 +134,6 @@ def clear_the_way(domain: libvirt.virDomain, owner: str) -> None:
         )
     log.info("domain %s: ending the backup job of an interrupted run", domain.name())
     _end(domain, socket)
-
-
-def _mark(owner: str) -> str:
-    """Return how the names of this standby's sockets begin: short, as a socket's path has to be."""
-    return f"standby-{hashlib.sha256(owner.encode()).hexdigest()[:8]}-"
 
 
 def job_socket(domain: libvirt.virDomain) -> str | None:
@@ -212,12 +205,12 @@ def _why_not(
 
 
 def _describe(
-    plan: CapturePlan, frame: CaptureFrame, socket: str, token: str
+    plan: CapturePlan, frame: CaptureFrame, socket: str, capture: str
 ) -> tuple[str, str | None]:
     """Return the XML of the backup, and of its checkpoint unless no disk can keep a bitmap."""
     planned = {disk.disk.name: disk for disk in plan.disks}
     disks = [
-        _backup_disk(name, planned.get(name), plan.since, frame.settings, token)
+        _backup_disk(name, planned.get(name), plan.since, frame.settings, capture)
         for name in frame.all_disks
     ]
     backup = render("backup.xml.j2", {"socket": socket, "bitmap": _BITMAP, "disks": disks})
@@ -228,13 +221,13 @@ def _describe(
 
 
 def _backup_disk(
-    name: str, plan: DiskPlan | None, since: str | None, settings: SourceSettings, token: str
+    name: str, plan: DiskPlan | None, since: str | None, settings: SourceSettings, capture: str
 ) -> BackupDisk:
     if plan is None:
         return BackupDisk(name, None, None)
     incremental = plan.way is Way.INCREMENTAL
     return BackupDisk(
-        name, scratch_file(plan.disk, settings, token), since if incremental else None
+        name, scratch_file(plan.disk, settings, capture), since if incremental else None
     )
 
 

@@ -53,6 +53,13 @@ def _space(directory: str, names: list[str], line: str, settings: SourceSettings
     return ScratchSpace(directory, tuple(names), available, reserve)
 
 
+def possible_directories(disks: Sequence[SourceDisk], settings: SourceSettings) -> frozenset[str]:
+    """Return the directories in which captures of these disks may have left scratch files."""
+    if settings.scratch_directory is not None:
+        return frozenset({settings.scratch_directory})
+    return frozenset(posixpath.dirname(disk.path) for disk in disks if not disk.on_block_device)
+
+
 def scratch_directory(disk: SourceDisk, settings: SourceSettings) -> str:
     """Return where one disk's scratch file goes. Raises RepairSource for a bare block device."""
     if settings.scratch_directory is not None:
@@ -67,9 +74,9 @@ def scratch_directory(disk: SourceDisk, settings: SourceSettings) -> str:
     return posixpath.dirname(disk.path)
 
 
-def scratch_file(disk: SourceDisk, settings: SourceSettings, token: str) -> str:
-    """Name one disk's scratch file; the token makes it new, since a left-over is refused."""
-    return f"{scratch_directory(disk, settings)}/.standby-{token}-{disk.name}.scratch"
+def scratch_file(disk: SourceDisk, settings: SourceSettings, capture: str) -> str:
+    """Name one disk's scratch file after its capture: it has to be new."""
+    return f"{scratch_directory(disk, settings)}/.{capture}-{disk.name}.scratch"
 
 
 def require_room(spaces: Sequence[ScratchSpace]) -> None:

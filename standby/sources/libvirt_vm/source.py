@@ -16,6 +16,7 @@ from standby.model.observation import SourceObservation, TrackedCheckpoint
 from standby.model.plan import CapturePlan
 from standby.sources.libvirt_vm import checkpoints, images
 from standby.sources.libvirt_vm.definition import DefinedDisk, boot_disk, disks_of, nvram_path
+from standby.sources.libvirt_vm.leftovers import clear
 from standby.sources.libvirt_vm.offline import OfflineCapture, offline_capture
 from standby.sources.libvirt_vm.running import (
     CaptureFrame,
@@ -24,7 +25,11 @@ from standby.sources.libvirt_vm.running import (
     running_capture,
 )
 from standby.sources.libvirt_vm.running_disks import RunningMachine, as_it_runs
-from standby.sources.libvirt_vm.scratch import require_room, scratch_spaces
+from standby.sources.libvirt_vm.scratch import (
+    possible_directories,
+    require_room,
+    scratch_spaces,
+)
 from standby.sources.libvirt_vm.settings import SourceSettings
 
 
@@ -71,6 +76,8 @@ class LibvirtSource:
         definition = self._definition(self._machine(domain).xml)
         if power_state(domain) is PowerState.OFF:
             connection = self._host.libvirt()
+            places = possible_directories([disk.disk for disk in plan.disks], self._settings)
+            clear(self._host, plan.owner, places)
             with offline_capture(self._host, connection, domain, plan, definition) as offline:
                 yield offline
             return
