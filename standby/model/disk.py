@@ -30,11 +30,12 @@ class SourceDisk:
     storage: DiskStorage
     size: int
     allocated: int = 0
+    keeps_bitmaps: bool = True  # no for qcow2 of version 2, `compat=0.10`
 
     @property
     def trackable(self) -> bool:
         """Whether changes can be tracked across cycles: raw images cannot keep a bitmap."""
-        return self.image_format is ImageFormat.QCOW2
+        return self.image_format is ImageFormat.QCOW2 and self.keeps_bitmaps
 
     @property
     def on_block_device(self) -> bool:

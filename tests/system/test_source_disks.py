@@ -197,6 +197,25 @@ def test_raw_and_qcow2_disks_side_by_side_are_followed_each_in_its_way(protect: 
     expect_no_traces(protection)
 
 
+@pytest.mark.parametrize("state", ["running", "off"])
+def test_a_qcow2_too_old_for_bitmaps_is_read_whole_and_only_what_differs_is_sent(
+    protect: Protect, state: str
+) -> None:
+    protection, scribbler = protect(SIZE), Scribbler(10)
+    protection.guest.destroy()
+    disk = str(protection.disks["vda"].path)
+    protection.lab.exec("source", ["qemu-img", "amend", "-f", "qcow2", "-o", "compat=0.10", disk])
+    for way in (Way.SEED, Way.RESYNC):
+        protection.guest.start()
+        scribbler.scribble(protection.guest, (SIZE,), requests=5)
+        if state == "off":
+            protection.guest.destroy()
+        assert protection.cycle().way is way
+        if state == "running":
+            protection.guest.destroy()
+    protection.expect_exact()
+
+
 def test_block_devices_are_captured_running_and_off(protect: Protect) -> None:
     protection, scribbler = protect(SIZE, kinds=("block",)), Scribbler(8)
     protection.configure(scratch={"directory": "/srv/vms", "reserve": "64MiB"})

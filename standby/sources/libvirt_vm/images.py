@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from standby.errors import CommandFailed
 from standby.host.interface import Host
-from standby.model.disk import SourceDisk
+from standby.model.disk import ImageFormat, SourceDisk
 from standby.model.observation import TrackedCheckpoint, TrackedDisk
 from standby.sources.libvirt_vm import programs
 
 _COMMAND_S: Final = 60.0
+_KEEPS_BITMAPS: Final = 3  # version of qcow2 from which on an image can
 _SUCCESS_OR_FAILURE: Final = frozenset({0, 1})
 
 
@@ -23,6 +24,17 @@ class Bitmap:
 
     name: str
     whole: bool
+
+
+def with_versions(host: Host, disks: Sequence[SourceDisk]) -> tuple[SourceDisk, ...]:
+    """Return the disks, knowing which of them are qcow2 too old to keep bitmaps."""
+    qcow2 = [disk for disk in disks if disk.image_format is ImageFormat.QCOW2]
+    if not qcow2:
+        return tuple(disks)
+    argv = ("sh", "-c", programs.READ_VERSIONS, "standby-versions", *(d.path for d in qcow2))
+    versions = host.run(argv, timeout=_COMMAND_S).text.split()
+    old = {d.name for d, v in zip(qcow2, versions, strict=True) if int(v) < _KEEPS_BITMAPS}
+    return tuple(replace(disk, keeps_bitmaps=disk.name not in old) for disk in disks)
 
 
 def bitmaps_of(host: Host, disks: Iterable[SourceDisk]) -> Mapping[str, tuple[Bitmap, ...]]:

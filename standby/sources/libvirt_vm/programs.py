@@ -19,6 +19,11 @@ READ_IMAGES: Final = """
 for image in "$@"; do qemu-img info -U --output=json -f qcow2 -- "$image" || exit 1; done
 """
 
+# Arguments: qcow2 files. Prints the version in each one's header.
+READ_VERSIONS: Final = """
+for image in "$@"; do od -A n -t u1 -j 7 -N 1 -- "$image" || exit 1; done
+"""
+
 # Arguments: how our names begin, directories of scratch files.
 CLEAR_LEFTOVERS: Final = """
 mark=$1; shift

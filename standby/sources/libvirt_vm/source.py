@@ -56,7 +56,7 @@ class LibvirtSource:
         power = power_state(domain)
         machine = self._machine(domain)
         defined = disks_of(machine.xml, self._settings)
-        disks = tuple(self._source_disk(domain, d) for d in defined if d.left_out is None)
+        disks = self._source_disks(domain, defined)
         off = power is PowerState.OFF
         return SourceObservation(
             identity=MachineIdentity(domain.name(), domain.UUIDString()),
@@ -97,7 +97,7 @@ class LibvirtSource:
         checkpoints.forget(domain, names)
         if power_state(domain) is PowerState.OFF:
             defined = disks_of(self._machine(domain).xml, self._settings)
-            disks = [self._source_disk(domain, d) for d in defined if d.left_out is None]
+            disks = self._source_disks(domain, defined)
             images.remove_bitmaps(self._host, disks, names)
 
     def _domain(self) -> libvirt.virDomain:
@@ -130,6 +130,13 @@ class LibvirtSource:
     def _definition(self, xml: str) -> MachineDefinition:
         variables = nvram_path(xml)
         return MachineDefinition(xml, self._host.read_file(variables) if variables else None)
+
+    def _source_disks(
+        self, domain: libvirt.virDomain, defined: Sequence[DefinedDisk]
+    ) -> tuple[SourceDisk, ...]:
+        captured = (disk for disk in defined if disk.left_out is None)
+        disks = [self._source_disk(domain, disk) for disk in captured]
+        return images.with_versions(self._host, disks)
 
     def _source_disk(self, domain: libvirt.virDomain, disk: DefinedDisk) -> SourceDisk:
         with libvirt_calls(f"disk {disk.name} of {domain.name()}"):
