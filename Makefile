@@ -6,6 +6,8 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=HOME,XDG_CACHE_HOME
 NAME ?= demo
 RUNS ?= 1000
 SEED ?=
+# Tests mostly wait for QEMU, libvirt and SSH: three at a time, each with a lab of its own.
+AT_ONCE ?= 3
 
 .PHONY: help setup demo lab-up lab-down test test-all lint bench docs
 
@@ -37,10 +39,10 @@ lint: setup
 	.venv/bin/mypy
 
 test: lint
-	$(SUDO) $(PYTHON) -m pytest -m "not long"
+	$(SUDO) $(PYTHON) -m pytest -n $(AT_ONCE) --dist worksteal -m "not long"
 
 test-all: lint
-	$(SUDO) $(PYTHON) -m pytest
+	$(SUDO) $(PYTHON) -m pytest -n $(AT_ONCE) --dist worksteal
 
 bench: setup
 	$(SUDO) $(PYTHON) -m bench $(if $(ONLY),--only $(ONLY))
