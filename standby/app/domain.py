@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from standby.host.interface import Host
 from standby.profile import Disconnected, Profile, ToBridge, ToNetwork
 from standby.profile import Standby as StandbySection
+from standby.profile import Virtualisation as AskedVirtualisation
 from standby.target.domain.dormant import DomainOrder, LibvirtDormantDomain
-from standby.target.domain.machine import Machine
+from standby.target.domain.machine import Machine, Virtualisation
 from standby.target.domain.settings import (
     DISCONNECTED,
     Connection,
@@ -20,6 +22,12 @@ from standby.target.domain.settings import (
     Link,
 )
 from standby.target.layout import StandbyDirectory
+
+_VIRTUALISATIONS: Final = {
+    None: None,
+    AskedVirtualisation.KVM: Virtualisation.KVM,
+    AskedVirtualisation.EMULATED: Virtualisation.EMULATED,
+}
 
 
 def dormant_domain(
@@ -48,6 +56,7 @@ def domain_settings(
         memory=asked.memory,
         vcpus=asked.vcpus,
         machine_type=asked.machine_type,
+        virtualisation=_VIRTUALISATIONS[asked.virtualisation],
         disk_bus=DiskBus(asked.disk_bus.value) if asked.disk_bus else None,
         nic_model=asked.nic_model.value if asked.nic_model else None,
         connections=tuple(

@@ -10,6 +10,7 @@ from standby.profile.dormant import (
     Standby,
     ToBridge,
     ToNetwork,
+    Virtualisation,
 )
 from standby.profile.effective import Origin, Profile
 from standby.profile.hosts import HostSettings, LocalAddress, SshAddress
@@ -58,6 +59,7 @@ __all__ = [
     "ToBridge",
     "ToNetwork",
     "Transfer",
+    "Virtualisation",
     "find_root",
     "is_profile_file",
     "load",

@@ -37,6 +37,13 @@ class Link(Enum):
     DOWN = "down"
 
 
+class Virtualisation(Enum):
+    """What the standby's processor is."""
+
+    KVM = "kvm"
+    EMULATED = "emulated"
+
+
 class DiskBus(Enum):
     """How the standby's disks are attached."""
 
@@ -140,6 +147,14 @@ class Standby(Section):
         description="Machine type of QEMU. Null: the machine's own, or the nearest that the KVM "
         "host knows.",
         examples=["pc-q35-7.2"],
+    )
+    virtualisation: Virtualisation | None = Field(
+        default=None,
+        description="What runs the standby: the processor (`kvm`), or QEMU in software "
+        "(`emulated`), which is many times slower but boots where hardware virtualisation only "
+        "seems to work: `standby check` tries that. Null: as in the machine, if the KVM host "
+        "offers it.",
+        examples=["emulated"],
     )
     disk_bus: DiskBus | None = Field(
         default=None,

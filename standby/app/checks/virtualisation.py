@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from standby.app.checks.finding import About, Finding, Topic
+from standby.app.checks.finding import About, Finding, Fix, Topic
 from standby.errors import CommandFailed
 from standby.host.interface import Host
 
@@ -15,6 +15,7 @@ _TRIAL_S: Final = 30.0
 # firmware alone took 20 times as long, and kernels did not boot at all.
 _SLOWER: Final = 4
 _ALWAYS_FAST_MS: Final = 400
+_EMULATE: Final = Fix("set standby.virtualisation: emulated in the profile")
 
 # Arguments: QEMU. Lets the firmware of a machine without disks run to its end, which is a
 # restart that ends QEMU, in hardware and in software. Prints status and milliseconds of each.
@@ -95,8 +96,8 @@ def _judge_trial(about: About, hardware: Run | None, software: Run | None) -> Fi
         return about.note("QEMU did not run here even in software: nothing is known of KVM")
     times = f"{hardware.milliseconds} ms, in software {software.milliseconds} ms"
     if hardware.status:
-        return about.warning(f"/dev/kvm is there, but no guest runs on it: {emulation}")
+        return about.warning(f"/dev/kvm is there, but no guest runs on it: {emulation}", _EMULATE)
     slow = max(_ALWAYS_FAST_MS, _SLOWER * software.milliseconds)
     if hardware.milliseconds > slow:
-        return about.warning(f"KVM is itself emulated (firmware {times}): {emulation}")
+        return about.warning(f"KVM is itself emulated (firmware {times}): {emulation}", _EMULATE)
     return about.ok(f"KVM works (firmware {times})")
