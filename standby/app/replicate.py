@@ -67,7 +67,7 @@ def run(session: Session, profile: Profile, request: CycleRequest) -> CycleRepor
             clock=session.clock,
             policy=policy_of(profile, store.directory),
             request=request,
-            journal=Journal(profile.name),
+            journal=Journal(profile.name, session.require_wanted),
             progress=session.report,
         )
         return cycle.run()

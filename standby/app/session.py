@@ -63,9 +63,13 @@ class Session:
 
         Raises Cancelled when somebody asked to stop.
         """
+        self.require_wanted(what)
+        self.progress(what, done, total)
+
+    def require_wanted(self, what: str) -> None:
+        """Raise Cancelled when somebody asked to stop."""
         if self.cancel.is_set():
             raise Cancelled(what, "stopped", remedy="the next cycle takes it up again")
-        self.progress(what, done, total)
 
     @property
     def configuration(self) -> Configuration:

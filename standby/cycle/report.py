@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
+from typing import Final
 
 from standby.errors import StandbyError
 from standby.model.names import PointName
@@ -32,6 +33,12 @@ class Phase(Enum):
     FORGET = "forget"
     HEAD = "head"
     MERGE = "merge"
+
+
+# Phases that somebody who asks to stop still stops: they change nothing that people see.
+_STOPPABLE: Final = frozenset(
+    {Phase.OBSERVE, Phase.CLEAN, Phase.CAPTURE, Phase.SURVEY, Phase.TRANSFER, Phase.PUBLISH}
+)
 
 
 class Outcome(Enum):
@@ -74,9 +81,13 @@ class CycleReport:
 
 @dataclass
 class Journal:
-    """Times the phases of one cycle and logs a line for each."""
+    """Times the phases of one cycle and logs a line for each.
+
+    `require_wanted` raises Cancelled when somebody asked to stop.
+    """
 
     profile: str
+    require_wanted: Callable[[str], None]
     phases: list[PhaseTime] = field(default_factory=list)
     begun_phases: set[Phase] = field(default_factory=set)
     begun: float = field(default_factory=time.monotonic)
@@ -84,6 +95,8 @@ class Journal:
     @contextmanager
     def phase(self, phase: Phase, about: str = "") -> Iterator[None]:
         """Time one phase; a phase that fails is logged as such and the error goes on."""
+        if phase in _STOPPABLE:
+            self.require_wanted(f"cycle of {self.profile}")
         begun = time.monotonic()
         self.begun_phases.add(phase)
         log.debug("profile=%s phase=%s begins %s", self.profile, phase.value, about)
