@@ -33,6 +33,7 @@ for d; do rm -f -- "$d"/."$mark"*.scratch; done
 
 # Arguments: id of the domain, name. Prints a path at which the domain's QEMU may make a socket:
 # libvirt's private directory of the running domain, where AppArmor lets it.
+NO_DIRECTORY: Final = 73
 SOCKET_PATH: Final = """
 for d in /var/lib/libvirt/qemu/domain-"$1"-*; do
   [ -d "$d" ] || continue

@@ -12,7 +12,15 @@ from typing import Final
 
 import libvirt
 
-from standby.errors import AskForResync, CaptureLost, RepairSource, StandbyError, TryLater
+from standby.errors import (
+    AskForResync,
+    CaptureLost,
+    CommandFailed,
+    GrantAccess,
+    RepairSource,
+    StandbyError,
+    TryLater,
+)
 from standby.host.interface import Held, Host
 from standby.host.libvirt import libvirt_calls, translate
 from standby.host.rendering import render
@@ -246,7 +254,17 @@ def _guard(frame: CaptureFrame, socket: str) -> tuple[str, ...]:
 
 def _socket_path(host: Host, domain: libvirt.virDomain, name: str) -> str:
     argv = ("sh", "-c", programs.SOCKET_PATH, "standby-socket", str(domain.ID()), name)
-    return host.run(argv, timeout=_COMMAND_S).text.strip()
+    try:
+        return host.run(argv, timeout=_COMMAND_S).text.strip()
+    except CommandFailed as error:
+        if error.status != programs.NO_DIRECTORY:
+            raise
+        raise GrantAccess(
+            f"domain {domain.name()} on {host.name}",
+            "its private directory below /var/lib/libvirt/qemu is not to be seen",
+            "a user who may look there, or a machine that was not just shut off",
+            "reach the host as root, or with sudo: true in its file",
+        ) from error
 
 
 def power_state(domain: libvirt.virDomain) -> PowerState:
