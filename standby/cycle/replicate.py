@@ -25,10 +25,10 @@ from standby.cycle.interfaces import (
     Transfer,
 )
 from standby.cycle.report import CycleReport, Journal, Outcome, Phase
-from standby.errors import StandbyError, TransferFailed, TryLater
+from standby.errors import AskForResync, StandbyError, TransferFailed, TryLater
 from standby.model.keep import Keep
 from standby.model.observation import SourceObservation, TargetObservation
-from standby.model.plan import CyclePlan, CycleRequest, DiskPlan, HeadMove
+from standby.model.plan import Copying, CyclePlan, CycleRequest, DiskPlan, HeadMove
 from standby.model.point import Base, BootPoint, Consistency, Delta, Way
 from standby.planning.obstacles import obstacles
 from standby.planning.replicate import checkpoint_owner, plan_cycle
@@ -66,7 +66,11 @@ class Cycle:
         """Run the cycle. Raises StandbyError; then nothing of the new point is visible."""
         started = self.clock.now()
         plan = self.clean_up(self.look_and_plan())
-        point, moved = self.replicate(plan)
+        try:
+            point, moved = self.replicate(plan)
+        except AskForResync as lost:
+            plan = self.look_again(lost)
+            point, moved = self.replicate(plan)
         self.forget_old_checkpoints(plan)
         head = self.move_head(plan.head)
         merges = self.merge()
@@ -87,12 +91,18 @@ class Cycle:
             phases=tuple(self.journal.phases),
         )
 
-    def look_and_plan(self) -> CyclePlan:
+    def look_and_plan(self, request: CycleRequest | None = None) -> CyclePlan:
         """Observe both sides and decide."""
         with self.journal.phase(Phase.OBSERVE):
             target = self.store.observe()
             source = observe_source(self.source, target, self.policy)
-            return plan(source, target, self.policy, self.request, self.clock.now())
+            return plan(source, target, self.policy, request or self.request, self.clock.now())
+
+    def look_again(self, lost: AskForResync) -> CyclePlan:
+        """Plan anew: what the look took for a history was none when the capture asked for it."""
+        log.warning("profile=%s sends what differs: %s", self.policy.profile, lost)
+        request = CycleRequest(Copying.WHAT_DIFFERS, f"since {lost.subject}: {lost.found}")
+        return self.look_and_plan(request)
 
     def clean_up(self, plan: CyclePlan) -> CyclePlan:
         """Remove what interrupted cycles left, finish their merges, make room at the hard cap.

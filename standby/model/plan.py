@@ -40,7 +40,7 @@ class CapturePlan:
 class HeadMove(Enum):
     """What happens to the head after publication."""
 
-    MOVE = "moves to the new point"
+    MOVE = "on the newest point"
     STAY = "stays: the standby is reverted to a point"
     LEAVE = "left alone: the standby runs"
     SET_ASIDE = "set aside under kept/, since somebody ran it; a fresh one takes its place"
@@ -76,3 +76,4 @@ class CycleRequest:
     """What the caller wants of this cycle beyond its profile."""
 
     copying: Copying = Copying.AS_NEEDED
+    reason: str = "asked for"

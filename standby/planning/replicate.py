@@ -127,9 +127,9 @@ def _disk_plan(
             "grow it back, or protect the machine anew under another standby name",
         )
     if request.copying is Copying.EVERYTHING:
-        return DiskPlan(disk, Way.SEED, "full copy asked for", before.file)
+        return DiskPlan(disk, Way.SEED, f"full copy {request.reason}", before.file)
     if request.copying is Copying.WHAT_DIFFERS:
-        return DiskPlan(disk, Way.RESYNC, "resync asked for", before.file)
+        return DiskPlan(disk, Way.RESYNC, f"resync {request.reason}", before.file)
     lost = _why_lost(disk.name, manifest.newest, tracked)
     if lost:
         return DiskPlan(disk, Way.RESYNC, lost, before.file)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from typing import Any
 
 import pytest
 from support import KIB, MIB, SECTOR, Protect, Protection, Scribbler
@@ -56,6 +58,19 @@ def kill_guest(protection: Protection) -> None:
     """End the guest's QEMU with SIGKILL; return when libvirt knows."""
     os.kill(find_process(protection.lab, "source", "/usr/bin/qemu-system"), signal.SIGKILL)
     wait_until(lambda: protection.guest.state() == "shut off", "end of the guest", 10)
+
+
+def remove_bitmaps(protection: Protection, name: str) -> None:
+    """Remove a bitmap from every disk of the running guest, behind libvirt's back."""
+
+    def qmp(execute: str, **arguments: str) -> Any:
+        request = json.dumps({"execute": execute, "arguments": arguments})
+        argv = ("qemu-monitor-command", protection.guest.name, request)
+        return json.loads(protection.lab.virsh("source", *argv))["return"]
+
+    for node in qmp("query-named-block-nodes"):
+        if any(bitmap["name"] == name for bitmap in node.get("dirty-bitmaps", ())):
+            qmp("block-dirty-bitmap-remove", node=node["node-name"], name=name)
 
 
 def struck(
@@ -214,6 +229,24 @@ def test_a_checkpoint_that_somebody_deletes_leads_to_a_resync(protection: Protec
     argv = ("checkpoint-delete", protection.name, str(newest.checkpoint))
     protection.lab.virsh("source", *argv)
     expect_recovery(protection, Way.RESYNC)
+
+
+def test_a_history_that_is_lost_between_the_look_and_the_capture_leads_to_a_resync(
+    protection: Protection,
+) -> None:
+    protection.cycle()
+    newest = protection.manifest.newest
+    assert newest is not None
+    with protection.managers.manager() as manager:
+        manager.begin(protection.name, stop=StopAt(Stop.PHASE, Phase.CAPTURE))
+        assert manager.reaches()
+        remove_bitmaps(protection, str(newest.checkpoint))
+        manager.go_on()
+        report = protection.keep(manager.finish(), protection.copy())
+    assert report.way is Way.RESYNC
+    assert "bitmap" in report.reason
+    protection.expect_exact()
+    expect_recovery(protection, Way.INCREMENTAL)
 
 
 def test_an_unknown_or_wrong_host_key_stops_a_cycle_before_it_begins(

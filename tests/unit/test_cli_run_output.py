@@ -81,7 +81,7 @@ def test_a_report_says_what_was_made_how_and_why(capsys: pytest.CaptureFixture[s
     assert told["merged away"] == "V20261122_035600"
     assert told["merge waits"] == "V1: is pinned"
     assert told["warning"] == "disk vdc is left out"
-    assert told["head"] == "moves to the new point"
+    assert told["head"] == "on the newest point"
 
 
 def test_a_report_gives_programs_bytes_seconds_and_utc() -> None:
