@@ -48,4 +48,4 @@ bench: setup
 	$(SUDO) $(PYTHON) -m bench $(if $(ONLY),--only $(ONLY))
 
 docs: setup
-	$(PYTHON) -m standby.profile.reference > docs/.reference && mv docs/.reference docs/profile-reference.md
+	.venv/bin/standby profile reference > docs/.reference && mv docs/.reference docs/profile-reference.md

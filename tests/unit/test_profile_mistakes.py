@@ -43,6 +43,7 @@ standby:
   vcpus: 2
   machine_type: pc-q35-7.2
   disk_bus: sata
+  virtualisation: emulated
   networks:
     all: {bridge: br0}
   mac: new
