@@ -45,6 +45,7 @@ test-all: lint
 	$(SUDO) $(PYTHON) -m pytest -n $(AT_ONCE) --dist worksteal
 
 bench: setup
+	lab/provision/install-packages.sh lab/provision/packages-bench.txt
 	$(SUDO) $(PYTHON) -m bench $(if $(ONLY),--only $(ONLY))
 
 docs: setup

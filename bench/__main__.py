@@ -5,10 +5,15 @@ from __future__ import annotations
 import argparse
 import sys
 
-from bench import digests, run, transfer
+from bench import chains, cycles, digests, run, transfer
 from bench.run import Benchmark
 
-ALL: tuple[Benchmark, ...] = (*transfer.BENCHMARKS, *digests.BENCHMARKS)
+ALL: tuple[Benchmark, ...] = (
+    *transfer.BENCHMARKS,
+    *digests.BENCHMARKS,
+    *cycles.BENCHMARKS,
+    *chains.BENCHMARKS,
+)
 
 
 def _chosen(names: str | None) -> list[Benchmark]:

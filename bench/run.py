@@ -15,7 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 ROUNDS = 5  # the least of which a median says something
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parent
+CHECKOUT = HERE.parent
 _ROOM_NEEDED = 10 * 1024**3  # bytes; the largest benchmark's files
 _GOAL = re.compile(r"(value|ratio) (>=|<=) ([0-9.]+)")
 
