@@ -9,7 +9,7 @@ SEED ?=
 # Tests mostly wait for QEMU, libvirt and SSH: three at a time, each with a lab of its own.
 AT_ONCE ?= 3
 
-.PHONY: help setup demo lab-up lab-down test test-all lint bench docs
+.PHONY: help setup demo lab-up lab-down test test-all chaos lint bench docs
 
 help:
 	@echo "make demo            the whole story in a lab of two hosts, in under 5 minutes"
@@ -17,6 +17,7 @@ help:
 	@echo "make lab-down        remove the lab"
 	@echo "make test            set up and run the tests, below 15 minutes"
 	@echo "make test-all        the same with the long ones"
+	@echo "make chaos RUNS=1000 SEED=7  random cycles with random faults, replayable"
 	@echo "make lint            formatting, rules and types"
 	@echo "make bench ONLY=...  side by side with what else one could run"
 	@echo "make docs            generate the references in docs/ anew"
@@ -43,6 +44,9 @@ test: lint
 
 test-all: lint
 	$(SUDO) $(PYTHON) -m pytest -n $(AT_ONCE) --dist worksteal
+
+chaos: setup
+	$(SUDO) env PYTHONPATH=tests/system $(PYTHON) -m tests.chaos --runs $(RUNS) $(if $(SEED),--seed $(SEED))
 
 bench: setup
 	lab/provision/install-packages.sh lab/provision/packages-bench.txt

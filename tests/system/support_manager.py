@@ -35,6 +35,7 @@ class Manager:
         self._root = root
         self._log = log
         self._handle = reduction.recv_handle(connection)
+        self.clock_shift = 0.0  # seconds
         self.commands = 0  # on hosts, in the last cycle that ended well
         self.told = 0  # progress, until the cycle stopped as it was told
 
@@ -56,7 +57,7 @@ class Manager:
 
     def begin(self, profile: str, *, full_copy: bool = False, stop: StopAt | None = None) -> None:
         """Let a cycle begin."""
-        self._connection.send(Order(self._root, profile, full_copy, stop))
+        self._connection.send(Order(self._root, profile, full_copy, stop, self.clock_shift))
 
     def finish(self, limit: float = LIMIT) -> CycleReport:
         """Wait for the end of the cycle, within `limit` seconds; raises what it raised."""
@@ -83,8 +84,12 @@ class Manager:
 
     def kill_after(self, seconds: float) -> None:
         """Let it work for so long, or until its cycle has ended; then kill it."""
-        self._connection.poll(seconds)
+        self.works_for(seconds)
         self.kill()
+
+    def works_for(self, seconds: float) -> None:
+        """Wait so long, or until its cycle has ended."""
+        self._connection.poll(seconds)
 
     def kill(self) -> None:
         """End the manager with SIGKILL, and wait until it is gone."""

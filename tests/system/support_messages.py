@@ -36,6 +36,7 @@ class Order:
     profile: str
     full_copy: bool = False
     stop: StopAt | None = None
+    clock_shift: float = 0.0  # seconds by which the manager's clock is wrong
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,16 +13,27 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from multiprocessing import reduction
 from multiprocessing.connection import Connection, Listener
 
 from support_messages import Ended, Failed, Order, Reached, Stop, StopAt
 
 from standby.app.replicate import run
-from standby.app.session import Session
+from standby.app.session import Session, WallClock
 from standby.cycle.report import Phase
 from standby.errors import StandbyError
 from standby.model.plan import Copying, CycleRequest
+
+
+class ShiftedClock(WallClock):
+    """The manager's clock, wrong by some seconds."""
+
+    def __init__(self, shift: float) -> None:
+        self._shift = timedelta(seconds=shift)
+
+    def now(self) -> datetime:
+        return super().now() + self._shift
 
 
 class Events(logging.Handler):
@@ -81,6 +92,7 @@ def serve(connection: Connection) -> None:
 
 def _obey(session: Session, order: Order, events: Events) -> Ended | Failed:
     events.expect(order.stop)
+    session.clock = ShiftedClock(order.clock_shift)
     try:
         profile = session.profile(order.profile)
         copying = Copying.EVERYTHING if order.full_copy else Copying.AS_NEEDED

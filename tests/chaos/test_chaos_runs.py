@@ -1,0 +1,31 @@
+"""Whatever strikes: every boot point stays what it was, and no full copy is ever sent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support_manager import ManagerHost
+
+from tests.chaos.driver import Chaos
+from tests.chaos.scenario import SLOW, Fault, draw
+
+RUNS = 10
+
+
+@pytest.mark.system
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("seed", range(4))
+def test_no_fault_loses_a_point_or_leads_to_a_full_copy(
+    managers: ManagerHost, tmp_path: Path, seed: int
+) -> None:
+    chaos = Chaos(managers.lab, managers, tmp_path)
+    try:
+        for number in range(RUNS):
+            run = draw(seed, number, without=SLOW)
+            print(f"seed {seed}, run {run}")  # pytest shows it when the run fails
+            chaos.run(run)
+    finally:
+        chaos.close()
+    assert chaos.tally.points >= RUNS
+    assert sum(chaos.tally.struck.values()) + chaos.tally.struck.get(Fault.NONE.name, 0) > 0
