@@ -1,7 +1,9 @@
 """The manifest as text, and back.
 
 One JSON document with a fixed key order, one point to a line, so that a POSIX shell with sed
-can read it on the day the manager is dead. Moments are UTC, ISO 8601 with a trailing Z.
+can read it on the day the manager is dead. Moments are UTC, ISO 8601 with a trailing Z. The last
+entry is the SHA-256 of all lines above it, so that no damage passes for a fact; who has to edit
+the file by hand leaves it out.
 """
 
 from __future__ import annotations
@@ -9,7 +11,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from hashlib import sha256
+from typing import Any, Final
 
 from standby.errors import FixRequest, RepairStore
 from standby.model.digest import DigestAlgorithm
@@ -17,6 +20,14 @@ from standby.model.machine import MachineIdentity
 from standby.model.manifest import MANIFEST_VERSION, DefinedDomain, Manifest
 from standby.model.names import PointName
 from standby.model.point import Base, BlankDisk, BootPoint, Consistency, Delta, Standing, Way
+
+_CHECKSUM: Final = '  "checksum": '
+_KEYS: Final = frozenset(
+    {
+        *("version", "generation", "standby", "role", "machine", "token", "domain", "digests"),
+        *("next_delta", "reverted_to", "profile", "points", "checksum"),
+    }
+)
 
 
 def write_manifest(manifest: Manifest) -> str:
@@ -37,7 +48,8 @@ def write_manifest(manifest: Manifest) -> str:
     lines = [f'  "{key}": {_compact(value)},' for key, value in head]
     points = [f"    {_compact(_point_record(point))}" for point in manifest.points]
     body = ",\n".join(points)
-    return "\n".join(["{", *lines, '  "points": [', *([body] if body else []), "  ]", "}", ""])
+    text = "\n".join(["{", *lines, '  "points": [', *([body] if body else []), "  ],", ""])
+    return f'{text}{_CHECKSUM}"{_checksum(text)}"\n}}\n'
 
 
 def read_manifest(text: str, where: str) -> Manifest:
@@ -54,6 +66,7 @@ def read_manifest(text: str, where: str) -> Manifest:
                 f"version {MANIFEST_VERSION}",
                 "use the version of standby that wrote it",
             )
+        _require_unchanged(text, document)
         return _manifest(document)
     except (
         ValueError,
@@ -67,6 +80,18 @@ def read_manifest(text: str, where: str) -> Manifest:
         raise RepairStore(
             where, f"damaged manifest ({error!r})", "a whole JSON document"
         ) from error
+
+
+def _require_unchanged(text: str, document: Mapping[str, object]) -> None:
+    above, _, _ = text.partition(_CHECKSUM)
+    if "checksum" in document and document["checksum"] != _checksum(above):
+        raise ValueError("its checksum is that of another text")
+    if unknown := set(document) - _KEYS:
+        raise ValueError(f"unknown entries {sorted(unknown)}")
+
+
+def _checksum(text: str) -> str:
+    return sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def _compact(value: object) -> str:

@@ -89,7 +89,7 @@ def _delete_checkpoint(protection: Protection) -> None:
 def _remove_bitmaps(protection: Protection) -> None:
     for node in _qmp(protection, "query-named-block-nodes").get("return", ()):
         for bitmap in node.get("dirty-bitmaps", ()):
-            if bitmap["name"].startswith("standby-"):
+            if bitmap.get("name", "").startswith("standby-"):
                 names = {"node": node["node-name"], "name": bitmap["name"]}
                 _qmp(protection, "block-dirty-bitmap-remove", **names)
 

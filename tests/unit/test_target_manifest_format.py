@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -109,14 +110,22 @@ def test_a_manifest_cut_short_is_refused(cut: int) -> None:
 
 
 @given(st.data())
-def test_whatever_is_damaged_is_either_noticed_or_harmless_to_read(data: st.DataObject) -> None:
+def test_damage_never_passes_for_a_fact(data: st.DataObject) -> None:
     text = write_manifest(MANIFEST)
     place = data.draw(st.integers(0, len(text) - 1))
     damaged = text[:place] + data.draw(st.characters()) + text[place + 1 :]
     try:
-        read_manifest(damaged, "x")
+        assert read_manifest(damaged, "x") == MANIFEST
     except RepairStore:
         return  # never any other error
+
+
+def test_who_edits_a_manifest_by_hand_leaves_its_checksum_out() -> None:
+    edited = write_manifest(MANIFEST).replace('"pinned": false', '"pinned": true')
+    with pytest.raises(RepairStore, match="checksum"):
+        read_manifest(edited, "x")
+    without = re.sub(r',\n  "checksum": .*', "", edited)
+    assert all(point.pinned for point in read_manifest(without, "x").points)
 
 
 @pytest.mark.parametrize(
@@ -137,6 +146,8 @@ def test_whatever_is_damaged_is_either_noticed_or_harmless_to_read(data: st.Data
 )
 def test_a_value_that_cannot_be_is_refused(key: str, value: object) -> None:
     document = json.loads(write_manifest(MANIFEST))
+    del document["checksum"]
+    read_manifest(json.dumps(document), "x")
     document[key] = value
     with pytest.raises(RepairStore):
         read_manifest(json.dumps(document), "x")
