@@ -13,6 +13,7 @@ from support import Protection
 from support_traces import checkpoints
 
 from lab import Lab
+from lab.errors import NotUp
 from lab.waiting import wait_until
 from tests.chaos.scenario import Fault
 
@@ -31,7 +32,9 @@ def mend(protection: Protection) -> None:
     """Bring everything back that a fault took, as an administrator would."""
     lab = protection.lab
     for host in ("source", "kvm"):
-        if lab.run(host, ["true"]).returncode:
+        try:
+            lab.entrance(host)
+        except NotUp:
             lab.start(host)
         lab.restore(host)
         lab.throttle(host, None)
