@@ -44,7 +44,9 @@ def plan_cycle(
     require_point_allowed(
         manifest.standby, plan_merges(manifest.points, keep, now, obstacles(target))
     )
-    point = next_point_name(manifest.points, now)
+    known = tuple(checkpoint.name for checkpoint in source.checkpoints)
+    taken = {name.removeprefix(checkpoint_prefix) for name in known}
+    point = next_point_name(manifest.points, now, taken)
     tracked = _tracked(source, manifest.newest)
     disks = _disk_plans(source.disks, manifest, tracked, request)
     incremental = any(plan.way is Way.INCREMENTAL for plan in disks)
@@ -62,7 +64,7 @@ def plan_cycle(
             consistency=consistency,
         ),
         debris=target.debris,
-        known_checkpoints=tuple(c.name for c in source.checkpoints),
+        known_checkpoints=known,
         unfinished_merges=_unfinished(manifest),
         head=_head_move(target),
         blanks=tuple(

@@ -231,6 +231,20 @@ def test_a_checkpoint_that_somebody_deletes_leads_to_a_resync(protection: Protec
     expect_recovery(protection, Way.RESYNC)
 
 
+def test_a_clock_that_was_ahead_for_a_while_does_not_stop_cycles_that_follow_a_killed_one(
+    protection: Protection,
+) -> None:
+    with protection.managers.manager() as manager:
+        manager.clock_shift = 86400
+        protection.keep(manager.run(protection.name), protection.copy())
+    protection.write("vda", "write -P 76 1M 4k")
+    with protection.managers.manager() as manager:
+        manager.begin(protection.name, stop=StopAt(Stop.PHASE, Phase.SURVEY))
+        assert manager.reaches()
+        manager.kill()
+    expect_recovery(protection)
+
+
 def test_a_history_that_is_lost_between_the_look_and_the_capture_leads_to_a_resync(
     protection: Protection,
 ) -> None:

@@ -27,6 +27,11 @@ def test_a_clock_that_went_back_gives_the_next_second_too() -> None:
     assert str(next_point_name((point(START),), before)) == "V20261122_035601"
 
 
+def test_a_name_that_a_failed_cycle_left_on_the_source_is_not_given_again() -> None:
+    taken = {"V20261122_035601", "V20261122_035602", "something else"}
+    assert str(next_point_name((point(START),), START, taken)) == "V20261122_035603"
+
+
 @given(st.lists(STEPS, min_size=1, max_size=30), st.data())
 def test_names_are_never_used_twice_even_when_points_were_merged_in_between(
     steps: list[int], data: st.DataObject
