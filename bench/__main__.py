@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from bench import chains, cycles, digests, run, transfer
+from bench import chains, chaos, cycles, digests, run, transfer
 from bench.run import Benchmark
 
 ALL: tuple[Benchmark, ...] = (
@@ -13,6 +13,7 @@ ALL: tuple[Benchmark, ...] = (
     *digests.BENCHMARKS,
     *cycles.BENCHMARKS,
     *chains.BENCHMARKS,
+    *chaos.BENCHMARKS,
 )
 
 
