@@ -7,6 +7,7 @@ from datetime import datetime
 from enum import Enum
 
 from standby.model.names import PointName
+from standby.model.spoilt import Range, SpoiltDisk
 
 
 class Way(Enum):
@@ -84,6 +85,16 @@ class BootPoint:
     definition: str = ""  # digest of the machine's definition and firmware variables
     pinned: bool = False
     standing: Standing = Standing.WHOLE
+    spoilt: tuple[SpoiltDisk, ...] = ()  # what a verification found damaged, and could not mend
+
+    @property
+    def good(self) -> bool:
+        """Whether it may be read, and nothing of it is known to be damaged."""
+        return self.standing is Standing.WHOLE and not self.spoilt
+
+    def spoilt_ranges(self, disk: str) -> tuple[Range, ...]:
+        """Return the ranges of a disk, in bytes, that are known to be damaged."""
+        return next((it.ranges for it in self.spoilt if it.disk == disk), ())
 
     def delta_of(self, disk: str) -> Delta | None:
         """Return the delta of one disk, or None when this point has no such disk."""

@@ -23,6 +23,7 @@ class Protection(Enum):
     PINNED = "is pinned"
     PROVEN = "is the newest proven boot point"
     REVERTED_TO = "is what the standby is reverted to"
+    LAST_GOOD = "is the newest boot point that is not spoilt"
     HEAD = "is what the dormant standby stands on"
 
 
@@ -66,6 +67,9 @@ def obstacles(target: TargetObservation, newest_proven: PointName | None = None)
         protected.append(Protected(target.manifest.reverted_to, Protection.REVERTED_TO))
     if newest_proven is not None:
         protected.append(Protected(newest_proven, Protection.PROVEN))
+    good = target.manifest.newest_good
+    if good is not None and good is not target.manifest.newest:
+        protected.append(Protected(good.name, Protection.LAST_GOOD))
     if target.head.use is HeadUse.DORMANT and target.head.stands_on is not None:
         protected.append(Protected(target.head.stands_on, Protection.HEAD))
     return Obstacles(tuple(protected), (*_head_users(target.head), *target.users))

@@ -20,6 +20,10 @@ from standby.model.machine import MachineIdentity
 from standby.model.manifest import MANIFEST_VERSION, DefinedDomain, Manifest
 from standby.model.names import PointName
 from standby.model.point import Base, BlankDisk, BootPoint, Consistency, Delta, Standing, Way
+from standby.model.spoilt import SpoiltDisk
+
+# For people and shells, which must not offer such a point; derived from its list of damage.
+_SPOILT: Final = "spoilt"
 
 _CHECKSUM: Final = '  "checksum": '
 _KEYS: Final = frozenset(
@@ -105,7 +109,7 @@ def _domain_record(domain: DefinedDomain | None) -> Mapping[str, str] | None:
 def _point_record(point: BootPoint) -> Mapping[str, object]:
     return {
         "name": str(point.name),
-        "standing": point.standing.value,
+        "standing": standing_word(point),
         "pinned": point.pinned,
         "made": point.made.value,
         "reason": point.reason,
@@ -114,6 +118,9 @@ def _point_record(point: BootPoint) -> Mapping[str, object]:
         "checkpoint": point.checkpoint,
         "definition": point.definition,
         "blanks": [{"disk": blank.disk, "size": blank.size} for blank in point.blanks],
+        "spoilt": [
+            {"disk": it.disk, "ranges": [list(block) for block in it.ranges]} for it in point.spoilt
+        ],
         "sent": point.sent,
         "deltas": [
             {
@@ -147,7 +154,8 @@ def _manifest(document: Mapping[str, Any]) -> Manifest:
 def _point(record: Mapping[str, Any]) -> BootPoint:
     return BootPoint(
         name=PointName.parse(record["name"]),
-        standing=Standing(record["standing"]),
+        standing=_standing(record["standing"]),
+        spoilt=tuple(_spoilt(it) for it in _list(record.get("spoilt", []))),
         pinned=bool(record["pinned"]),
         made=Way(record["made"]),
         reason=record["reason"],
@@ -162,6 +170,20 @@ def _point(record: Mapping[str, Any]) -> BootPoint:
             for d in _list(record["deltas"])
         ),
     )
+
+
+def standing_word(point: BootPoint) -> str:
+    """Return what a point is worth in one word: whole, spoilt or given up."""
+    return _SPOILT if point.standing is Standing.WHOLE and point.spoilt else point.standing.value
+
+
+def _standing(word: str) -> Standing:
+    return Standing.WHOLE if word == _SPOILT else Standing(word)
+
+
+def _spoilt(record: Mapping[str, Any]) -> SpoiltDisk:
+    ranges = tuple((int(start), int(end)) for start, end in _list(record["ranges"]))
+    return SpoiltDisk(record["disk"], ranges)
 
 
 def _list(value: object) -> list[Any]:

@@ -42,9 +42,12 @@ def by_digests(start: int, length: int, digests: bytes, known: bytes | None) -> 
 
 
 def mendable(start: int, length: int, digests: bytes, known: bytes) -> Iterator[Extent]:
-    """Split a part into the runs that are as their known digests say, or should be zeroes."""
+    """Split a part into the runs that are as their known digests say.
+
+    Zeroes are no exception: a table that lost entries says so of what holds data.
+    """
     pairs = zip(_entries(digests), _entries(known), strict=True)
-    kinds = (_kind(old == ZERO) if old in (new, ZERO) else None for new, old in pairs)
+    kinds = (_kind(old == ZERO) if old == new else None for new, old in pairs)
     return _runs(start, length, kinds)
 
 
