@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from standby.errors import UseOtherStorage
 from standby.model.digest import BLOCK
-from standby.model.extent import Extent, ExtentKind, NbdEndpoint
+from standby.model.extent import Extent, NbdEndpoint
 from standby.model.spoilt import Range, joined
 from standby.transfer.cable import Cable
 from standby.transfer.chosen import ChosenBlocks
@@ -42,7 +42,8 @@ def mend_blocks(
 ) -> Mended:
     """Write each damaged block anew, in place, if `healthy` holds what its digest says.
 
-    Ranges are rounded outward to whole blocks. The image's top file is what is written to: the
+    Ranges are rounded outward to whole blocks. A block that should be zeroes is left as it is: the
+    table may have lost its entry, and then the block is good. The image's top file is what is written to: the
     caller serves the one that holds the blocks, and every image that stands on it is mended too.
     Flushed on return.
 
@@ -102,10 +103,7 @@ class _Mender:
             self.mended.append((run.start, end))
             self._done_with(part)
 
-        if run.kind is ExtentKind.ZERO:
-            self._image.zero(run.start, end - run.start, written)
-        else:
-            self._image.write(part.filled(run.start, end - run.start), run.start, written)
+        self._image.write(part.filled(run.start, end - run.start), run.start, written)
 
     def _block_end(self, position: int) -> int:
         """Return the end of a block that ends early where it is mended from."""

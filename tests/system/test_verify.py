@@ -1,0 +1,210 @@
+"""`standby verify`: damage is named, mended or marked, never offered, and healed by a cycle."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from support import MIB, Protect, Protection
+from support_cli import CommandLine, cycles
+from support_damage import BLOCK, file_of, flip, flip_digest
+from support_traces import expect_no_traces
+
+from standby.cycle.report import Outcome
+from standby.model.point import Way
+
+
+def verify(cli: CommandLine, protection: Protection, *words: str, status: int) -> Any:
+    """Verify, and return what is told in JSON."""
+
+    done = cli.run("verify", protection.name, *words, "--json", status=status)
+    return json.loads(done.stdout)
+
+
+def block(offset: int) -> list[int]:
+    start = offset - offset % BLOCK
+    return [start, start + BLOCK]
+
+
+def marked(protection: Protection) -> dict[str, list[list[int]]]:
+    """Return the marks of all points, as the manifest has them, of the first disk."""
+    points = protection.manifest.points
+    return {str(p.name): [list(it) for it in p.spoilt_ranges("vda")] for p in points if p.spoilt}
+
+
+def test_damage_is_mended_from_the_source_for_every_point_that_shares_it(
+    protect: Protect, cli: CommandLine
+) -> None:
+    protection = protect(16 * MIB)
+    protection.guest.write(0, MIB // 2, 0x77)
+    first, second, third = cycles(protection, 3)
+    flip(protection, file_of(protection, 0), 3 * BLOCK + 9)  # shared by all
+    flip(protection, file_of(protection, 1), 2 * MIB + 5)  # by the second and the third
+    told = verify(cli, protection, "--all", status=1)
+    assert marked(protection) == {
+        first: [block(3 * BLOCK)],
+        second: [block(3 * BLOCK), block(2 * MIB)],
+        third: [block(3 * BLOCK), block(2 * MIB)],
+    }
+    assert {name: disks[0]["ranges"] for name, disks in told["spoilt"].items()} == marked(
+        protection
+    )
+    told = verify(cli, protection, "--all", "--repair", status=0)
+    assert told["sound"]
+    assert [(it["file"], it["ranges"]) for it in told["mended"]] == [
+        (file_of(protection, 0), [block(3 * BLOCK)]),
+        (file_of(protection, 1), [block(2 * MIB)]),
+    ]
+    assert marked(protection) == {}
+    protection.expect_exact()
+    expect_no_traces(protection)
+
+
+def test_what_cannot_be_mended_is_marked_never_offered_and_healed_by_the_next_cycle(
+    protect: Protect, cli: CommandLine
+) -> None:
+    protection = protect(16 * MIB)
+    first, second = cycles(protection, 2)
+    flip(protection, file_of(protection, 0), MIB + 9)
+    protection.guest.write(MIB, BLOCK, 0x99)  # the source has something else there now
+    told = verify(cli, protection, "latest", "--repair", status=1)
+    assert told["mended"] == []
+    assert marked(protection) == {first: [block(MIB)], second: [block(MIB)]}
+
+    # Told everywhere, and not offered.
+    for words in (("revert", second), ("revert", "latest"), ("revert", "before:1s ago")):
+        said = cli.fails(words[0], protection.name, *words[1:], status=2)
+        assert "spoilt" in said
+    shown = cli.json("show", protection.name)
+    assert shown["problems"][0]["severity"] == "critical"
+    assert second in shown["problems"][0]["text"]
+    assert [p["spoilt"][0]["bytes"] for p in cli.json("points", protection.name)["points"]] == [
+        BLOCK,
+        BLOCK,
+    ]
+    assert "SPOILT" in cli.run("points", protection.name).stdout
+    assert "spoilt" in cli.run("list").stdout
+    script = (protection.store / "standby.json").read_text()
+    assert '"standing": "whole"' not in script  # what people grep for by hand
+    assert cli.json("revert", protection.name, first, "--spoilt")["point"] == first
+    cli.run("revert", protection.name, "latest", "--spoilt")
+
+    # Healed, though nothing else changed, by the spoilt blocks alone.
+    protection.guest.write(MIB, BLOCK, 0x98)
+    report = protection.cycle()
+    assert (report.outcome, report.way, report.data) == (Outcome.PUBLISHED, Way.INCREMENTAL, BLOCK)
+    assert marked(protection) == {first: [block(MIB)], second: [block(MIB)]}
+    protection.expect_exact(only=str(report.point))
+    protection.expect_head_on(str(report.point))
+    assert verify(cli, protection, "latest", status=1)["points"][0]["damaged_bytes"] == 0
+    assert cli.json("revert", protection.name, "latest")["spoilt"] == []
+
+
+def test_a_cycle_of_an_unchanged_machine_sends_what_is_spoilt_and_nothing_else(
+    protect: Protect, cli: CommandLine
+) -> None:
+    protection = protect(16 * MIB, limit=2)
+    first, second = cycles(protection, 2)
+    flip_digest(protection, 1, 2 * MIB // BLOCK)  # the table lies; the data is good
+    verify(cli, protection, "--all", status=1)
+    assert marked(protection) == {second: [block(2 * MIB)]}
+    cli.run("revert", protection.name, first)
+    cli.run("revert", protection.name, "latest", "--spoilt")
+    report = protection.cycle()
+    assert (report.outcome, report.data) == (Outcome.PUBLISHED, BLOCK)
+    assert first not in protection.points  # merged into the spoilt one, which keeps its mark
+    assert marked(protection) == {second: [block(2 * MIB)]}
+    protection.expect_exact()
+    protection.guest.write(9 * MIB, BLOCK, 1)
+    report = protection.cycle()  # the spoilt one is merged away: the heir has the block anew
+    assert second not in protection.points
+    assert marked(protection) == {}
+    assert verify(cli, protection, "--all", status=0)["sound"]
+    protection.expect_exact()
+    expect_no_traces(protection)
+
+
+def test_the_source_tells_damage_from_a_wrong_digest_and_from_its_own_rot(
+    protect: Protect, cli: CommandLine
+) -> None:
+    protection = protect(16 * MIB)
+    protection.guest.write(0, 4 * MIB, 0x42)
+    cycles(protection, 1, first=8)
+    protection.guest.write(3 * MIB, BLOCK, 0x43)  # changed: not compared
+    told = verify(cli, protection, "--source", status=0)
+    (disk,) = told["source"]["disks"]
+    assert (disk["compared_bytes"], disk["changed_bytes"]) == (16 * MIB - BLOCK, BLOCK)
+    flip(protection, file_of(protection, 0), BLOCK)
+    flip_digest(protection, 0, 2)
+    flip_digest(protection, 0, 3 * MIB // BLOCK)
+    before = (protection.store / file_of(protection, 0)).read_bytes()
+    told = verify(cli, protection, "--source", status=1)
+    (disk,) = told["source"]["disks"]
+    assert disk["wrong_digests"] == [block(2 * BLOCK)]
+    assert disk["unlike"] == []
+    assert (protection.store / file_of(protection, 0)).read_bytes() == before
+    told = verify(cli, protection, "--source", "--repair", status=1)
+    assert [it["ranges"] for it in told["mended"]] == [[block(BLOCK)]]
+    (name,) = protection.points
+    assert marked(protection) == {name: [block(2 * BLOCK), block(3 * MIB)]}
+    protection.expect_exact()  # good data was not written over
+    expect_no_traces(protection)
+
+
+def test_a_point_that_runs_is_never_written_to(protect: Protect, cli: CommandLine) -> None:
+    protection = protect(16 * MIB)
+    cycles(protection, 2)
+    file, standby = file_of(protection, 0), f"{protection.name}-standby"
+    flip(protection, file, MIB)
+    protection.lab.virsh("kvm", "start", standby)
+    before = (protection.store / file).read_bytes()
+    told = verify(cli, protection, "--repair", status=1)
+    assert (protection.store / file).read_bytes() == before
+    assert any("in use" in note for note in told["notes"])
+    assert len(marked(protection)) == 2
+    protection.lab.virsh("kvm", "destroy", standby)
+    assert verify(cli, protection, "--repair", status=0)["sound"]
+    protection.expect_exact()
+
+
+def test_a_block_is_mended_from_an_image_that_somebody_names(
+    protect: Protect, cli: CommandLine
+) -> None:
+    protection = protect(16 * MIB)
+    (name,) = cycles(protection, 1)
+    kept = protection.store / "copy.raw"
+    protection.extract(file_of(protection, 0), kept)
+    flip(protection, file_of(protection, 0), MIB)
+    protection.guest.write(MIB, BLOCK, 0x55)
+    verify(cli, protection, "--repair", status=1)
+    image = f"vda={protection.directory}/copy.raw"
+    assert verify(cli, protection, "--from", image, status=0)["sound"]
+    kept.unlink()
+    protection.expect_exact(only=name)
+    assert "in no boot point" in cli.fails(
+        "verify", protection.name, "--from", image.replace("vda", "vdz"), status=2
+    )
+
+
+@pytest.mark.parametrize("harm", ["missing", "truncated"])
+def test_a_table_of_digests_that_cannot_be_read_is_named_and_nothing_is_mended_by_it(
+    protect: Protect, cli: CommandLine, harm: str
+) -> None:
+    protection = protect(16 * MIB)
+    first, second = cycles(protection, 2)
+    delta = protection.manifest.points[1].deltas[0]
+    table = protection.store / delta.digests
+    kept = table.read_bytes()
+    if harm == "missing":
+        table.unlink()
+    else:
+        table.write_bytes(kept[: len(kept) // 2])
+    told = verify(cli, protection, "--all", "--repair", status=1)
+    assert [(it["file"], it["points"]) for it in told["damaged_tables"]] == [
+        (delta.digests, [second])
+    ]
+    assert [p["point"] for p in told["points"] if p["disks"]] == [first]
+    protection.expect_exact()
+    table.write_bytes(kept)
+    assert verify(cli, protection, "--all", status=0)["sound"]
