@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -13,7 +13,8 @@ from standby.model.names import PointName
 from standby.model.point import Base, BootPoint, Delta
 from standby.model.spoilt import Range, SpoiltDisk, joined, spoilt_disk, without
 from standby.target.export import digests_export, serve_point
-from standby.target.tables import broken_tables
+from standby.target.tables import broken_tables, images_of
+from standby.target.users import Images
 from standby.transfer.job import DigestTable, Everything
 from standby.transfer.rate import RateLimit
 from standby.transfer.scan import DigestedDisk, Pace
@@ -45,6 +46,14 @@ class Findings:
         before = without(self.damaged.get(key, []), seen)
         self.damaged[key] = joined([*before, *found.covering(delta.size)])
         self.looked_at[key] = joined([*self.looked_at.get(key, []), *seen])
+
+    def doubt(self, table: BrokenTable, manifest: Manifest) -> None:
+        """Take the disk of every point that a broken table vouched for as damaged."""
+        for name in table.points:
+            delta = manifest.point(name).delta_of(table.disk)
+            if delta is not None:
+                self.damaged[name, table.disk] = [(0, delta.size)]
+                self.looked_at[name, table.disk] = [(0, delta.size)]
 
     def of(self, point: BootPoint, disk: str) -> list[Range]:
         """Return what is damaged."""
@@ -81,9 +90,7 @@ class Scanner:
 
     def readable(self, point: BootPoint, disk: str) -> Delta | None:
         """Return a disk's delta of a point if it is there and its tables are whole."""
-        broken = {table.file for table in self.broken}
-        chain = self.manifest.chain_of(disk, point.name)
-        if any(delta.digests in broken for delta in chain):
+        if any(table.disk == disk and point.name in table.points for table in self.broken):
             return None
         return point.delta_of(disk)
 
@@ -190,18 +197,26 @@ def find_broken_tables(place: Place, manifest: Manifest) -> tuple[BrokenTable, .
     """Look at every table of a standby, each alone."""
     deltas = [delta for point in manifest.whole_points for delta in point.deltas]
     broken = broken_tables(place.host, place.directory, [delta.digests for delta in deltas])
+    if not broken:
+        return ()
+    images = images_of(place.host, place.directory)
     return tuple(
-        BrokenTable(delta.digests, broken[delta.digests], delta.disk, _above(manifest, delta))
-        for delta in deltas
-        if delta.digests in broken
+        BrokenTable(it.digests, broken[it.digests], it.disk, _standing_on(manifest, it, images))
+        for it in deltas
+        if it.digests in broken
     )
 
 
-def _above(manifest: Manifest, delta: Delta) -> tuple[PointName, ...]:
-    return tuple(_standing_on(manifest, delta))
+def _standing_on(manifest: Manifest, broken: Delta, images: Images) -> tuple[PointName, ...]:
+    """Return the points that a table vouches for: a whole copy's table stands on none."""
+    deltas = ((p.name, p.delta_of(broken.disk)) for p in manifest.whole_points)
+    return tuple(
+        name for name, delta in deltas if delta and _leads_to(delta.digests, broken.digests, images)
+    )
 
 
-def _standing_on(manifest: Manifest, delta: Delta) -> Iterator[PointName]:
-    for point in manifest.whole_points:
-        if delta in manifest.chain_of(delta.disk, point.name) and point.delta_of(delta.disk):
-            yield point.name
+def _leads_to(file: str, wanted: str, images: Images) -> bool:
+    below: str | None = file
+    while below is not None and below != wanted:
+        below = images.stands_on.get(below)
+    return below is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import tzinfo
 from enum import Enum
 
@@ -28,7 +28,10 @@ from standby.model.point import BootPoint
 from standby.model.spoilt import SpoiltDisk
 from standby.planning.selection import select_point
 from standby.target.store import KvmStore
+from standby.transfer.build import build_table
+from standby.transfer.job import DigestTable, Everything
 from standby.transfer.rate import RateLimit
+from standby.transfer.scan import DigestedDisk
 from standby.transfer.verify import Verified
 
 
@@ -80,6 +83,7 @@ class VerifyReport:
     points: list[VerifiedPoint] = field(default_factory=list)
     tables: tuple[BrokenTable, ...] = ()
     compared: Compared | None = None
+    rebuilt: list[BrokenTable] = field(default_factory=list)
     mended: list[MendedDelta] = field(default_factory=list)
     spoilt: Mapping[PointName, tuple[SpoiltDisk, ...]] = field(default_factory=dict)
     not_marked: str = ""
@@ -106,6 +110,8 @@ def verify(session: Session, place: Place, request: VerifyRequest) -> VerifyRepo
         scopes = scopes_of(point) if request.asked else scopes_within(manifest, point)
         report.points.append(VerifiedPoint(point, scanner.scan(point, scopes, findings)))
     scanner.spread(_disks(manifest), findings)
+    for table in broken:
+        findings.doubt(table, manifest)
     if request.beside is Beside.SOURCE or (request.then is Then.MEND and _is_damaged(findings)):
         _with_the_lock(session, scanner, request, findings, report)
     else:
@@ -156,6 +162,9 @@ def _with_the_lock(
     with locked(session, scanner.place) as store, ExitStack() as stack:
         _require_unchanged(scanner, store)
         _publish(store, findings)  # before anything is written: a kill leaves the marks
+        if request.then is Then.MEND and report.tables:
+            scanner = _rebuild(scanner, store, findings, report)
+            _publish(store, findings)
         source = _source(session, scanner, request, report, stack)
         if source is not None and request.beside is Beside.SOURCE:
             report.compared = compare(scanner, source, findings)
@@ -166,6 +175,29 @@ def _with_the_lock(
                 report.mended, report.notes
             )
             _publish(store, findings)
+
+
+def _rebuild(
+    scanner: Scanner, store: KvmStore, findings: Findings, report: VerifyReport
+) -> Scanner:
+    """Make broken tables anew from what the images hold now, then verify what stands on them.
+
+    What was damaged before cannot be told from that any more, but by tables of younger points.
+    """
+    manifest = scanner.manifest
+    for table in report.tables:
+        point = manifest.point(table.points[0])
+        delta = next(it for it in point.deltas if it.digests == table.file)
+        with store.rebuilding(delta) as at:
+            digests = DigestTable(at.digests, manifest.digests)
+            build_table(DigestedDisk(delta.disk, at.image, digests), scanner.pace)
+        report.rebuilt.append(table)
+    whole = replace(scanner, broken=())
+    for name in dict.fromkeys(name for table in report.tables for name in table.points):
+        disks = {table.disk: Everything() for table in report.tables if name in table.points}
+        whole.scan(manifest.point(name), disks, findings)
+    report.tables = ()
+    return whole
 
 
 def _source(

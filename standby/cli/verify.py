@@ -133,7 +133,15 @@ def _rows(report: VerifyReport) -> Iterator[tuple[str, ...]]:
 def _lines(report: VerifyReport) -> Iterator[str]:
     for table in report.tables:
         points = ", ".join(map(str, table.points))
-        yield f"damaged table of digests {table.file}: {table.what}; cannot verify {points}"
+        yield (
+            f"damaged table of digests {table.file}: {table.what}; nothing vouches for {points}: "
+            "the next cycle sends that disk whole, or --repair makes the table anew from the image"
+        )
+    for table in report.rebuilt:
+        yield (
+            f"made anew: {table.file} ({table.what}), from what the image holds now; "
+            "damage from before shows only beside the source: --source"
+        )
     yield from _compared(report)
     for mended in report.mended:
         yield f"mended: {readable(total(mended.ranges))} of {mended.file}: {_named(mended.ranges)}"
@@ -181,6 +189,7 @@ def report_as_json(report: VerifyReport) -> Plain:
             for it in report.tables
         ],
         "source": _compared_as_json(report),
+        "rebuilt_tables": [{"file": it.file, "found": it.what} for it in report.rebuilt],
         "mended": [
             {"disk": it.disk, "file": it.file, "ranges": _ranges(it.ranges)} for it in report.mended
         ],

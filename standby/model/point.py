@@ -92,6 +92,10 @@ class BootPoint:
         """Whether it may be read, and nothing of it is known to be damaged."""
         return self.standing is Standing.WHOLE and not self.spoilt
 
+    def is_spoilt_whole(self, delta: Delta) -> bool:
+        """Tell whether nothing vouches for a disk, as when its digests are lost."""
+        return self.spoilt_ranges(delta.disk) == ((0, delta.size),)
+
     def spoilt_ranges(self, disk: str) -> tuple[Range, ...]:
         """Return the ranges of a disk, in bytes, that are known to be damaged."""
         return next((it.ranges for it in self.spoilt if it.disk == disk), ())

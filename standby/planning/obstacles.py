@@ -92,6 +92,7 @@ def why_not(older: int, points: tuple[BootPoint, ...], hindrance: Obstacles) -> 
         _users_in_the_way(points[older].name, {p.name for p in points}, hindrance.users)
         or _protection(points[older], hindrance.protected)
         or _unfinished_neighbour(older, points)
+        or _lost_digests(points[older], points[older + 1])
     )
 
 
@@ -115,6 +116,15 @@ def _protection(older: BootPoint, protected: tuple[Protected, ...]) -> str | Non
         reasons &= _HOLDS_WHEN_GIVEN_UP
     first = next((why for why in Protection if why in reasons), None)
     return f"{older.name} {first.value}" if first else None
+
+
+def _lost_digests(older: BootPoint, younger: BootPoint) -> str | None:
+    """Keep away from tables that cannot be read: a merge merges them too."""
+    for point in (older, younger):
+        for delta in point.deltas:
+            if point.is_spoilt_whole(delta):
+                return f"{delta.disk} of {point.name} is spoilt as a whole"
+    return None
 
 
 def _unfinished_neighbour(place: int, points: tuple[BootPoint, ...]) -> str | None:

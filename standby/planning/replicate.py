@@ -141,6 +141,9 @@ def _disk_plan(
         )
     if request.copying is Copying.EVERYTHING:
         return DiskPlan(disk, Way.SEED, f"full copy {request.reason}", before.file)
+    if manifest.newest and manifest.newest.is_spoilt_whole(before):
+        reason = "spoilt as a whole in the newest point: everything is sent anew"
+        return DiskPlan(disk, Way.SEED, reason, before.file)
     if request.copying is Copying.WHAT_DIFFERS:
         return DiskPlan(disk, Way.RESYNC, f"resync {request.reason}", before.file)
     lost = why_lost(disk.name, manifest.newest, tracked)

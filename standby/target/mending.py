@@ -15,11 +15,12 @@ from typing import Final
 from standby.errors import CommandFailed, TryLater
 from standby.host.interface import Host
 from standby.host.storage_daemon import DaemonSettings, Export, refused_lock, storage_daemon
+from standby.model.digest import table_bytes
 from standby.model.extent import NbdEndpoint
 from standby.model.point import Delta
 from standby.target import layout, programs
 from standby.target.layout import StandbyDirectory
-from standby.target.qcow2 import NewImage
+from standby.target.qcow2 import DIGESTS_CLUSTER, NewImage
 from standby.target.writer import Writer
 
 _CREATE_S: Final = 120.0
@@ -56,25 +57,26 @@ class DeltaMending:
     @contextmanager
     def gathering(self) -> Generator[Patching]:
         """Serve the patch for writing. Raises TryLater while a merge is at work."""
-        nodes = (self._node(_PATCH, self.patch), self._node(_DIGESTS, self.delta.digests, "ro"))
-        with self._served(nodes, writable=_PATCH) as reached:
+        nodes = (self.node(_PATCH, self.patch), self.node(_DIGESTS, self.delta.digests, "ro"))
+        with self.served(nodes, writable=_PATCH) as reached:
             yield Patching(reached[_PATCH], reached[_DIGESTS])
 
     @contextmanager
     def applying(self) -> Generator[Applying]:
         """Serve the delta for writing. Raises TryLater while anybody has it open."""
         nodes = (
-            self._node(_IMAGE, self.delta.file),
-            self._node(_DIGESTS, self.delta.digests, "ro"),
-            self._node(_PATCH, self.patch, "ro"),
+            self.node(_IMAGE, self.delta.file),
+            self.node(_DIGESTS, self.delta.digests, "ro"),
+            self.node(_PATCH, self.patch, "ro"),
         )
-        with self._served(nodes, writable=_IMAGE) as reached:
+        with self.served(nodes, writable=_IMAGE) as reached:
             yield Applying(reached[_IMAGE], reached[_DIGESTS], reached[_PATCH])
 
     @contextmanager
-    def _served(
+    def served(
         self, nodes: tuple[Mapping[str, object], ...], writable: str
     ) -> Generator[Mapping[str, NbdEndpoint]]:
+        """Serve these nodes, one of them for writing. Raises TryLater where one is in use."""
         writer = self.writer
         names = [str(node["node-name"]) for node in nodes]
         settings = DaemonSettings(
@@ -90,7 +92,7 @@ class DeltaMending:
                 raise _in_use(self.delta) from error
             raise
 
-    def _node(self, name: str, file: str, mode: str = "rw") -> Mapping[str, object]:
+    def node(self, name: str, file: str, mode: str = "rw") -> Mapping[str, object]:
         """Describe an image; those that it stands on are found by its header, read-only."""
         return {
             "driver": "qcow2",
@@ -98,6 +100,36 @@ class DeltaMending:
             "read-only": mode == "ro",
             "file": {"driver": "file", "filename": self.writer.directory / file},
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilding:
+    """A delta's image, and the table that is made of it."""
+
+    image: NbdEndpoint
+    digests: NbdEndpoint
+
+
+@contextmanager
+def rebuilding(writer: Writer, delta: Delta) -> Generator[Rebuilding]:
+    """Serve a delta with a new, empty table, which takes the old one's place on a good end.
+
+    It stands on nothing, so that it can be made whatever is wrong with those below. Raises
+    Overtaken, TryLater while a merge is at work.
+    """
+    file = layout.incoming_name(delta.digests, writer.generation)
+    table = NewImage(file, None, table_bytes(delta.size), cluster=DIGESTS_CLUSTER)
+    writer.run(programs.CREATE_IMAGES, "standby-create", *table.words, timeout=_CREATE_S)
+    work = DeltaMending(writer, delta, file)
+    try:
+        nodes = (work.node(_IMAGE, delta.file, "ro"), work.node(_DIGESTS, file))
+        with work.served(nodes, writable=_DIGESTS) as reached:
+            yield Rebuilding(reached[_IMAGE], reached[_DIGESTS])
+        moved = (file, delta.digests)
+        writer.run(programs.REPLACE, "standby-replace", *moved, timeout=_CREATE_S)
+    except BaseException:
+        writer.drop([file])
+        raise
 
 
 @contextmanager

@@ -231,6 +231,16 @@ done
 """
 )
 
+# Arguments: directory, generation expected, then a file and what it takes the place of.
+REPLACE: Final = (
+    _FENCED
+    + """
+sync "$1"
+mv -T -- "$1" "$2"
+sync deltas incoming
+"""
+)
+
 # Arguments: directory, then tables of digests. Prints those that are no whole images and what is
 # wrong, a line for each. The description is JSON since an option string takes no backing file away;
 # names of ours hold nothing that JSON escapes. qemu-img check (0 sound, 3 only leaks) does not see

@@ -36,7 +36,7 @@ from standby.target.incoming import Incoming, incoming_files, serve_incoming
 from standby.target.layout import StandbyDirectory
 from standby.target.listing import Listing, manifest_of, parse_listing
 from standby.target.lock import StoreLock, hold_lock
-from standby.target.mending import DeltaMending, mending
+from standby.target.mending import DeltaMending, Rebuilding, mending, rebuilding
 from standby.target.merging import UNLIMITED, MergeSpeed, merge_pair
 from standby.target.publication import (
     NO_MANIFEST,
@@ -244,6 +244,11 @@ class KvmStore:
         """Make ready to mend a delta in place. Raises Overtaken."""
         self._lock.require()
         return mending(self._writer, delta)
+
+    def rebuilding(self, delta: Delta) -> AbstractContextManager[Rebuilding]:
+        """Make ready to make a delta's table of digests anew. Raises Overtaken."""
+        self._lock.require()
+        return rebuilding(self._writer, delta)
 
     # ---- how --------------------------------------------------------------------------
 

@@ -43,9 +43,9 @@ def mend_blocks(
     """Write each damaged block anew, in place, if `healthy` holds what its digest says.
 
     Ranges are rounded outward to whole blocks. A block that should be zeroes is left as it is: the
-    table may have lost its entry, and then the block is good. The image's top file is what is written to: the
-    caller serves the one that holds the blocks, and every image that stands on it is mended too.
-    Flushed on return.
+    table may have lost its entry, and then the block is good. The image's top file is what is
+    written to: the caller serves the one that holds the blocks, and every image that stands on it
+    is mended too. Flushed on return.
 
     Raises TransferFailed, Cancelled, RepairStore when the table is too small for the image,
     UseOtherStorage when the image cannot be written.

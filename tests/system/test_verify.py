@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -187,24 +188,60 @@ def test_a_block_is_mended_from_an_image_that_somebody_names(
     )
 
 
-@pytest.mark.parametrize("harm", ["missing", "truncated"])
-def test_a_table_of_digests_that_cannot_be_read_is_named_and_nothing_is_mended_by_it(
-    protect: Protect, cli: CommandLine, harm: str
+def cut(protection: Protection) -> str:
+    """Lose the second half of the newest point's table; return its name."""
+    delta = protection.manifest.points[-1].deltas[0]
+    table = protection.store / delta.digests
+    table.write_bytes(table.read_bytes()[: table.stat().st_size // 2])
+    return delta.digests
+
+
+def lose(protection: Protection) -> str:
+    """Lose the newest point's table; return its name."""
+    delta = protection.manifest.points[-1].deltas[0]
+    (protection.store / delta.digests).unlink()
+    return delta.digests
+
+
+@pytest.mark.parametrize("harm", [cut, lose])
+def test_a_table_of_digests_that_cannot_be_read_is_named_and_made_anew_when_asked(
+    protect: Protect, cli: CommandLine, harm: Callable[[Protection], str]
 ) -> None:
     protection = protect(16 * MIB)
     first, second = cycles(protection, 2)
-    delta = protection.manifest.points[1].deltas[0]
-    table = protection.store / delta.digests
-    kept = table.read_bytes()
-    if harm == "missing":
-        table.unlink()
-    else:
-        table.write_bytes(kept[: len(kept) // 2])
-    told = verify(cli, protection, "--all", "--repair", status=1)
-    assert [(it["file"], it["points"]) for it in told["damaged_tables"]] == [
-        (delta.digests, [second])
-    ]
-    assert [p["point"] for p in told["points"] if p["disks"]] == [first]
+    table = harm(protection)
+    told = verify(cli, protection, "--all", status=1)
+    assert [(it["file"], it["points"]) for it in told["damaged_tables"]] == [(table, [second])]
+    assert marked(protection) == {second: [[0, 16 * MIB]]}
+    told = verify(cli, protection, "--all", "--repair", status=0)
+    assert [it["file"] for it in told["rebuilt_tables"]] == [table]
+    assert told["mended"] == []
+    assert marked(protection) == {}
     protection.expect_exact()
-    table.write_bytes(kept)
+    protection.guest.write(2 * MIB, BLOCK, 0)  # changed and now zero is a change
+    report = protection.cycle()
+    assert report.way is Way.INCREMENTAL
+    protection.expect_exact()
+    assert verify(cli, protection, "--all", "--source", status=0)["sound"]
+    assert first in protection.points
+
+
+def test_a_cycle_sends_a_disk_whole_whose_digests_are_lost_and_says_so(
+    protect: Protect, cli: CommandLine
+) -> None:
+    protection = protect(16 * MIB, limit=2)
+    cycles(protection, 2)
+    lose(protection)
+    verify(cli, protection, status=1)
+    report = protection.cycle()
+    assert "spoilt as a whole" in report.deferred[0]
+    assert "spoilt as a whole" in report.reason
+    protection.expect_exact(only=str(report.point))
+    assert verify(cli, protection, status=1)["points"][0]["damaged_bytes"] == 0
+    assert protection.manifest.points[-1].good
+    assert verify(cli, protection, "--all", "--repair", status=0)["sound"]
+    protection.guest.write(9 * MIB, BLOCK, 1)
+    assert len(protection.cycle().merged) == 2
     assert verify(cli, protection, "--all", status=0)["sound"]
+    protection.expect_exact()
+    expect_no_traces(protection)
