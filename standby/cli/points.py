@@ -104,7 +104,7 @@ def point_as_json(point: BootPoint) -> Plain:
         "name": str(point.name),
         "captured_at": utc(point.name.moment),
         "true_at": utc(point.true_at),
-        "standing": point.standing.value,
+        "standing": point.standing_word,
         "spoilt": spoilt_as_json(point),
         "pinned": point.pinned,
         "consistency": point.consistency.value,

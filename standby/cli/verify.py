@@ -25,6 +25,29 @@ EPILOG = "Example: standby verify web1 --all --source --repair"
 _COLUMNS = ("boot point", "disk", "read", "damaged", "where")
 _MOST_NAMED = 5
 
+AllOption = Annotated[bool, typer.Option("--all", help="Every boot point, newest first.")]
+SourceOption = Annotated[
+    bool,
+    typer.Option(
+        "--source", help="Compare the newest also with the source, where nothing changed."
+    ),
+]
+RepairOption = Annotated[
+    bool, typer.Option("--repair", help="Mend damage from the source or other boot points.")
+]
+FromOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--from",
+        metavar="DISK=PATH",
+        help="Mend from this image on the KVM host too: raw unless it is named .qcow2.",
+    ),
+]
+LimitOption = Annotated[
+    str | None,
+    typer.Option("--limit", metavar="RATE", help="Read no faster than this: 50MiB/s."),
+]
+
 
 def verify(  # noqa: PLR0913 - a parameter for each option
     context: typer.Context,
@@ -33,29 +56,11 @@ def verify(  # noqa: PLR0913 - a parameter for each option
         str, typer.Argument(metavar="[POINT]", help="A name, latest~2, before:TIME.")
     ] = "latest",
     *,
-    every: Annotated[bool, typer.Option("--all", help="Every boot point, newest first.")] = False,
-    source: Annotated[
-        bool,
-        typer.Option(
-            "--source", help="Compare the newest also with the source, where nothing changed."
-        ),
-    ] = False,
-    repair: Annotated[
-        bool,
-        typer.Option("--repair", help="Mend damage from the source or other boot points."),
-    ] = False,
-    images: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--from",
-            metavar="DISK=PATH",
-            help="Mend from this image on the KVM host too: raw unless it is named .qcow2.",
-        ),
-    ] = None,
-    limit: Annotated[
-        str | None,
-        typer.Option("--limit", metavar="RATE", help="Read no faster than this: 50MiB/s."),
-    ] = None,
+    every: AllOption = False,
+    source: SourceOption = False,
+    repair: RepairOption = False,
+    images: FromOption = None,
+    limit: LimitOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:

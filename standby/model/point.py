@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
+from typing import Final
 
 from standby.model.names import PointName
 from standby.model.spoilt import Range, SpoiltDisk
@@ -36,6 +37,11 @@ class Standing(Enum):
 def digests_beside(file: str) -> str:
     """Return the digests' file that belongs to a delta's file."""
     return file.removesuffix(".qcow2") + ".digests"
+
+
+# What takes the place of "whole" for people, programs and shells where a point is spoilt: nobody
+# who looks for whole points must find it.
+SPOILT: Final = "spoilt"
 
 
 class Base(Enum):
@@ -91,6 +97,12 @@ class BootPoint:
     def good(self) -> bool:
         """Whether it may be read, and nothing of it is known to be damaged."""
         return self.standing is Standing.WHOLE and not self.spoilt
+
+    @property
+    def standing_word(self) -> str:
+        """What it is worth in one word: whole, spoilt or given up."""
+        whole = self.standing is Standing.WHOLE
+        return SPOILT if whole and self.spoilt else self.standing.value
 
     def is_spoilt_whole(self, delta: Delta) -> bool:
         """Tell whether nothing vouches for a disk, as when its digests are lost."""

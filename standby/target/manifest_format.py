@@ -19,11 +19,17 @@ from standby.model.digest import DigestAlgorithm
 from standby.model.machine import MachineIdentity
 from standby.model.manifest import MANIFEST_VERSION, DefinedDomain, Manifest
 from standby.model.names import PointName
-from standby.model.point import Base, BlankDisk, BootPoint, Consistency, Delta, Standing, Way
+from standby.model.point import (
+    SPOILT,
+    Base,
+    BlankDisk,
+    BootPoint,
+    Consistency,
+    Delta,
+    Standing,
+    Way,
+)
 from standby.model.spoilt import SpoiltDisk
-
-# For people and shells, which must not offer such a point; derived from its list of damage.
-_SPOILT: Final = "spoilt"
 
 _CHECKSUM: Final = '  "checksum": '
 _KEYS: Final = frozenset(
@@ -109,7 +115,7 @@ def _domain_record(domain: DefinedDomain | None) -> Mapping[str, str] | None:
 def _point_record(point: BootPoint) -> Mapping[str, object]:
     return {
         "name": str(point.name),
-        "standing": standing_word(point),
+        "standing": point.standing_word,
         "pinned": point.pinned,
         "made": point.made.value,
         "reason": point.reason,
@@ -172,13 +178,8 @@ def _point(record: Mapping[str, Any]) -> BootPoint:
     )
 
 
-def standing_word(point: BootPoint) -> str:
-    """Return what a point is worth in one word: whole, spoilt or given up."""
-    return _SPOILT if point.standing is Standing.WHOLE and point.spoilt else point.standing.value
-
-
 def _standing(word: str) -> Standing:
-    return Standing.WHOLE if word == _SPOILT else Standing(word)
+    return Standing.WHOLE if word == SPOILT else Standing(word)
 
 
 def _spoilt(record: Mapping[str, Any]) -> SpoiltDisk:

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 from support import MIB, Protect, Protection
-from support_cli import CommandLine, cycles
+from support_cli import ENVIRONMENT, CommandLine, cycles
 from support_damage import BLOCK, file_of, flip, flip_digest
 from support_traces import expect_no_traces
 
+from lab.waiting import wait_until
 from standby.cycle.report import Outcome
 from standby.model.point import Way
 
@@ -245,3 +246,53 @@ def test_a_cycle_sends_a_disk_whole_whose_digests_are_lost_and_says_so(
     assert verify(cli, protection, "--all", status=0)["sound"]
     protection.expect_exact()
     expect_no_traces(protection)
+
+
+def expect_damage_marked(protection: Protection) -> int:
+    """Every block that is not what it was is marked, in every point; return how many there are."""
+    damaged = 0
+    for point in protection.manifest.points:
+        (delta,) = point.deltas
+        raw = protection.copies / "extracted.raw"
+        protection.extract(delta.file, raw)
+        found, kept = raw.read_bytes(), protection.kept[str(point.name)]["vda"].read_bytes()
+        for at in range(0, len(kept), BLOCK):
+            if found[at : at + BLOCK] != kept[at : at + BLOCK]:
+                damaged += 1
+                marks = point.spoilt_ranges("vda")
+                assert any(start <= at < end for start, end in marks), (point.name, at)
+    return damaged
+
+
+def test_a_repair_killed_at_any_moment_leaves_nothing_damaged_that_is_not_marked(
+    protect: Protect, cli: CommandLine
+) -> None:
+    protection = protect(16 * MIB)
+    protection.guest.write(8 * MIB, 4 * MIB, 0x61)
+    cycles(protection, 2)
+    for at in range(8 * MIB, 12 * MIB, 2 * BLOCK):
+        flip(protection, file_of(protection, 0), at + 3)
+    flip(protection, file_of(protection, 1), 2 * MIB)
+    for moment in ("standby-create", "mending", "mending*2", "standby-drop"):
+        word, _, count = moment.partition("*")
+        awaited = int(count or 1)
+        with cli.started("-v", "verify", protection.name, "--all", "--repair") as process:
+            assert process.stderr is not None
+            for line in process.stderr:
+                awaited -= word in line
+                if not awaited:
+                    break
+            assert not awaited, moment
+        damaged = expect_damage_marked(protection)
+        assert marked(protection) or not damaged
+    wait_until(lambda: _repaired(cli, protection), "the lock of the dead one is free", 60, 1)
+    assert expect_damage_marked(protection) == 0
+    assert marked(protection) == {}
+    protection.cycle_when_free()
+    expect_no_traces(protection)
+
+
+def _repaired(cli: CommandLine, protection: Protection) -> bool:
+    argv = cli.argv(["verify", protection.name, "--all", "--repair"])
+    done = protection.lab.run("manager", argv, env=ENVIRONMENT)
+    return done.returncode == 0
