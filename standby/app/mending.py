@@ -8,15 +8,17 @@ from dataclasses import dataclass
 
 from standby.app.comparing import SourceDisks
 from standby.app.scanning import Findings, Scanner
-from standby.errors import TryLater
+from standby.errors import RepairStore, TransferFailed, TryLater
 from standby.model.extent import NbdEndpoint
 from standby.model.point import BootPoint, Delta
 from standby.model.spoilt import Range, joined
+from standby.target.images import broken_images
 from standby.target.mending import serve_image
 from standby.target.store import KvmStore
 from standby.transfer.job import DigestTable
 from standby.transfer.mend import mend_blocks
 from standby.transfer.scan import DigestedDisk
+from standby.transfer.unreadable import is_unreadable
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ class Mender:
             for delta in point.deltas:
                 try:
                     done = self._delta(point, delta)
-                except TryLater as error:
+                except (TryLater, RepairStore) as error:
                     notes.append(str(error))
                     continue
                 if done:
@@ -61,6 +63,7 @@ class Mender:
         damaged = self.scanner.look_again(point, delta.disk, self.findings)
         if not damaged:
             return []
+        self._require_sound(delta)
         with self.store.mending(delta) as work:
             with work.gathering() as at:
                 digests = DigestTable(at.digests, self.scanner.manifest.digests)
@@ -74,11 +77,25 @@ class Mender:
         self.scanner.look_again(point, delta.disk, self.findings)
         return gathered
 
+    def _require_sound(self, delta: Delta) -> None:
+        """Raise RepairStore where the image's own metadata is damaged.
+
+        A write would follow it to a wrong place, or make QEMU refuse the image from then on.
+        """
+        place = self.scanner.place
+        for file, what in broken_images(place.host, place.directory, [delta.file]).items():
+            raise RepairStore(file, f"its own metadata is damaged: {what}", "a sound qcow2 image")
+
     def _gather(self, point: BootPoint, patch: DigestedDisk, damaged: list[Range]) -> list[Range]:
         gathered: list[Range] = []
         left = tuple(damaged)
         for healthy in self._healthy(point, patch.disk):
-            done = mend_blocks(patch, left, healthy, self.scanner.pace)
+            try:
+                done = mend_blocks(patch, left, healthy, self.scanner.pace)
+            except TransferFailed as error:
+                if not is_unreadable(error):
+                    raise
+                continue  # the same storage may have lost it there too
             gathered += done.mended
             left = done.unlike
             if not left:

@@ -13,12 +13,13 @@ from standby.model.names import PointName
 from standby.model.point import Base, BootPoint, Delta
 from standby.model.spoilt import Range, SpoiltDisk, joined, spoilt_disk, without
 from standby.target.export import digests_export, serve_point
-from standby.target.tables import broken_tables, images_of
+from standby.target.images import broken_images, images_of
 from standby.target.users import Images
 from standby.transfer.job import DigestTable, Everything
 from standby.transfer.rate import RateLimit
 from standby.transfer.scan import DigestedDisk, Pace
-from standby.transfer.verify import OnlyRanges, OwnLayer, Verified, VerifyScope, verify_disk
+from standby.transfer.unreadable import verify_through
+from standby.transfer.verify import OnlyRanges, OwnLayer, Verified, VerifyScope
 
 Scopes = Mapping[str, VerifyScope]  # by disk
 
@@ -111,8 +112,9 @@ class Scanner:
         scope: VerifyScope,
         findings: Findings,
     ) -> Verified:
-        found = verify_disk(subject, scope, self.pace)
-        findings.note(point, delta, found, _seen(scope, delta, found))
+        found, as_asked = verify_through(subject, scope, delta.size, self.pace)
+        whole = scope if as_asked or isinstance(scope, OnlyRanges) else Everything()
+        findings.note(point, delta, found, _seen(whole, delta, found))
         return found
 
     @contextmanager
@@ -196,7 +198,7 @@ def _stands_alone(delta: Delta, below: BootPoint | None) -> bool:
 def find_broken_tables(place: Place, manifest: Manifest) -> tuple[BrokenTable, ...]:
     """Look at every table of a standby, each alone."""
     deltas = [delta for point in manifest.whole_points for delta in point.deltas]
-    broken = broken_tables(place.host, place.directory, [delta.digests for delta in deltas])
+    broken = broken_images(place.host, place.directory, [delta.digests for delta in deltas])
     if not broken:
         return ()
     images = images_of(place.host, place.directory)

@@ -241,12 +241,12 @@ sync deltas incoming
 """
 )
 
-# Arguments: directory, then tables of digests. Prints those that are no whole images and what is
+# Arguments: directory, then images. Prints those that are no whole images and what is
 # wrong, a line for each. The description is JSON since an option string takes no backing file away;
 # names of ours hold nothing that JSON escapes. qemu-img check (0 sound, 3 only leaks) does not see
 # that a file is cut short, whose missing end reads as zeroes: so the header's L1 table (qcow2
 # specification: 20 cluster_bits, 36 l1_size, 40 l1_table_offset) and the map must lie within it.
-CHECK_TABLES: Final = """
+CHECK_IMAGES: Final = """
 cd "$1" || exit 73
 shift
 number() { od -An -v --endian=big -j "$2" -N "$3" -t "u$3" "$1" | tr -d ' '; }
@@ -269,8 +269,8 @@ wrong() {
   [ "$needed" -ge "$end" ] || needed=$end
   [ "$size" -ge "$needed" ] || echo "cut short: $size bytes of at least $needed"
 }
-for table; do
-  found=$(wrong "$table")
-  [ -z "$found" ] || printf '%s %s\\n' "$table" "$found"
+for file; do
+  found=$(wrong "$file")
+  [ -z "$found" ] || printf '%s %s\\n' "$file" "$found"
 done
 """

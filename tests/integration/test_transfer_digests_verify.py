@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 import threading
 from pathlib import Path
 
@@ -33,6 +34,8 @@ from standby.transfer import (
     mend_blocks,
     verify_disk,
 )
+from standby.transfer.unreadable import verify_through
+from standby.transfer.verify import VerifyScope
 from tests.integration.digest_chain import Chain, Pair, flip, serve, table_of
 from tests.integration.nbd_servers import (
     MIB,
@@ -192,6 +195,34 @@ def test_the_source_can_be_compared_with_a_point(source: Path, chain: Chain) -> 
     with qemu_nbd(source) as image, serve(chain.pairs[0]) as tables:
         found = verify_disk(DigestedDisk("vda", image.endpoint, tables.digests))
     assert found.damaged == ((MIB, 2 * MIB), *blocks(3 * MIB), (6 * MIB, 7 * MIB))
+
+
+@pytest.mark.parametrize("scope", [Everything(), OwnLayer(), OnlyRanges(((0, 4 * MIB),))])
+def test_blocks_that_cannot_be_read_are_damaged_and_the_rest_is_verified_all_the_same(
+    chain: Chain, scope: VerifyScope
+) -> None:
+    flip(chain.pairs[0].image, 0)
+    for block in (3, 33):
+        make_unreadable(chain.pairs[0].image, block)
+    with serve(chain.pairs[0], writable=False) as served:
+        found, as_asked = verify_through(served.disk, scope, SIZE, Pace())
+    assert not as_asked
+    assert found.damaged == blocks(0, 3 * BLOCK, 33 * BLOCK)
+    assert found.damaged_bytes == 3 * BLOCK
+
+
+def make_unreadable(image: Path, block: int) -> None:
+    """Let the image's own metadata lead nowhere for a block: QEMU answers with EIO."""
+    with image.open("r+b") as file:
+        file.seek(40)  # l1_table_offset, of the qcow2 specification
+        (table,) = struct.unpack(">Q", file.read(8))
+        file.seek(table)
+        (entry,) = struct.unpack(">Q", file.read(8))
+        place = (entry & 0x00FFFFFFFFFFFE00) + 8 * block
+        file.seek(place)
+        (cluster,) = struct.unpack(">Q", file.read(8))
+        file.seek(place)
+        file.write(struct.pack(">Q", cluster + 512))
 
 
 # A table for an image that has none.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 from pathlib import Path
 
 from support import Protection, run
@@ -20,6 +21,20 @@ def flip(protection: Protection, file: str, offset: int, mask: int = 1) -> None:
         (byte,) = raw.read(1)
         raw.seek(place)
         raw.write(bytes([byte ^ mask]))
+
+
+def make_unreadable(protection: Protection, file: str, block: int) -> None:
+    """Let an image's own metadata lead nowhere for a block: QEMU answers with EIO."""
+    with (protection.store / file).open("r+b") as image:
+        image.seek(40)  # l1_table_offset, of the qcow2 specification
+        (table,) = struct.unpack(">Q", image.read(8))
+        image.seek(table)
+        (entry,) = struct.unpack(">Q", image.read(8))
+        place = (entry & 0x00FFFFFFFFFFFE00) + 8 * block
+        image.seek(place)
+        (cluster,) = struct.unpack(">Q", image.read(8))
+        image.seek(place)
+        image.write(struct.pack(">Q", cluster + 512))
 
 
 def flip_digest(protection: Protection, point: int, block: int) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from support import MIB, Protect, Protection
 from support_cli import ENVIRONMENT, CommandLine, cycles
-from support_damage import BLOCK, file_of, flip, flip_digest
+from support_damage import BLOCK, file_of, flip, flip_digest, make_unreadable
 from support_traces import expect_no_traces
 
 from lab.waiting import wait_until
@@ -103,6 +103,7 @@ def test_what_cannot_be_mended_is_marked_never_offered_and_healed_by_the_next_cy
     assert cli.json("revert", protection.name, "latest")["spoilt"] == []
 
 
+@pytest.mark.long
 def test_a_cycle_of_an_unchanged_machine_sends_what_is_spoilt_and_nothing_else(
     protect: Protect, cli: CommandLine
 ) -> None:
@@ -154,6 +155,7 @@ def test_the_source_tells_damage_from_a_wrong_digest_and_from_its_own_rot(
     expect_no_traces(protection)
 
 
+@pytest.mark.long
 def test_a_point_that_runs_is_never_written_to(protect: Protect, cli: CommandLine) -> None:
     protection = protect(16 * MIB)
     cycles(protection, 2)
@@ -170,6 +172,7 @@ def test_a_point_that_runs_is_never_written_to(protect: Protect, cli: CommandLin
     protection.expect_exact()
 
 
+@pytest.mark.long
 def test_a_block_is_mended_from_an_image_that_somebody_names(
     protect: Protect, cli: CommandLine
 ) -> None:
@@ -189,6 +192,26 @@ def test_a_block_is_mended_from_an_image_that_somebody_names(
     )
 
 
+@pytest.mark.long
+def test_an_image_whose_metadata_is_damaged_is_not_written_to_but_younger_points_get_their_own(
+    protect: Protect, cli: CommandLine
+) -> None:
+    protection = protect(16 * MIB)
+    protection.guest.write(4 * MIB, 2 * MIB, 0x31)
+    first, second = cycles(protection, 2)
+    file = file_of(protection, 0)
+    make_unreadable(protection, file, 4 * MIB // BLOCK + 3)
+    before = (protection.store / file).read_bytes()
+    verify(cli, protection, "--all", status=1)
+    spoilt = [block(4 * MIB + 3 * BLOCK)]
+    assert marked(protection) == {first: spoilt, second: spoilt}
+    told = verify(cli, protection, "--all", "--repair", status=1)
+    assert any("metadata is damaged" in note for note in told["notes"])
+    assert (protection.store / file).read_bytes() == before
+    assert marked(protection) == {first: spoilt}
+    protection.expect_exact(only=second)
+
+
 def cut(protection: Protection) -> str:
     """Lose the second half of the newest point's table; return its name."""
     delta = protection.manifest.points[-1].deltas[0]
@@ -204,7 +227,7 @@ def lose(protection: Protection) -> str:
     return delta.digests
 
 
-@pytest.mark.parametrize("harm", [cut, lose])
+@pytest.mark.parametrize("harm", [cut, pytest.param(lose, marks=pytest.mark.long)])
 def test_a_table_of_digests_that_cannot_be_read_is_named_and_made_anew_when_asked(
     protect: Protect, cli: CommandLine, harm: Callable[[Protection], str]
 ) -> None:
@@ -227,6 +250,7 @@ def test_a_table_of_digests_that_cannot_be_read_is_named_and_made_anew_when_aske
     assert first in protection.points
 
 
+@pytest.mark.long
 def test_a_cycle_sends_a_disk_whole_whose_digests_are_lost_and_says_so(
     protect: Protect, cli: CommandLine
 ) -> None:
@@ -264,6 +288,7 @@ def expect_damage_marked(protection: Protection) -> int:
     return damaged
 
 
+@pytest.mark.long
 def test_a_repair_killed_at_any_moment_leaves_nothing_damaged_that_is_not_marked(
     protect: Protect, cli: CommandLine
 ) -> None:

@@ -1,4 +1,4 @@
-"""Whether the tables of digests themselves can be read."""
+"""Whether images themselves can be read: tables of digests, and deltas before they are mended."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from standby.target.users import Images, parse_images
 _CHECK_S: Final = 1800.0
 
 
-def broken_tables(
+def broken_images(
     host: Host, directory: StandbyDirectory, files: Sequence[str]
 ) -> Mapping[str, str]:
-    """Return which of these tables are no whole qcow2 images, and what is wrong with each.
+    """Return which of these files are no whole qcow2 images, and what is wrong with each.
 
-    Each is looked at alone, whatever it stands on. Wrong digests in a whole table are not found
-    here: they show as damaged blocks.
+    Each is looked at alone, whatever it stands on. Wrong content is not found here: it
+    shows as damaged blocks.
     """
-    argv = ("bash", "-c", programs.CHECK_TABLES, "standby-tables", directory.path, *files)
+    argv = ("bash", "-c", programs.CHECK_IMAGES, "standby-images", directory.path, *files)
     lines = host.run(argv, timeout=_CHECK_S).text.splitlines()
     return {file: what for file, _, what in (line.partition(" ") for line in lines)}
 
