@@ -169,10 +169,10 @@ def _overall(disks: Sequence[DiskPlan]) -> tuple[Way, str]:
     differing = [plan for plan in disks if plan.way is Way.RESYNC]
     if differing:
         return Way.RESYNC, "; ".join(f"{plan.disk.name}: {plan.reason}" for plan in differing)
-    added = [plan.disk.name for plan in disks if plan.way is Way.SEED]
+    added = [plan.disk.name for plan in disks if plan.below is None]
     if added:
         return Way.INCREMENTAL, f"changes since the newest point; {', '.join(added)} added"
-    anew = [plan for plan in disks if plan.again]
+    anew = [plan for plan in disks if plan.again or plan.way is Way.SEED]
     return Way.INCREMENTAL, (anew or disks)[0].reason
 
 
