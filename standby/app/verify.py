@@ -106,18 +106,29 @@ def verify(session: Session, place: Place, request: VerifyRequest) -> VerifyRepo
     broken = find_broken_tables(place, manifest)
     scanner = Scanner(session, place, manifest, broken, limiter)
     report, findings = VerifyReport(tables=broken), Findings()
-    for point in _chosen(session, manifest, request):
-        scopes = scopes_of(point) if request.asked else scopes_within(manifest, point)
+    for name in [point.name for point in _chosen(session, manifest, request)]:
+        scanner = _refreshed(scanner)
+        point = next((it for it in scanner.manifest.whole_points if it.name == name), None)
+        if point is None:
+            continue  # merged meanwhile
+        scopes = scopes_of(point) if request.asked else scopes_within(scanner.manifest, point)
         report.points.append(VerifiedPoint(point, scanner.scan(point, scopes, findings)))
-    scanner.spread(_disks(manifest), findings)
+    scanner = _refreshed(scanner)
+    scanner.spread(_disks(scanner.manifest), findings)
     for table in broken:
         findings.doubt(table, manifest)
     if request.beside is Beside.SOURCE or (request.then is Then.MEND and _is_damaged(findings)):
-        _with_the_lock(session, scanner, request, findings, report)
+        manifest = _with_the_lock(session, scanner, request, findings, report)
     else:
-        _mark(session, scanner, findings, report)
+        manifest = _mark(session, scanner, findings, report)
     report.spoilt = {point.name: findings.marks(point) for point in manifest.whole_points}
     return report
+
+
+def _refreshed(scanner: Scanner) -> Scanner:
+    """Return a scanner of the points as they are now: reading takes hours, and cycles go on."""
+    _, manifest = require_manifest(scanner.place)
+    return replace(scanner, manifest=manifest)
 
 
 def _chosen(session: Session, manifest: Manifest, request: VerifyRequest) -> tuple[BootPoint, ...]:
@@ -138,18 +149,20 @@ def _is_damaged(findings: Findings) -> bool:
     return any(findings.damaged.values())
 
 
-def _mark(session: Session, scanner: Scanner, findings: Findings, report: VerifyReport) -> None:
-    """Let the manifest say what was found, if it does not yet."""
+def _mark(session: Session, scanner: Scanner, findings: Findings, report: VerifyReport) -> Manifest:
+    """Let the manifest say what was found, if it does not yet; return it."""
     if not _changed(scanner.manifest, findings):
-        return
+        return scanner.manifest
     try:
         with locked(session, scanner.place) as store:
-            _require_unchanged(scanner, store)
+            _caught_up(scanner, store, findings)
             _publish(store, findings)
+            return store.manifest
     except Cancelled:
         raise
     except StandbyError as error:
         report.not_marked = str(error)
+    return scanner.manifest
 
 
 def _with_the_lock(
@@ -158,9 +171,9 @@ def _with_the_lock(
     request: VerifyRequest,
     findings: Findings,
     report: VerifyReport,
-) -> None:
+) -> Manifest:
     with locked(session, scanner.place) as store, ExitStack() as stack:
-        _require_unchanged(scanner, store)
+        scanner = _caught_up(scanner, store, findings)
         _publish(store, findings)  # before anything is written: a kill leaves the marks
         if request.then is Then.MEND and report.tables:
             scanner = _rebuild(scanner, store, findings, report)
@@ -175,6 +188,7 @@ def _with_the_lock(
                 report.mended, report.notes
             )
             _publish(store, findings)
+        return store.manifest
 
 
 def _rebuild(
@@ -230,14 +244,21 @@ def _publish(store: KvmStore, findings: Findings) -> None:
         store.change(marked)
 
 
-def _require_unchanged(scanner: Scanner, store: KvmStore) -> None:
-    """Raise TryLater when a cycle or a merge was at work since the points were read."""
-    now = {point.name: point.deltas for point in store.manifest.whole_points}
-    before = {point.name: point.deltas for point in scanner.manifest.whole_points}
-    if now != before:
+def _caught_up(scanner: Scanner, store: KvmStore, findings: Findings) -> Scanner:
+    """Return a scanner of the points as they are now, with the lock held.
+
+    Cycles and merges may have been at work: what a point reads as is not changed by a merge, and
+    points that are new may share the damage. Raises TryLater where tables are broken: which of
+    them vouches for which point would have to be looked up anew.
+    """
+    now, before = store.manifest, scanner.manifest
+    if scanner.broken and [p.deltas for p in now.points] != [p.deltas for p in before.points]:
         raise TryLater(
             f"standby {scanner.place.called}",
             "its boot points are others than those that were verified",
             "no cycle and no merge meanwhile",
             f"verify again: standby verify {scanner.place.called} --all",
         )
+    current = replace(scanner, manifest=now)
+    current.spread(_disks(now), findings)
+    return current

@@ -272,6 +272,27 @@ def test_a_cycle_sends_a_disk_whole_whose_digests_are_lost_and_says_so(
     expect_no_traces(protection)
 
 
+@pytest.mark.long
+def test_points_that_were_made_and_merged_during_a_verify_are_marked_as_well(
+    protect: Protect, cli: CommandLine
+) -> None:
+    protection = protect(16 * MIB, limit=3)
+    protection.guest.write(8 * MIB, 4 * MIB, 0x61)
+    first, *_ = cycles(protection, 3)
+    flip(protection, file_of(protection, 0), 9 * MIB)
+    words = ("verify", protection.name, "latest~2", "--limit", "1MiB/s")
+    with cli.started(*words) as process:
+        wait_until(lambda: list((protection.store / "run").glob("mount-*.pid")), "reading", 30)
+        new = cycles(protection, 2, first=4)
+        told, _ = process.communicate(timeout=60)
+    assert "spoilt: " in told, told + _
+    assert list(marked(protection)) == list(protection.points)
+    assert marked(protection)[new[-1]] == [block(9 * MIB)]
+    assert verify(cli, protection, "--all", "--repair", status=0)["sound"]
+    protection.expect_exact()
+    assert first in protection.points  # its merge waited for the reader
+
+
 def expect_damage_marked(protection: Protection) -> int:
     """Every block that is not what it was is marked, in every point; return how many there are."""
     damaged = 0
