@@ -15,7 +15,7 @@ from standby.model.names import PointName
 from standby.model.observation import DomainFound, HeadUse, TargetObservation
 from standby.model.plan import HeadMove
 from standby.model.point import BootPoint
-from standby.planning.selection import select_point
+from standby.planning.selection import Spoilt, select_good_point, select_point
 from standby.target import layout
 from standby.target.listing import Listing, manifest_of
 from standby.target.store import KvmStore, look, open_store
@@ -48,15 +48,19 @@ def chain_of(session: Session, place: Place) -> Chain:
     return Chain(manifest, head, session.clock.now())
 
 
-def revert(session: Session, place: Place, asked: str, zone: tzinfo) -> Reverted:
+def revert(
+    session: Session, place: Place, asked: str, zone: tzinfo, spoilt: Spoilt = Spoilt.REFUSED
+) -> Reverted:
     """Let the dormant standby boot the point that `asked` means; no other point is lost.
 
-    `latest` lets it follow the newest point again. Raises StopStandbyFirst while it runs.
+    `latest` lets it follow the newest point again. Raises StopStandbyFirst while it runs,
+    FixRequest for a spoilt point unless that is taken.
     """
     with locked(session, place) as store:
         target = store.observe()
         refuse_unless_dormant(place, target)
-        point = select_point(store.manifest.points, asked, session.clock.now(), zone)
+        now = session.clock.now()
+        point = select_good_point(store.manifest.points, asked, now, zone, spoilt)
         follows = asked.strip() == LATEST
         store.change(store.manifest.reverted(None if follows else point.name))
         ran = target.head.use is HeadUse.RAN

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from standby.cycle.interfaces import CapturedDisk, IncomingDisk, Moved, Pending
 from standby.model.digest import DigestAlgorithm
 from standby.model.point import Way
+from standby.model.spoilt import Range
 from standby.transfer.engine import copy_disks, pending
 from standby.transfer.job import (
     Changed,
@@ -62,8 +63,8 @@ class ProfileTransfer:
         )
 
 
-def _scope(source: CapturedDisk) -> Scope:
-    return Everything() if source.changes is None else Changed(source.changes)
+def _scope(source: CapturedDisk, again: tuple[Range, ...] = ()) -> Scope:
+    return Everything() if source.changes is None else Changed(source.changes, again)
 
 
 def _copy(
@@ -75,8 +76,9 @@ def _copy(
         disk=source.disk.name,
         source=source.endpoint,
         target=target.endpoint,
-        scope=Differing() if differing else _scope(source),
+        scope=Differing() if differing else _scope(source, target.plan.again),
         zeroes=ZeroPolicy.LEAVE_OUT if stands_on_nothing else ZeroPolicy.WRITE,
         expected=EnginePending(expected.data, expected.zero),
         digests=DigestTable(target.digests, algorithm),
+        again=target.plan.again,
     )

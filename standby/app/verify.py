@@ -1,80 +1,264 @@
-"""Verify boot points: read what they hold, and compare it with the digests kept of it."""
+"""Verify boot points: compare what they hold with their digests, mend it, mark what is spoilt."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from datetime import tzinfo
+from enum import Enum
 
+from standby.app.comparing import Compared, SourceDisks, captured_source, compare
+from standby.app.mending import MendedDelta, Mender
 from standby.app.places import Place
-from standby.app.points import require_manifest
+from standby.app.points import locked, require_manifest
+from standby.app.scanning import (
+    BrokenTable,
+    Findings,
+    Scanner,
+    find_broken_tables,
+    scopes_of,
+    scopes_within,
+)
 from standby.app.session import Session
-from standby.model.digest import DigestAlgorithm
-from standby.model.point import BootPoint, Delta
+from standby.errors import Cancelled, FixRequest, StandbyError, TryLater
+from standby.model.manifest import Manifest
+from standby.model.names import PointName
+from standby.model.point import BootPoint
+from standby.model.spoilt import SpoiltDisk
 from standby.planning.selection import select_point
-from standby.target.export import digests_export, serve_point
-from standby.transfer.job import DigestTable
-from standby.transfer.scan import DigestedDisk, Pace
-from standby.transfer.verify import Verified, verify_disk
+from standby.target.store import KvmStore
+from standby.transfer.build import build_table
+from standby.transfer.job import DigestTable, Everything
+from standby.transfer.rate import RateLimit
+from standby.transfer.scan import DigestedDisk
+from standby.transfer.verify import Verified
+
+
+class Beside(Enum):
+    """What boot points are compared with."""
+
+    DIGESTS = "their digests"
+    SOURCE = "their digests, and the newest with the source"
+
+
+class Then(Enum):
+    """What becomes of what is damaged."""
+
+    MARK = "marked"
+    MEND = "mended if it can be, else marked"
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyRequest:
+    """What to verify: the point that `asked` means, or without it every point.
+
+    `images`, by disk, are paths of images on the KVM host to mend from; `limit` is of bytes read
+    per second.
+    """
+
+    asked: str | None
+    zone: tzinfo
+    beside: Beside = Beside.DIGESTS
+    then: Then = Then.MARK
+    images: Mapping[str, str] = field(default_factory=dict)
+    limit: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class VerifiedPoint:
-    """One boot point and what was found on each of its disks."""
+    """One boot point and what was found on each of its disks, before any mending."""
 
     point: BootPoint
     disks: tuple[Verified, ...]
 
+
+@dataclass
+class VerifyReport:
+    """What was found, what was done about it, and what remains. `notes` are for people.
+
+    `spoilt` is of every point, as the manifest has it now unless `not_marked` says why not.
+    """
+
+    points: list[VerifiedPoint] = field(default_factory=list)
+    tables: tuple[BrokenTable, ...] = ()
+    compared: Compared | None = None
+    rebuilt: list[BrokenTable] = field(default_factory=list)
+    mended: list[MendedDelta] = field(default_factory=list)
+    spoilt: Mapping[PointName, tuple[SpoiltDisk, ...]] = field(default_factory=dict)
+    not_marked: str = ""
+    notes: list[str] = field(default_factory=list)
+
     @property
-    def damaged_bytes(self) -> int:
-        """Return the bytes that are not what they were when the point was published."""
-        return sum(disk.damaged_bytes for disk in self.disks)
+    def sound(self) -> bool:
+        """Whether nothing is wrong, or not any more."""
+        unlike = self.compared is not None and any(it.unlike for it in self.compared.disks)
+        return not (unlike or self.tables or any(self.spoilt.values()))
 
 
-def verify(
-    session: Session, place: Place, asked: str | None, zone: tzinfo
-) -> Generator[VerifiedPoint]:
-    """Verify the point that `asked` means, or every point, newest first, one after the other.
+def verify(session: Session, place: Place, request: VerifyRequest) -> VerifyReport:
+    """Verify, newest first. The lock is taken only to change something, or to use the source.
 
     Raises FixRequest, TryLater while a merge writes into a file that a point stands on.
     """
     _, manifest = require_manifest(place)
-    if asked is None:
-        chosen: Sequence[BootPoint] = tuple(reversed(manifest.whole_points))
+    limiter = RateLimit(request.limit) if request.limit else None
+    broken = find_broken_tables(place, manifest)
+    scanner = Scanner(session, place, manifest, broken, limiter)
+    report, findings = VerifyReport(tables=broken), Findings()
+    for name in [point.name for point in _chosen(session, manifest, request)]:
+        scanner = _refreshed(scanner)
+        point = next((it for it in scanner.manifest.whole_points if it.name == name), None)
+        if point is None:
+            continue  # merged meanwhile
+        scopes = scopes_of(point) if request.asked else scopes_within(scanner.manifest, point)
+        report.points.append(VerifiedPoint(point, scanner.scan(point, scopes, findings)))
+    scanner = _refreshed(scanner)
+    scanner.spread(_disks(scanner.manifest), findings)
+    for table in broken:
+        findings.doubt(table, manifest)
+    if request.beside is Beside.SOURCE or (request.then is Then.MEND and _is_damaged(findings)):
+        manifest = _with_the_lock(session, scanner, request, findings, report)
     else:
-        chosen = (select_point(manifest.points, asked, session.clock.now(), zone),)
-    for point in chosen:
-        yield _verified(session, place, point, manifest.digests)
+        manifest = _mark(session, scanner, findings, report)
+    report.spoilt = {point.name: findings.marks(point) for point in manifest.whole_points}
+    return report
 
 
-def _verified(
-    session: Session, place: Place, point: BootPoint, algorithm: DigestAlgorithm
-) -> VerifiedPoint:
-    with _served(place, point, algorithm) as subjects:
-        pace = Pace(progress=session.report, cancel=session.cancel)
-        return VerifiedPoint(point, tuple(verify_disk(it, pace=pace) for it in subjects))
+def _refreshed(scanner: Scanner) -> Scanner:
+    """Return a scanner of the points as they are now: reading takes hours, and cycles go on."""
+    _, manifest = require_manifest(scanner.place)
+    return replace(scanner, manifest=manifest)
 
 
-@contextmanager
-def _served(
-    place: Place, point: BootPoint, algorithm: DigestAlgorithm
-) -> Generator[tuple[DigestedDisk, ...]]:
-    names = [name for delta in point.deltas for name in _exports(delta)]
-    with (
-        serve_point(place.host, place.directory, point.name, point.deltas) as daemon,
-        daemon.endpoints(names) as endpoints,
-    ):
-        reached = dict(zip(names, endpoints, strict=True))
-        yield tuple(
-            DigestedDisk(
-                delta.disk,
-                reached[delta.disk],
-                DigestTable(reached[digests_export(delta.disk)], algorithm),
+def _chosen(session: Session, manifest: Manifest, request: VerifyRequest) -> tuple[BootPoint, ...]:
+    unknown = set(request.images) - set(_disks(manifest))
+    if unknown:
+        raise FixRequest(f"disk {min(unknown)}", "in no boot point", ", ".join(_disks(manifest)))
+    if request.asked is None:
+        return tuple(reversed(manifest.whole_points))
+    now = session.clock.now()
+    return (select_point(manifest.points, request.asked, now, request.zone),)
+
+
+def _disks(manifest: Manifest) -> tuple[str, ...]:
+    return tuple(sorted({delta.disk for point in manifest.points for delta in point.deltas}))
+
+
+def _is_damaged(findings: Findings) -> bool:
+    return any(findings.damaged.values())
+
+
+def _mark(session: Session, scanner: Scanner, findings: Findings, report: VerifyReport) -> Manifest:
+    """Let the manifest say what was found, if it does not yet; return it."""
+    if not _changed(scanner.manifest, findings):
+        return scanner.manifest
+    try:
+        with locked(session, scanner.place) as store:
+            _caught_up(scanner, store, findings)
+            _publish(store, findings)
+            return store.manifest
+    except Cancelled:
+        raise
+    except StandbyError as error:
+        report.not_marked = str(error)
+    return scanner.manifest
+
+
+def _with_the_lock(
+    session: Session,
+    scanner: Scanner,
+    request: VerifyRequest,
+    findings: Findings,
+    report: VerifyReport,
+) -> Manifest:
+    with locked(session, scanner.place) as store, ExitStack() as stack:
+        scanner = _caught_up(scanner, store, findings)
+        _publish(store, findings)  # before anything is written: a kill leaves the marks
+        if request.then is Then.MEND and report.tables:
+            scanner = _rebuild(scanner, store, findings, report)
+            _publish(store, findings)
+        source = _source(session, scanner, request, report, stack)
+        if source is not None and request.beside is Beside.SOURCE:
+            report.compared = compare(scanner, source, findings)
+            scanner.spread(_disks(scanner.manifest), findings)
+            _publish(store, findings)
+        if request.then is Then.MEND:
+            Mender(store, scanner, findings, source, request.images).mend(
+                report.mended, report.notes
             )
-            for delta in point.deltas
+            _publish(store, findings)
+        return store.manifest
+
+
+def _rebuild(
+    scanner: Scanner, store: KvmStore, findings: Findings, report: VerifyReport
+) -> Scanner:
+    """Make broken tables anew from what the images hold now, then verify what stands on them.
+
+    What was damaged before cannot be told from that any more, but by tables of younger points.
+    """
+    manifest = scanner.manifest
+    for table in report.tables:
+        point = manifest.point(table.points[0])
+        delta = next(it for it in point.deltas if it.digests == table.file)
+        with store.rebuilding(delta) as at:
+            digests = DigestTable(at.digests, manifest.digests)
+            build_table(DigestedDisk(delta.disk, at.image, digests), scanner.pace)
+        report.rebuilt.append(table)
+    whole = replace(scanner, broken=())
+    for name in dict.fromkeys(name for table in report.tables for name in table.points):
+        disks = {table.disk: Everything() for table in report.tables if name in table.points}
+        whole.scan(manifest.point(name), disks, findings)
+    report.tables = ()
+    return whole
+
+
+def _source(
+    session: Session,
+    scanner: Scanner,
+    request: VerifyRequest,
+    report: VerifyReport,
+    stack: ExitStack,
+) -> SourceDisks | None:
+    """Capture the source; to mend from it is a chance, not a condition."""
+    try:
+        return stack.enter_context(captured_source(session, scanner))
+    except Cancelled:
+        raise
+    except StandbyError as error:
+        if request.beside is Beside.SOURCE:
+            raise
+        report.notes.append(f"nothing was mended from the source: {error}")
+        return None
+
+
+def _changed(manifest: Manifest, findings: Findings) -> bool:
+    return any(findings.marks(point) != point.spoilt for point in manifest.whole_points)
+
+
+def _publish(store: KvmStore, findings: Findings) -> None:
+    marks = {point.name: findings.marks(point) for point in store.manifest.whole_points}
+    marked = store.manifest.with_spoilt(marks)
+    if marked != store.manifest:
+        store.change(marked)
+
+
+def _caught_up(scanner: Scanner, store: KvmStore, findings: Findings) -> Scanner:
+    """Return a scanner of the points as they are now, with the lock held.
+
+    Cycles and merges may have been at work: what a point reads as is not changed by a merge, and
+    points that are new may share the damage. Raises TryLater where tables are broken: which of
+    them vouches for which point would have to be looked up anew.
+    """
+    now, before = store.manifest, scanner.manifest
+    if scanner.broken and [p.deltas for p in now.points] != [p.deltas for p in before.points]:
+        raise TryLater(
+            f"standby {scanner.place.called}",
+            "its boot points are others than those that were verified",
+            "no cycle and no merge meanwhile",
+            f"verify again: standby verify {scanner.place.called} --all",
         )
-
-
-def _exports(delta: Delta) -> tuple[str, str]:
-    return delta.disk, digests_export(delta.disk)
+    current = replace(scanner, manifest=now)
+    current.spread(_disks(now), findings)
+    return current

@@ -17,7 +17,8 @@ from standby.cli.output import (
 from standby.cli.points import point_as_json
 from standby.errors import ReachHost
 from standby.model.observation import HeadUse
-from standby.planning.health import Problem, Severity
+from standby.model.point import BootPoint
+from standby.planning.health import Problem, Severity, damage
 from standby.planning.retention import MergePlan
 from standby.profile.mistakes import Plain
 
@@ -56,11 +57,15 @@ def _row(look: StandbyLook) -> tuple[str, ...]:
         look.manifest.machine.name,
         look.place.host.name,
         state(look),
-        str(newest.name) if newest else NOTHING,
+        _newest(newest) if newest else NOTHING,
         readable_age(look.age),
         f"{len(look.manifest.points)}/{look.merges.keep.limit}",
         worst(look.problems),
     )
+
+
+def _newest(newest: BootPoint) -> str:
+    return f"{newest.name} (spoilt)" if newest.spoilt else str(newest.name)
 
 
 def _row_not_seen(seen: NotSeen) -> tuple[str, ...]:
@@ -88,7 +93,8 @@ def newest_and_age(look: StandbyLook) -> str:
     newest = look.manifest.newest
     if newest is None:
         return NOTHING
-    return f"{newest.name} ({local(newest.name.moment)}), {readable_age(look.age)} ago"
+    spoilt = f"; SPOILT: {damage(newest)}" if newest.spoilt else ""
+    return f"{newest.name} ({local(newest.name.moment)}), {readable_age(look.age)} ago{spoilt}"
 
 
 def worst(problems: tuple[Problem, ...]) -> str:

@@ -10,8 +10,10 @@ import typer
 
 from standby.cli.options import ConfigOption, JsonOption, PointArgument, StandbyArgument
 from standby.cli.output import local, print_facts, print_json, print_note
+from standby.cli.points import spoilt_as_json
 from standby.cli.work import working
 from standby.cli.zone import local_zone
+from standby.planning.health import damage
 from standby.planning.space import readable
 
 if TYPE_CHECKING:
@@ -65,6 +67,7 @@ def _tell(export: PointExport, shown: Mounted | None, *, as_json: bool) -> None:
         print_json(
             {
                 "point": str(export.point.name),
+                "spoilt": spoilt_as_json(export.point),
                 "disks": [
                     {"disk": it.disk, "size_bytes": it.size, "uri": it.uri} for it in export.disks
                 ],
@@ -75,6 +78,7 @@ def _tell(export: PointExport, shown: Mounted | None, *, as_json: bool) -> None:
     print_facts(
         (
             ("boot point", f"{export.point.name} ({local(export.point.name.moment)}), read-only"),
+            ("SPOILT", damage(export.point)),
             *((it.disk, f"{readable(it.size)}  {it.uri}") for it in export.disks),
             ("mounted", f"{shown.directory}: {shown.tool.shows}" if shown else ""),
         )

@@ -20,6 +20,9 @@ ConfigOption = Annotated[
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+SpoiltOption = Annotated[
+    bool, typer.Option("--spoilt", help="Take the boot point even if it is known to be damaged.")
+]
 YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask; for scripts.")]
 ProfileArgument = Annotated[
     str, typer.Argument(metavar="PROFILE", help="A profile's name, or its file.")

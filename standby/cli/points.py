@@ -11,6 +11,7 @@ from standby.cli.options import ConfigOption, JsonOption, StandbyArgument
 from standby.cli.output import local, print_json, print_table, readable_age, utc
 from standby.cli.work import looking
 from standby.model.point import BootPoint, Standing
+from standby.planning.health import damage
 from standby.planning.space import readable
 from standby.profile.mistakes import Plain
 
@@ -67,6 +68,8 @@ def _marks(point: BootPoint, chain: Chain) -> list[str]:
         marks.append("reverted to")
     if point.pinned:
         marks.append("pinned")
+    if point.spoilt:
+        marks.append(f"SPOILT: {damage(point)}")
     if point.standing is Standing.GIVEN_UP:
         marks.append("given up to a merge")
     return marks
@@ -101,7 +104,8 @@ def point_as_json(point: BootPoint) -> Plain:
         "name": str(point.name),
         "captured_at": utc(point.name.moment),
         "true_at": utc(point.true_at),
-        "standing": point.standing.value,
+        "standing": point.standing_word,
+        "spoilt": spoilt_as_json(point),
         "pinned": point.pinned,
         "consistency": point.consistency.value,
         "made": point.made.value,
@@ -118,3 +122,11 @@ def point_as_json(point: BootPoint) -> Plain:
             for delta in point.deltas
         ],
     }
+
+
+def spoilt_as_json(point: BootPoint) -> Plain:
+    """Return what of a boot point is damaged. Bytes; ranges end before their second number."""
+    return [
+        {"disk": it.disk, "bytes": it.bytes, "ranges": [list(block) for block in it.ranges]}
+        for it in point.spoilt
+    ]

@@ -30,6 +30,7 @@ from standby.model.keep import Keep
 from standby.model.observation import SourceObservation, TargetObservation
 from standby.model.plan import Copying, CyclePlan, CycleRequest, DiskPlan, HeadMove
 from standby.model.point import Base, BootPoint, Consistency, Delta, Way
+from standby.model.spoilt import total
 from standby.planning.obstacles import obstacles
 from standby.planning.replicate import checkpoint_owner, plan_cycle
 from standby.planning.retention import MergePlan, plan_merges, point_allowed
@@ -258,7 +259,7 @@ def plan(
 
 def expected_bytes(plan: DiskPlan, surveyed: int) -> int:
     """Return the bytes to reserve room for. How much a resync sends only reading will tell."""
-    return 0 if plan.way is Way.RESYNC else surveyed
+    return total(plan.again) + (0 if plan.way is Way.RESYNC else surveyed)
 
 
 def with_users(store: Store) -> TargetObservation:
@@ -274,7 +275,8 @@ def nothing_changed(
         (delta.disk, delta.size) for delta in newest.deltas
     }
     return (
-        all(disk.way is Way.INCREMENTAL for disk in plan.capture.disks)
+        not newest.spoilt
+        and all(disk.way is Way.INCREMENTAL for disk in plan.capture.disks)
         and all(bytes_ == Pending(0, 0) for bytes_ in pending)
         and same_disks
         and capture.definition.digest == newest.definition

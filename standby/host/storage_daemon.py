@@ -172,5 +172,6 @@ def _export(export: Export) -> Mapping[str, object]:
         "node-name": export.node,
         "name": export.name,
         "writable": export.writable,
+        "allocation-depth": True,  # told only to who asks: what the top file itself holds
         **({"bitmaps": list(export.bitmaps)} if export.bitmaps else {}),
     }

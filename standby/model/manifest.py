@@ -18,6 +18,7 @@ from standby.model.digest import DigestAlgorithm
 from standby.model.machine import MachineIdentity
 from standby.model.names import PointName
 from standby.model.point import Base, BootPoint, Delta, Standing
+from standby.model.spoilt import SpoiltDisk
 
 JsonObject: TypeAlias = Mapping[str, object]
 
@@ -68,6 +69,11 @@ class Manifest:
     def newest(self) -> BootPoint | None:
         """The newest point; it is always whole."""
         return self.points[-1] if self.points else None
+
+    @property
+    def newest_good(self) -> BootPoint | None:
+        """The newest point of which nothing is known to be damaged."""
+        return next((point for point in reversed(self.points) if point.good), None)
 
     def point(self, name: PointName) -> BootPoint:
         """Return the point called `name`; raise RepairStore when there is none."""
@@ -163,6 +169,17 @@ class Manifest:
     def without_pin(self, name: PointName) -> Manifest:
         """Return the manifest with a point open to merging again."""
         return self._replacing(replace(self.point(name), pinned=False))
+
+    def with_spoilt(self, found: Mapping[PointName, tuple[SpoiltDisk, ...]]) -> Manifest:
+        """Return the manifest with what a verification found damaged, none of it an empty tuple.
+
+        Points that are not there any more are passed over, and those given up: nobody reads them.
+        """
+        points = tuple(
+            replace(p, spoilt=found[p.name]) if p.name in found and p in self.whole_points else p
+            for p in self.points
+        )
+        return replace(self, points=points)
 
     def reverted(self, name: PointName | None) -> Manifest:
         """Return the manifest whose head stays on a point, or (None) follows the newest again.

@@ -9,6 +9,7 @@ from standby.model.disk import SourceDisk
 from standby.model.machine import MachineIdentity
 from standby.model.names import PointName
 from standby.model.point import BlankDisk, Consistency, Way
+from standby.model.spoilt import Range
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,7 @@ class DiskPlan:
     reason: str
     below: str | None
     number: int = 0
+    again: tuple[Range, ...] = ()  # sent whatever digests and tracker say: spoilt in the newest
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
+from typing import Final
 
 from standby.model.names import PointName
+from standby.model.spoilt import Range, SpoiltDisk
 
 
 class Way(Enum):
@@ -35,6 +37,11 @@ class Standing(Enum):
 def digests_beside(file: str) -> str:
     """Return the digests' file that belongs to a delta's file."""
     return file.removesuffix(".qcow2") + ".digests"
+
+
+# What takes the place of "whole" for people, programs and shells where a point is spoilt: nobody
+# who looks for whole points must find it.
+SPOILT: Final = "spoilt"
 
 
 class Base(Enum):
@@ -84,6 +91,26 @@ class BootPoint:
     definition: str = ""  # digest of the machine's definition and firmware variables
     pinned: bool = False
     standing: Standing = Standing.WHOLE
+    spoilt: tuple[SpoiltDisk, ...] = ()  # what a verification found damaged, and could not mend
+
+    @property
+    def good(self) -> bool:
+        """Whether it may be read, and nothing of it is known to be damaged."""
+        return self.standing is Standing.WHOLE and not self.spoilt
+
+    @property
+    def standing_word(self) -> str:
+        """What it is worth in one word: whole, spoilt or given up."""
+        whole = self.standing is Standing.WHOLE
+        return SPOILT if whole and self.spoilt else self.standing.value
+
+    def is_spoilt_whole(self, delta: Delta) -> bool:
+        """Tell whether nothing vouches for a disk, as when its digests are lost."""
+        return self.spoilt_ranges(delta.disk) == ((0, delta.size),)
+
+    def spoilt_ranges(self, disk: str) -> tuple[Range, ...]:
+        """Return the ranges of a disk, in bytes, that are known to be damaged."""
+        return next((it.ranges for it in self.spoilt if it.disk == disk), ())
 
     def delta_of(self, disk: str) -> Delta | None:
         """Return the delta of one disk, or None when this point has no such disk."""

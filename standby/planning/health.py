@@ -8,9 +8,11 @@ from datetime import datetime
 from enum import Enum
 
 from standby.model.manifest import Role
+from standby.model.names import PointName
 from standby.model.observation import DomainFound, HeadUse, TargetObservation
-from standby.model.point import Standing
+from standby.model.point import BootPoint, Standing
 from standby.planning.retention import ChainLevel, MergePlan
+from standby.planning.space import readable
 
 
 class Severity(Enum):
@@ -42,6 +44,7 @@ def problems(
     found = [
         *_of_the_domain(target, command_name),
         *_of_the_head(target, command_name),
+        *_of_the_damage(target, command_name),
         *_of_the_chain(target, plan, command_name),
         *_of_the_clock(target, now),
         *_of_the_users(target),
@@ -112,6 +115,43 @@ def _of_the_chain(target: TargetObservation, plan: MergePlan, called: str) -> It
         yield Problem(
             Severity.WARNING, f"an interrupted merge has given up {', '.join(given_up)}", remedy
         )
+
+
+def _of_the_damage(target: TargetObservation, called: str) -> Iterator[Problem]:
+    manifest = target.manifest
+    newest = manifest.newest
+    if newest is not None and newest.spoilt:
+        good = manifest.newest_good
+        boot = f"standby revert {called} {good.name}" if good else "none is good"
+        yield Problem(
+            Severity.CRITICAL,
+            f"the newest boot point, {newest.name}, is spoilt: {damage(newest)}",
+            f"a new one carries it anew: standby run {called}; if the machine is lost, {boot}",
+        )
+    boots = _spoilt_under_the_head(target)
+    if boots is not None and boots is not newest:
+        yield Problem(
+            Severity.CRITICAL,
+            f"the standby would boot {boots.name}, which is spoilt: {damage(boots)}",
+            f"choose another boot point: standby points {called}",
+        )
+    others = [p for p in manifest.whole_points if p.spoilt and p not in {newest, boots}]
+    if others:
+        yield Problem(
+            Severity.WARNING,
+            f"spoilt boot points: {', '.join(f'{p.name} ({damage(p)})' for p in others)}",
+            f"mend what another image still has: standby verify {called} --all --repair",
+        )
+
+
+def _spoilt_under_the_head(target: TargetObservation) -> BootPoint | None:
+    name: PointName | None = target.manifest.reverted_to or target.head.stands_on
+    return next((p for p in target.manifest.whole_points if p.name == name and p.spoilt), None)
+
+
+def damage(point: BootPoint) -> str:
+    """Say for people how much of which disks of a point is spoilt."""
+    return ", ".join(f"{readable(it.bytes)} of {it.disk}" for it in point.spoilt)
 
 
 def _of_the_clock(target: TargetObservation, now: datetime) -> Iterator[Problem]:

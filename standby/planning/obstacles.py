@@ -23,6 +23,7 @@ class Protection(Enum):
     PINNED = "is pinned"
     PROVEN = "is the newest proven boot point"
     REVERTED_TO = "is what the standby is reverted to"
+    LAST_GOOD = "is the newest boot point that is not spoilt"
     HEAD = "is what the dormant standby stands on"
 
 
@@ -66,6 +67,9 @@ def obstacles(target: TargetObservation, newest_proven: PointName | None = None)
         protected.append(Protected(target.manifest.reverted_to, Protection.REVERTED_TO))
     if newest_proven is not None:
         protected.append(Protected(newest_proven, Protection.PROVEN))
+    good = target.manifest.newest_good
+    if good is not None and good is not target.manifest.newest:
+        protected.append(Protected(good.name, Protection.LAST_GOOD))
     if target.head.use is HeadUse.DORMANT and target.head.stands_on is not None:
         protected.append(Protected(target.head.stands_on, Protection.HEAD))
     return Obstacles(tuple(protected), (*_head_users(target.head), *target.users))
@@ -88,6 +92,7 @@ def why_not(older: int, points: tuple[BootPoint, ...], hindrance: Obstacles) -> 
         _users_in_the_way(points[older].name, {p.name for p in points}, hindrance.users)
         or _protection(points[older], hindrance.protected)
         or _unfinished_neighbour(older, points)
+        or _lost_digests(points[older], points[older + 1])
     )
 
 
@@ -111,6 +116,15 @@ def _protection(older: BootPoint, protected: tuple[Protected, ...]) -> str | Non
         reasons &= _HOLDS_WHEN_GIVEN_UP
     first = next((why for why in Protection if why in reasons), None)
     return f"{older.name} {first.value}" if first else None
+
+
+def _lost_digests(older: BootPoint, younger: BootPoint) -> str | None:
+    """Keep away from tables that cannot be read: a merge merges them too."""
+    for point in (older, younger):
+        for delta in point.deltas:
+            if point.is_spoilt_whole(delta):
+                return f"{delta.disk} of {point.name} is spoilt as a whole"
+    return None
 
 
 def _unfinished_neighbour(place: int, points: tuple[BootPoint, ...]) -> str | None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from standby.errors import RepairSource
+from standby.model.digest import BLOCK
 from standby.model.disk import ExcludedAs, SourceDisk
 from standby.model.keep import Keep
 from standby.model.manifest import Manifest
@@ -19,6 +20,7 @@ from standby.model.observation import (
 )
 from standby.model.plan import CapturePlan, Copying, CyclePlan, CycleRequest, DiskPlan, HeadMove
 from standby.model.point import BlankDisk, BootPoint, Consistency, Standing, Way
+from standby.model.spoilt import total
 from standby.planning.naming import next_point_name
 from standby.planning.obstacles import obstacles
 from standby.planning.retention import plan_merges, require_point_allowed
@@ -47,7 +49,7 @@ def plan_cycle(
     known = tuple(checkpoint.name for checkpoint in source.checkpoints)
     taken = {name.removeprefix(checkpoint_prefix) for name in known}
     point = next_point_name(manifest.points, now, taken)
-    tracked = _tracked(source, manifest.newest)
+    tracked = tracked_by(source, manifest.newest)
     disks = _disk_plans(source.disks, manifest, tracked, request)
     incremental = any(plan.way is Way.INCREMENTAL for plan in disks)
     way, reason = _overall(disks)
@@ -95,7 +97,8 @@ def _refuse_another_machine(source: SourceObservation, manifest: Manifest) -> No
         )
 
 
-def _tracked(source: SourceObservation, newest: BootPoint | None) -> TrackedCheckpoint | None:
+def tracked_by(source: SourceObservation, newest: BootPoint | None) -> TrackedCheckpoint | None:
+    """Return the checkpoint of the source that the newest point was made with, if it is there."""
     if newest is None or newest.checkpoint is None:
         return None
     return next((c for c in source.checkpoints if c.name == newest.checkpoint), None)
@@ -107,8 +110,18 @@ def _disk_plans(
     tracked: TrackedCheckpoint | None,
     request: CycleRequest,
 ) -> tuple[DiskPlan, ...]:
-    plans = (_disk_plan(disk, manifest, tracked, request) for disk in disks)
+    plans = (_again(_disk_plan(disk, manifest, tracked, request), manifest) for disk in disks)
     return tuple(replace(plan, number=manifest.next_delta + n) for n, plan in enumerate(plans))
+
+
+def _again(plan: DiskPlan, manifest: Manifest) -> DiskPlan:
+    """Let what is spoilt in the newest point be sent anew, so that the new one is whole."""
+    spoilt = manifest.newest.spoilt_ranges(plan.disk.name) if manifest.newest else ()
+    if not spoilt or plan.way is Way.SEED:
+        return plan
+    whole = tuple((start, min(end + -end % BLOCK, plan.disk.size)) for start, end in spoilt)
+    reason = f"{plan.reason}; {total(whole)} bytes sent anew, spoilt in the newest point"
+    return replace(plan, again=whole, reason=reason)
 
 
 def _disk_plan(
@@ -130,15 +143,19 @@ def _disk_plan(
         )
     if request.copying is Copying.EVERYTHING:
         return DiskPlan(disk, Way.SEED, f"full copy {request.reason}", before.file)
+    if manifest.newest and manifest.newest.is_spoilt_whole(before):
+        reason = "spoilt as a whole in the newest point: everything is sent anew"
+        return DiskPlan(disk, Way.SEED, reason, before.file)
     if request.copying is Copying.WHAT_DIFFERS:
         return DiskPlan(disk, Way.RESYNC, f"resync {request.reason}", before.file)
-    lost = _why_lost(disk.name, manifest.newest, tracked)
+    lost = why_lost(disk.name, manifest.newest, tracked)
     if lost:
         return DiskPlan(disk, Way.RESYNC, lost, before.file)
     return DiskPlan(disk, Way.INCREMENTAL, "changes since the newest point", before.file)
 
 
-def _why_lost(disk: str, newest: BootPoint | None, tracked: TrackedCheckpoint | None) -> str | None:
+def why_lost(disk: str, newest: BootPoint | None, tracked: TrackedCheckpoint | None) -> str | None:
+    """Say why the source does not know what changed on a disk since the newest point."""
     if newest is None or newest.checkpoint is None:
         return "the newest boot point has no checkpoint"
     if tracked is None:
@@ -154,10 +171,11 @@ def _overall(disks: Sequence[DiskPlan]) -> tuple[Way, str]:
     differing = [plan for plan in disks if plan.way is Way.RESYNC]
     if differing:
         return Way.RESYNC, "; ".join(f"{plan.disk.name}: {plan.reason}" for plan in differing)
-    added = [plan.disk.name for plan in disks if plan.way is Way.SEED]
+    added = [plan.disk.name for plan in disks if plan.below is None]
     if added:
         return Way.INCREMENTAL, f"changes since the newest point; {', '.join(added)} added"
-    return Way.INCREMENTAL, disks[0].reason
+    anew = [plan for plan in disks if plan.again or plan.way is Way.SEED]
+    return Way.INCREMENTAL, (anew or disks)[0].reason
 
 
 def _unfinished(manifest: Manifest) -> tuple[PointName, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import datetime, tzinfo
+from enum import Enum
 
 from standby.errors import FixRequest
 from standby.model.names import PointName
@@ -16,6 +17,33 @@ _LATEST = re.compile(r"latest(?:~(\d{1,4}))?")
 _NAME = re.compile(r"V\d{8}_\d{6}")
 _BEFORE = "before:"
 _NAMES_SHOWN = 5
+
+
+class Spoilt(Enum):
+    """What to do when the boot point that was asked for is known to be damaged."""
+
+    REFUSED = "refused"  # the error names the good ones
+    TAKEN = "taken"
+
+
+def select_good_point(
+    points: Sequence[BootPoint], text: str, now: datetime, zone: tzinfo, spoilt: Spoilt
+) -> BootPoint:
+    """Return the boot point that `text` means, as `select_point`; refuse one that is spoilt.
+
+    Never another one in its place: who asked for the newest must hear that it is spoilt.
+    """
+    point = select_point(points, text, now, zone)
+    if point.good or spoilt is Spoilt.TAKEN:
+        return point
+    disks = ", ".join(f"{it.bytes} bytes of {it.disk}" for it in point.spoilt)
+    good = [it for it in points if it.good]
+    raise FixRequest(
+        f"boot point {point.name}",
+        f"is spoilt: {disks} are not what they were",
+        f"a good one, {_existing(good)}" if good else "a good one, and there is none",
+        "take it all the same: --spoilt",
+    )
 
 
 def select_point(points: Sequence[BootPoint], text: str, now: datetime, zone: tzinfo) -> BootPoint:

@@ -11,7 +11,7 @@ from standby.host.storage_daemon import DaemonSettings, Export, StorageDaemon, s
 from standby.model.digest import table_bytes
 from standby.model.extent import NbdEndpoint
 from standby.model.plan import CyclePlan, DiskPlan
-from standby.model.point import digests_beside
+from standby.model.point import Way, digests_beside
 from standby.target import layout, programs
 from standby.target.qcow2 import DIGESTS_CLUSTER, Allocation, NewImage
 from standby.target.writer import Writer
@@ -101,6 +101,8 @@ def _exports(disk: DiskPlan) -> tuple[str, str]:
 def _images(plan: DiskPlan, allocation: Allocation, generation: int) -> tuple[NewImage, NewImage]:
     file = layout.delta_name(plan.disk.name, plan.number)
     below = plan.below
+    # A whole copy writes every entry, and may be there since the tables below are lost.
+    whole = plan.way is Way.SEED
     return (
         NewImage(
             layout.incoming_name(file, generation),
@@ -110,7 +112,7 @@ def _images(plan: DiskPlan, allocation: Allocation, generation: int) -> tuple[Ne
         ),
         NewImage(
             layout.incoming_name(digests_beside(file), generation),
-            layout.backing_reference(digests_beside(below)) if below else None,
+            layout.backing_reference(digests_beside(below)) if below and not whole else None,
             table_bytes(plan.disk.size),
             cluster=DIGESTS_CLUSTER,
         ),

@@ -19,7 +19,17 @@ from standby.model.digest import DigestAlgorithm
 from standby.model.machine import MachineIdentity
 from standby.model.manifest import MANIFEST_VERSION, DefinedDomain, Manifest
 from standby.model.names import PointName
-from standby.model.point import Base, BlankDisk, BootPoint, Consistency, Delta, Standing, Way
+from standby.model.point import (
+    SPOILT,
+    Base,
+    BlankDisk,
+    BootPoint,
+    Consistency,
+    Delta,
+    Standing,
+    Way,
+)
+from standby.model.spoilt import SpoiltDisk
 
 _CHECKSUM: Final = '  "checksum": '
 _KEYS: Final = frozenset(
@@ -105,7 +115,7 @@ def _domain_record(domain: DefinedDomain | None) -> Mapping[str, str] | None:
 def _point_record(point: BootPoint) -> Mapping[str, object]:
     return {
         "name": str(point.name),
-        "standing": point.standing.value,
+        "standing": point.standing_word,
         "pinned": point.pinned,
         "made": point.made.value,
         "reason": point.reason,
@@ -114,6 +124,9 @@ def _point_record(point: BootPoint) -> Mapping[str, object]:
         "checkpoint": point.checkpoint,
         "definition": point.definition,
         "blanks": [{"disk": blank.disk, "size": blank.size} for blank in point.blanks],
+        "spoilt": [
+            {"disk": it.disk, "ranges": [list(block) for block in it.ranges]} for it in point.spoilt
+        ],
         "sent": point.sent,
         "deltas": [
             {
@@ -147,7 +160,8 @@ def _manifest(document: Mapping[str, Any]) -> Manifest:
 def _point(record: Mapping[str, Any]) -> BootPoint:
     return BootPoint(
         name=PointName.parse(record["name"]),
-        standing=Standing(record["standing"]),
+        standing=_standing(record["standing"]),
+        spoilt=tuple(_spoilt(it) for it in _list(record.get("spoilt", []))),
         pinned=bool(record["pinned"]),
         made=Way(record["made"]),
         reason=record["reason"],
@@ -162,6 +176,15 @@ def _point(record: Mapping[str, Any]) -> BootPoint:
             for d in _list(record["deltas"])
         ),
     )
+
+
+def _standing(word: str) -> Standing:
+    return Standing.WHOLE if word == SPOILT else Standing(word)
+
+
+def _spoilt(record: Mapping[str, Any]) -> SpoiltDisk:
+    ranges = tuple((int(start), int(end)) for start, end in _list(record["ranges"]))
+    return SpoiltDisk(record["disk"], ranges)
 
 
 def _list(value: object) -> list[Any]:

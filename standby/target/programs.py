@@ -230,3 +230,47 @@ while [ "$#" -gt 0 ]; do
 done
 """
 )
+
+# Arguments: directory, generation expected, then a file and what it takes the place of.
+REPLACE: Final = (
+    _FENCED
+    + """
+sync "$1"
+mv -T -- "$1" "$2"
+sync deltas incoming
+"""
+)
+
+# Arguments: directory, then images. Prints those that are no whole images and what is
+# wrong, a line for each. The description is JSON since an option string takes no backing file away;
+# names of ours hold nothing that JSON escapes. qemu-img check (0 sound, 3 only leaks) does not see
+# that a file is cut short, whose missing end reads as zeroes: so the header's L1 table (qcow2
+# specification: 20 cluster_bits, 36 l1_size, 40 l1_table_offset) and the map must lie within it.
+CHECK_IMAGES: Final = """
+cd "$1" || exit 73
+shift
+number() { od -An -v --endian=big -j "$2" -N "$3" -t "u$3" "$1" | tr -d ' '; }
+wrong() {
+  [ -e "$1" ] || { echo missing; return; }
+  image="json:{\\"driver\\":\\"qcow2\\",\\"backing\\":null,\\"file\\":{\\"driver\\":\\"file\\",\\"filename\\":\\"$1\\"}}"
+  said=$(qemu-img check -q -U "$image" 2>&1)
+  case $? in 0|3) ;; *) printf '%s\\n' "${said:-damaged}" | tail -n 1 | cut -c 1-200; return;; esac
+  size=$(stat -c %s "$1") needed=0 seen=0
+  cluster=$((1 << $(number "$1" 20 4))) l1=$(number "$1" 36 4) at=$(number "$1" 40 8)
+  for entry in $(od -An -v --endian=big -w8 -j "$at" -N $((8 * l1)) -t x8 "$1"); do
+    seen=$((seen + 1)) offset=$((0x${entry#??} & ~511))
+    [ "$offset" -eq 0 ] || [ "$needed" -ge $((offset + cluster)) ] || needed=$((offset + cluster))
+  done
+  [ "$seen" -eq "$l1" ] || needed=$((size + 1))
+  end=$(qemu-img map -U --output=json "$image" | tr -d ' {}[]' | awk -F'[:,]' '
+    { for (n = 1; n < NF; n++) { if ($n == "\\"length\\"") length_ = $(n + 1)
+        if ($n == "\\"offset\\"" && $(n + 1) + length_ > most) most = $(n + 1) + length_ } }
+    END { printf "%.0f", most }')
+  [ "$needed" -ge "$end" ] || needed=$end
+  [ "$size" -ge "$needed" ] || echo "cut short: $size bytes of at least $needed"
+}
+for file; do
+  found=$(wrong "$file")
+  [ -z "$found" ] || printf '%s %s\\n' "$file" "$found"
+done
+"""

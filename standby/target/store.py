@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import PurePosixPath
@@ -27,7 +27,7 @@ from standby.model.observation import (
     User,
 )
 from standby.model.plan import CyclePlan, HeadMove
-from standby.model.point import BootPoint
+from standby.model.point import BootPoint, Delta
 from standby.target import layout, programs
 from standby.target.domain_interface import DormantDomain
 from standby.target.filesystems import require_promises
@@ -36,6 +36,7 @@ from standby.target.incoming import Incoming, incoming_files, serve_incoming
 from standby.target.layout import StandbyDirectory
 from standby.target.listing import Listing, manifest_of, parse_listing
 from standby.target.lock import StoreLock, hold_lock
+from standby.target.mending import DeltaMending, Rebuilding, mending, rebuilding
 from standby.target.merging import UNLIMITED, MergeSpeed, merge_pair
 from standby.target.publication import (
     NO_MANIFEST,
@@ -238,6 +239,16 @@ class KvmStore:
         obsolete = sorted(self._manifest.files() - merged.files())
         self._publish(merged)
         self._writer.drop([*obsolete, layout.point_directory(older)])
+
+    def mending(self, delta: Delta) -> AbstractContextManager[DeltaMending]:
+        """Make ready to mend a delta in place. Raises Overtaken."""
+        self._lock.require()
+        return mending(self._writer, delta)
+
+    def rebuilding(self, delta: Delta) -> AbstractContextManager[Rebuilding]:
+        """Make ready to make a delta's table of digests anew. Raises Overtaken."""
+        self._lock.require()
+        return rebuilding(self._writer, delta)
 
     # ---- how --------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ from standby.transfer.job import (
 from standby.transfer.mend import Mended, mend_blocks
 from standby.transfer.rate import RateLimit
 from standby.transfer.scan import DigestedDisk, Pace
-from standby.transfer.verify import OwnLayer, Verified, verify_disk
+from standby.transfer.verify import OnlyRanges, OwnLayer, Unchanged, Verified, verify_disk
 
 __all__ = [
     "BLOCK",
@@ -35,12 +35,14 @@ __all__ = [
     "DiskCopy",
     "Everything",
     "Mended",
+    "OnlyRanges",
     "OwnLayer",
     "Pace",
     "Pending",
     "Progress",
     "RateLimit",
     "Scope",
+    "Unchanged",
     "Unfinished",
     "Verified",
     "ZeroPolicy",

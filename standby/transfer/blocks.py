@@ -8,8 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 # holds by default. Everything the engine decides, it decides for whole blocks.
 from standby.model.digest import BLOCK
 from standby.model.extent import Extent, ExtentKind
-
-Range = tuple[int, int]  # first byte, first byte after it
+from standby.model.spoilt import Range
 
 
 class BlockRanges:
@@ -36,17 +35,6 @@ class BlockRanges:
     def ranges(self) -> list[Range]:
         """Return what was marked."""
         return self._ranges
-
-
-def joined(ranges: Iterable[Range]) -> list[Range]:
-    """Return the same bytes as sorted ranges that are apart."""
-    found: list[Range] = []
-    for start, end in sorted(ranges):
-        if found and start <= found[-1][1]:
-            found[-1] = (found[-1][0], max(found[-1][1], end))
-        else:
-            found.append((start, end))
-    return found
 
 
 def runs(changed: Sequence[Range], data: Sequence[Range]) -> Iterator[Extent]:

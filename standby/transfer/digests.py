@@ -22,6 +22,9 @@ ZERO: Final = bytes(DIGEST_BYTES)
 # not be taken for it. That such a block is met by chance is as likely as any other collision.
 _NOT_ZERO: Final = bytes(DIGEST_BYTES - 1) + b"\x01"
 
+# What an entry counts as of which nothing is known: no block has this digest but by chance.
+UNKNOWN: Final = b"\xff" * DIGEST_BYTES
+
 Hash = Callable[[memoryview], bytes]
 Digester = Callable[[memoryview], bytes]
 

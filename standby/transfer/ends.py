@@ -51,7 +51,8 @@ class Reader:
                 "the record of what changed since the newest point",
                 "send what differs: standby resync PROFILE",
             )
-        return Scout(self.data.size(), self.data, self.changes)
+        also = self.scope.also if isinstance(self.scope, Changed) else ()
+        return Scout(self.data.size(), self.data, self.changes, also=also)
 
 
 @dataclass(frozen=True, slots=True)

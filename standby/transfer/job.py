@@ -10,6 +10,7 @@ from typing import Protocol
 from standby.errors import FixRequest
 from standby.model.digest import DigestAlgorithm
 from standby.model.extent import NbdEndpoint
+from standby.model.spoilt import Range
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,9 +20,13 @@ class Everything:
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """What a change tracker marked. `context` as in qemu:dirty-bitmap:backup-vda."""
+    """What a change tracker marked. `context` as in qemu:dirty-bitmap:backup-vda.
+
+    `also` is taken for changed whatever the tracker says: sorted, apart, whole blocks.
+    """
 
     context: str
+    also: tuple[Range, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +97,7 @@ class DiskCopy:
     zeroes: ZeroPolicy
     expected: Pending | None = None
     digests: DigestTable | None = None
+    again: tuple[Range, ...] = ()  # sent whatever their digests say
 
     def __post_init__(self) -> None:
         if self.zeroes is ZeroPolicy.LEAVE_OUT and not isinstance(self.scope, Everything):

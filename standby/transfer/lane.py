@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from standby.errors import RepairStore, UseOtherStorage
 from standby.model.digest import blocks_of
 from standby.model.extent import Extent, ExtentKind
+from standby.model.spoilt import Range, overlap
 from standby.transfer.connection import Connection
-from standby.transfer.digests import ZERO, Digester
+from standby.transfer.digests import UNKNOWN, ZERO, Digester, entries
 from standby.transfer.feed import Feed, Part, Pool, parts
 from standby.transfer.job import CopyResult, DiskCopy, ZeroPolicy
 from standby.transfer.rate import RateLimit
@@ -138,7 +139,7 @@ class Lane:
         digests = ZERO * blocks_of(part.length)
         if part.buffer is not None:
             digests = self._ledger.digest(part.view(part.start, part.length))
-        known = table.known(part.start, part.length)
+        known = _forgotten(table.known(part.start, part.length), part, self._copy.again)
         if digests != known:
             table.put(part.start, digests)
         return by_digests(part.start, part.length, digests, known)
@@ -214,3 +215,15 @@ class Lane:
     def _finish(self) -> None:
         self._seconds = time.monotonic() - self._started
         self._pool.leave()
+
+
+def _forgotten(known: bytes | None, part: Part, again: Sequence[Range]) -> bytes | None:
+    """Return what is known of a part's blocks, but for those that are to be sent again."""
+    blocks = overlap(again, [(part.start, part.start + part.length)])
+    if known is None or not blocks:
+        return known
+    doubted = bytearray(known)
+    for start, end in blocks:
+        place = entries(start - part.start, end - start)
+        doubted[place] = UNKNOWN * blocks_of(end - start)
+    return bytes(doubted)

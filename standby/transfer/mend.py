@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from standby.errors import UseOtherStorage
 from standby.model.digest import BLOCK
-from standby.model.extent import Extent, ExtentKind, NbdEndpoint
-from standby.transfer.blocks import BlockRanges, Range, joined
+from standby.model.extent import Extent, NbdEndpoint
+from standby.model.spoilt import Range, joined
 from standby.transfer.cable import Cable
+from standby.transfer.chosen import ChosenBlocks
 from standby.transfer.connection import Connection, Role
 from standby.transfer.digests import Digester, digester
 from standby.transfer.feed import Feed, Part, Pool
@@ -42,9 +42,10 @@ def mend_blocks(
 ) -> Mended:
     """Write each damaged block anew, in place, if `healthy` holds what its digest says.
 
-    Ranges are rounded outward to whole blocks. A block that should be zeroes is zeroed, whatever
-    `healthy` holds. The image's top file is what is written to: the caller serves the one that
-    holds the blocks, and every image that stands on it is mended too. Flushed on return.
+    Ranges are rounded outward to whole blocks. A block that should be zeroes is left as it is: the
+    table may have lost its entry, and then the block is good. The image's top file is what is
+    written to: the caller serves the one that holds the blocks, and every image that stands on it
+    is mended too. Flushed on return.
 
     Raises TransferFailed, Cancelled, RepairStore when the table is too small for the image,
     UseOtherStorage when the image cannot be written.
@@ -58,7 +59,7 @@ def mend_blocks(
         poller = lines.poller()
         if lacking := image.lacks():
             raise UseOtherStorage(image.where, f"the server offers no {lacking[0]}")
-        blocks = _Blocks(damaged, image.size(), source.size())
+        blocks = ChosenBlocks(damaged, image.size(), source.size())
         table = Table(entries, image.size(), Trust.STORED)
         lines.also_close(table.close)
         feed = Feed(blocks, Cable(source), pool, table, pace.limiter)
@@ -67,31 +68,6 @@ def mend_blocks(
         wait_for(poller, image.flush)
         lines.leave()
     return Mended(tuple(joined(mender.mended)), tuple(joined(blocks.beyond + mender.unlike)))
-
-
-class _Blocks:
-    """The damaged blocks as runs to read, as a scout would give them."""
-
-    def __init__(self, damaged: Iterable[Range], size: int, offered: int) -> None:
-        """`size` of the damaged image, `offered` of where it is mended from, in bytes."""
-        marked = BlockRanges(size)
-        for start, end in joined(damaged):
-            marked.mark(start, min(end, size))
-        ranges = marked.ranges()
-        self.bytes = sum(end - start for start, end in ranges)
-        last = offered + -offered % BLOCK  # a short block counts as filled up with zeroes
-        self.beyond = [(max(start, last), end) for start, end in ranges if end > last]
-        self.runs = deque(
-            Extent(start, min(end, offered) - start, ExtentKind.DATA)
-            for start, end in ranges
-            if start < offered
-        )
-
-    def pump(self) -> None:
-        """Do nothing: all is there."""
-
-    def exhausted(self) -> bool:
-        return not self.runs
 
 
 class _Mender:
@@ -127,10 +103,7 @@ class _Mender:
             self.mended.append((run.start, end))
             self._done_with(part)
 
-        if run.kind is ExtentKind.ZERO:
-            self._image.zero(run.start, end - run.start, written)
-        else:
-            self._image.write(part.filled(run.start, end - run.start), run.start, written)
+        self._image.write(part.filled(run.start, end - run.start), run.start, written)
 
     def _block_end(self, position: int) -> int:
         """Return the end of a block that ends early where it is mended from."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import nbd
 
 from standby.errors import TransferFailed
 from standby.model.extent import Extent, ExtentKind
-from standby.transfer.blocks import BlockRanges, Range, runs, spans
+from standby.model.spoilt import Range, gaps, joined, overlap, total
+from standby.transfer.blocks import BlockRanges, runs, spans
 from standby.transfer.connection import Connection, Statuses
 
 MIB = 1024 * 1024
@@ -50,15 +51,18 @@ class Scout:
         allocation: Connection,
         changes: Connection | None,
         changed: Callable[[int], bool] = is_dirty,
+        also: Sequence[Range] = (),
     ) -> None:
         """`size` in bytes; without `changes` everything counts as changed.
 
-        `changed` tells it from the flags of the context of `changes`.
+        `changed` tells it from the flags of the context of `changes`; ranges of `also` count as
+        changed whatever it says.
         """
         self._size = size
         self._allocation = allocation
         self._changes = changes
         self._changed = changed
+        self._also = also
         self._cursor = 0  # everything before it is in _spans or further on
         self._spans: deque[list[Range]] = deque()
         self._asking = False
@@ -85,10 +89,12 @@ class Scout:
             self._spans.append([(start, self._cursor)])
             return
         self._cursor = min(start + _CHANGES_WINDOW, self._size)
-        self._walk(self._changes, (start, self._cursor), self._changed, self._found_changes)
+        window = (start, self._cursor)
+        self._walk(self._changes, window, self._changed, lambda marked: self._found(marked, window))
 
-    def _found_changes(self, changed: list[Range]) -> None:
-        self._spans.extend(spans(changed, _GAP, _ALLOCATION_WINDOW))
+    def _found(self, marked: list[Range], window: Range) -> None:
+        wanted = joined([*marked, *overlap(self._also, [window])]) if self._also else marked
+        self._spans.extend(spans(wanted, _GAP, _ALLOCATION_WINDOW))
 
     def _look_into(self, span: list[Range]) -> None:
         if not self._allocation.has_context():
@@ -112,6 +118,19 @@ class Scout:
 
         self._asking = True
         _Walk(connection, window, marked, BlockRanges(self._size), filled).ask()
+
+
+class UnchangedScout(Scout):
+    """Streams the runs of what a tracker did *not* mark.
+
+    A block of which only a part was marked counts as changed; `changed_bytes` counts them.
+    """
+
+    changed_bytes = 0
+
+    def _found(self, marked: list[Range], window: Range) -> None:
+        self.changed_bytes += total(marked)
+        super()._found(gaps(marked, *window), window)
 
 
 class _Walk:

@@ -42,9 +42,13 @@ def by_digests(start: int, length: int, digests: bytes, known: bytes | None) -> 
 
 
 def mendable(start: int, length: int, digests: bytes, known: bytes) -> Iterator[Extent]:
-    """Split a part into the runs that are as their known digests say, or should be zeroes."""
+    """Split a part into the runs that are as their known digests say, none of them of zeroes.
+
+    An entry of zeroes is no evidence: a table that lost entries says the same of what holds data,
+    and zeroes to match it are found anywhere.
+    """
     pairs = zip(_entries(digests), _entries(known), strict=True)
-    kinds = (_kind(old == ZERO) if old in (new, ZERO) else None for new, old in pairs)
+    kinds = (ExtentKind.DATA if old == new != ZERO else None for new, old in pairs)
     return _runs(start, length, kinds)
 
 

@@ -15,7 +15,7 @@ from standby.errors import RepairStore, UseOtherStorage
 from standby.model.digest import BLOCK, DIGEST_BYTES, table_bytes
 from standby.transfer.buffers import Buffer, Loan
 from standby.transfer.connection import Connection, Done
-from standby.transfer.digests import ZERO, entries, entry
+from standby.transfer.digests import UNKNOWN, ZERO, entries, entry
 
 # What is read and written of a table at least: a cluster of its image, 16 MiB of the disk.
 PAGE: Final = 4096
@@ -40,8 +40,6 @@ class Trust(Enum):
 _RESUMABLE: Final = (Trust.BLANK, Trust.UNFINISHED)
 # How much of a seed an interruption costs, in seconds; besides, the last span.
 _STORE_EVERY: Final = 30.0
-# What an entry reads as of which nothing is known: no block has this digest but by chance.
-_UNKNOWN: Final = b"\xff" * DIGEST_BYTES
 _BLANK: Final = bytes(PAGE)
 
 
@@ -290,7 +288,7 @@ def _doubted(stored: bytes) -> bytes:
     if ZERO not in stored:
         return stored
     each = (stored[at : at + DIGEST_BYTES] for at in range(0, len(stored), DIGEST_BYTES))
-    return b"".join(_UNKNOWN if digest == ZERO else digest for digest in each)
+    return b"".join(UNKNOWN if digest == ZERO else digest for digest in each)
 
 
 def _nothing() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 import threading
 from pathlib import Path
 
@@ -15,14 +16,17 @@ from standby.model.digest import BLOCK, DigestAlgorithm
 from standby.model.extent import NbdEndpoint
 from standby.transfer import (
     Changed,
+    Differing,
     DigestedDisk,
     DigestTable,
     DiskCopy,
     Everything,
+    OnlyRanges,
     OwnLayer,
     Pace,
     RateLimit,
     Scope,
+    Unchanged,
     Verified,
     ZeroPolicy,
     build_table,
@@ -30,6 +34,8 @@ from standby.transfer import (
     mend_blocks,
     verify_disk,
 )
+from standby.transfer.unreadable import verify_through
+from standby.transfer.verify import VerifyScope
 from tests.integration.digest_chain import Chain, Pair, flip, serve, table_of
 from tests.integration.nbd_servers import (
     MIB,
@@ -71,7 +77,7 @@ def move(source: Path, pair: Pair, scope: Scope, zeroes: ZeroPolicy) -> None:
         copy_disks([DiskCopy("vda", end, target, scope, zeroes, digests=digests)])
 
 
-def verify(pair: Pair, scope: Everything | OwnLayer = Everything()) -> Verified:  # noqa: B008
+def verify(pair: Pair, scope: Everything | OwnLayer | OnlyRanges = Everything()) -> Verified:  # noqa: B008
     with serve(pair, writable=False) as served:
         return verify_disk(served.disk, scope)
 
@@ -191,6 +197,34 @@ def test_the_source_can_be_compared_with_a_point(source: Path, chain: Chain) -> 
     assert found.damaged == ((MIB, 2 * MIB), *blocks(3 * MIB), (6 * MIB, 7 * MIB))
 
 
+@pytest.mark.parametrize("scope", [Everything(), OwnLayer(), OnlyRanges(((0, 4 * MIB),))])
+def test_blocks_that_cannot_be_read_are_damaged_and_the_rest_is_verified_all_the_same(
+    chain: Chain, scope: VerifyScope
+) -> None:
+    flip(chain.pairs[0].image, 0)
+    for block in (3, 33):
+        make_unreadable(chain.pairs[0].image, block)
+    with serve(chain.pairs[0], writable=False) as served:
+        found, as_asked = verify_through(served.disk, scope, SIZE, Pace())
+    assert not as_asked
+    assert found.damaged == blocks(0, 3 * BLOCK, 33 * BLOCK)
+    assert found.damaged_bytes == 3 * BLOCK
+
+
+def make_unreadable(image: Path, block: int) -> None:
+    """Let the image's own metadata lead nowhere for a block: QEMU answers with EIO."""
+    with image.open("r+b") as file:
+        file.seek(40)  # l1_table_offset, of the qcow2 specification
+        (table,) = struct.unpack(">Q", file.read(8))
+        file.seek(table)
+        (entry,) = struct.unpack(">Q", file.read(8))
+        place = (entry & 0x00FFFFFFFFFFFE00) + 8 * block
+        file.seek(place)
+        (cluster,) = struct.unpack(">Q", file.read(8))
+        file.seek(place)
+        file.write(struct.pack(">Q", cluster + 512))
+
+
 # A table for an image that has none.
 
 
@@ -252,13 +286,51 @@ def test_what_has_another_digest_by_now_is_not_written(source: Path, chain: Chai
     assert verify(chain.pairs[0]).damaged == blocks(MIB)
 
 
-def test_what_should_be_zeroes_needs_no_source(source: Path, chain: Chain) -> None:
-    qemu_io(chain.pairs[0].image, "write -P 0x66 6M 64k")  # the source has data there by now
-    assert verify(chain.pairs[0]).damaged == blocks(6 * MIB)
-    with qemu_nbd(source) as healthy, serve(chain.pairs[0]) as served:
-        mended = mend_blocks(served.disk, blocks(6 * MIB), healthy.endpoint)
-    assert mended.mended == blocks(6 * MIB)
-    assert verify(chain.pairs[0]).damaged == ()
+def test_what_should_be_zeroes_is_never_mended(source: Path, chain: Chain) -> None:
+    """A table that lost entries says zeroes of what holds data, and others have zeroes there."""
+    qemu_io(chain.pairs[0].image, "write -P 0x66 5M 64k")
+    qemu_io(chain.pairs[1].table, "write -z 0 4k")
+    before = [flat(pair.image) for pair in chain.pairs]
+    for pair, damaged in zip(chain.pairs, (blocks(5 * MIB), blocks(0, 6 * MIB)), strict=True):
+        with qemu_nbd(source) as healthy, serve(pair) as served:
+            mended = mend_blocks(served.disk, damaged, healthy.endpoint)
+        assert (mended.mended, mended.unlike) == ((), damaged)
+    assert [flat(pair.image) for pair in chain.pairs] == before
+
+
+def test_chosen_ranges_alone_can_be_verified(chain: Chain) -> None:
+    for offset in (0, 2 * MIB, LAST):
+        flip(chain.pairs[0].image, offset)
+    found = verify(chain.pairs[1], OnlyRanges(((1, 2), (LAST, SIZE))))
+    assert found.damaged == blocks(0, LAST)
+    assert found.read_bytes == BLOCK + 512
+
+
+def test_a_source_is_compared_only_where_nothing_changed(source: Path, chain: Chain) -> None:
+    qemu_io(source, "write -P 0x44 0 4k", "write -P 0x44 5M 4k")  # marked since the newest point
+    flip(source, 2 * MIB)  # not marked
+    with qemu_nbd(source, bitmap="b") as image, serve(chain.pairs[0]) as tables:
+        subject = DigestedDisk("vda", image.endpoint, tables.digests)
+        found = verify_disk(subject, Unchanged("qemu:dirty-bitmap:b"))
+    assert found.damaged == blocks(2 * MIB)
+    # 0 and 5M, and what the chain's second point brought: 1 MiB, 64 KiB and 1 MiB.
+    assert found.passed_bytes == 2 * MIB + 3 * BLOCK
+
+
+def test_ranges_are_sent_anew_whatever_tracker_and_digests_say(source: Path, chain: Chain) -> None:
+    flip(chain.pairs[0].image, 0)
+    flip(chain.pairs[1].table, 2 * MIB // BLOCK * 16)  # the digest, not the data
+    spoilt = verify(chain.pairs[1]).damaged
+    assert spoilt == blocks(0, 2 * MIB)
+    for scope in (Changed("qemu:dirty-bitmap:b", spoilt), Differing()):
+        pair = chain.add(SIZE)
+        with qemu_nbd(source, bitmap="b") as reader, serve(pair) as writer:
+            zeroes, digests = ZeroPolicy.WRITE, writer.digests
+            end, target = reader.endpoint, writer.image
+            copy = DiskCopy("vda", end, target, scope, zeroes, digests=digests, again=spoilt)
+            (result,) = copy_disks([copy])
+        assert result.data_bytes == 2 * BLOCK
+        assert pair.content() == (flat(source), table_of(flat(source)))
 
 
 def test_a_source_that_is_shorter_or_longer_mends_what_it_has(tmp_path: Path, chain: Chain) -> None:

@@ -17,6 +17,7 @@ from standby.model.observation import (
     TargetObservation,
     User,
 )
+from standby.model.spoilt import SpoiltDisk
 from standby.planning.health import Problem, Severity, problems
 from standby.planning.obstacles import obstacles
 from standby.planning.retention import plan_merges
@@ -139,3 +140,33 @@ def test_the_gravest_problem_comes_first() -> None:
     )
     severities = [p.severity for p in found(target, limit=3)]
     assert severities == [Severity.CRITICAL, Severity.WARNING, Severity.NOTE]
+
+
+def spoilt_points(*spoilt: int) -> Manifest:
+    mark = (SpoiltDisk("vda", ((0, 65536),)),)
+    points = hourly_points(3)
+    return replace(
+        EMPTY,
+        points=tuple(replace(p, spoilt=mark if n in spoilt else ()) for n, p in enumerate(points)),
+    )
+
+
+def test_a_spoilt_newest_point_is_critical_and_the_newest_good_one_is_named() -> None:
+    chain = spoilt_points(1, 2)
+    critical, warning = found(observed(chain))
+    assert critical.severity is Severity.CRITICAL
+    assert str(chain.points[2].name) in critical.text
+    assert "64.0 KiB of vda" in critical.text
+    assert f"standby revert web {chain.points[0].name}" in critical.remedy
+    assert warning.severity is Severity.WARNING
+    assert str(chain.points[1].name) in warning.text
+    assert "none is good" in found(observed(spoilt_points(0, 1, 2)))[0].remedy
+
+
+def test_a_head_on_a_spoilt_point_is_critical() -> None:
+    chain = spoilt_points(0)
+    (problem,) = found(observed(chain))
+    assert problem.severity is Severity.WARNING
+    reverted = replace(chain, reverted_to=chain.points[0].name)
+    head = HeadObservation(HeadUse.DORMANT, chain.points[0].name)
+    assert found(observed(reverted, head))[0].severity is Severity.CRITICAL

@@ -8,7 +8,9 @@ import pytest
 from chain_world import EMPTY, hourly_points, observed
 
 from standby.model.observation import HeadObservation, HeadUse, User
-from standby.planning.obstacles import Protected, Protection, obstacles
+from standby.model.point import Delta
+from standby.model.spoilt import SpoiltDisk
+from standby.planning.obstacles import Protected, Protection, obstacles, why_not
 
 POINTS = hourly_points(3)
 OLDEST, MIDDLE, NEWEST = (p.name for p in POINTS)
@@ -62,3 +64,27 @@ def test_once_moved_the_head_protects_the_newest_point_alone() -> None:
         Protected(OLDEST, Protection.REVERTED_TO),
         Protected(NEWEST, Protection.HEAD),
     }
+
+
+def test_the_newest_good_point_is_kept_while_all_newer_ones_are_spoilt() -> None:
+    mark = (SpoiltDisk("vda", ((0, 65536),)),)
+    spoilt = (POINTS[0], *(replace(p, spoilt=mark) for p in POINTS[1:]))
+    assert (
+        Protected(OLDEST, Protection.LAST_GOOD)
+        in obstacles(observed(replace(MANIFEST, points=spoilt))).protected
+    )
+    healed = (*spoilt[:2], POINTS[2])
+    found = obstacles(observed(replace(MANIFEST, points=healed)))
+    assert {it.why for it in found.protected} == {Protection.HEAD}
+
+
+def test_a_disk_that_nothing_vouches_for_is_not_merged() -> None:
+    deltas = (Delta("vda", "deltas/vda.0001.qcow2", 65536, 0),)
+    whole = tuple(replace(p, deltas=deltas) for p in POINTS)
+    lost = replace(whole[1], spoilt=(SpoiltDisk("vda", ((0, 65536),)),))
+    hindrance = obstacles(observed(MANIFEST))
+    assert why_not(0, whole, hindrance) is None
+    for place in (0, 1):
+        reason = why_not(place, (whole[0], lost, whole[2]), hindrance)
+        assert reason is not None
+        assert "vda" in reason

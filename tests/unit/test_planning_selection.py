@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -13,8 +14,9 @@ from hypothesis import strategies as st
 
 from standby.errors import ExitStatus, FixRequest
 from standby.model.point import BootPoint
+from standby.model.spoilt import SpoiltDisk
 from standby.planning.localtime import moments, readings
-from standby.planning.selection import select_point
+from standby.planning.selection import Spoilt, select_good_point, select_point
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=BERLIN)
@@ -254,3 +256,17 @@ class TestClockChanges:
         for reading in found:
             assert reading.astimezone(zone).replace(tzinfo=None) == local.replace(tzinfo=None)
         assert list(found) == sorted(set(found))
+
+
+@pytest.mark.parametrize("text", ["latest", "before:1m ago", "V20261122_055600"])
+def test_a_spoilt_point_is_never_taken_for_another_nor_without_being_asked_for(text: str) -> None:
+    first, second, third = hourly_points(3)
+    spoilt = replace(third, spoilt=(SpoiltDisk("vda", ((0, 65536),)),))
+    points = (first, second, spoilt)
+    now = spoilt.name.moment + timedelta(hours=1)
+    with pytest.raises(FixRequest) as refused:
+        select_good_point(points, text, now, UTC, Spoilt.REFUSED)
+    assert str(second.name) in refused.value.expected
+    assert "--spoilt" in refused.value.remedy
+    assert select_good_point(points, text, now, UTC, Spoilt.TAKEN) is spoilt
+    assert select_good_point(points, "latest~1", now, UTC, Spoilt.REFUSED) is second

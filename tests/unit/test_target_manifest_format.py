@@ -26,6 +26,7 @@ from standby.model.point import (
     Standing,
     Way,
 )
+from standby.model.spoilt import SpoiltDisk
 from standby.target import programs
 from standby.target.manifest_format import read_manifest, write_manifest
 
@@ -33,6 +34,8 @@ TEXTS = st.text(max_size=30)
 SIZES = st.integers(0, 1 << 60)
 MOMENTS = st.integers(0, 4_000_000_000).map(lambda s: datetime.fromtimestamp(s, UTC))
 DELTAS = st.builds(Delta, TEXTS, TEXTS, SIZES, SIZES, st.sampled_from(Base))
+RANGES = st.lists(st.tuples(SIZES, SIZES), min_size=1, max_size=3).map(tuple)
+SPOILT = st.builds(SpoiltDisk, TEXTS, RANGES)
 POINTS = st.builds(
     BootPoint,
     name=MOMENTS.map(PointName),
@@ -47,6 +50,7 @@ POINTS = st.builds(
     definition=TEXTS,
     pinned=st.booleans(),
     standing=st.sampled_from(Standing),
+    spoilt=st.lists(SPOILT, max_size=2).map(tuple),
 )
 MANIFESTS = st.builds(
     Manifest,
