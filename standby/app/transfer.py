@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 from standby.cycle.interfaces import CapturedDisk, IncomingDisk, Moved, Pending
 from standby.model.digest import DigestAlgorithm
+from standby.model.plan import DiskPlan
 from standby.model.point import Way
+from standby.model.seed import SeedOrigin
 from standby.transfer.engine import copy_disks, pending
 from standby.transfer.job import (
     Changed,
@@ -17,6 +19,7 @@ from standby.transfer.job import (
     DiskCopy,
     Everything,
     Scope,
+    Unfinished,
     ZeroPolicy,
 )
 from standby.transfer.job import Pending as EnginePending
@@ -66,17 +69,23 @@ def _scope(source: CapturedDisk) -> Scope:
     return Everything() if source.changes is None else Changed(source.changes)
 
 
+def _scope_of(source: CapturedDisk, plan: DiskPlan) -> Scope:
+    if plan.continues is not None:
+        return Unfinished()
+    return Differing() if plan.way is Way.RESYNC else _scope(source)
+
+
 def _copy(
     source: CapturedDisk, target: IncomingDisk, expected: Pending, algorithm: DigestAlgorithm
 ) -> DiskCopy:
-    differing = target.plan.way is Way.RESYNC
-    stands_on_nothing = target.plan.below is None and source.changes is None
+    new = target.plan.first_copy is SeedOrigin.NOTHING and target.plan.continues is None
+    new = new and source.changes is None
     return DiskCopy(
         disk=source.disk.name,
         source=source.endpoint,
         target=target.endpoint,
-        scope=Differing() if differing else _scope(source),
-        zeroes=ZeroPolicy.LEAVE_OUT if stands_on_nothing else ZeroPolicy.WRITE,
+        scope=_scope_of(source, target.plan),
+        zeroes=ZeroPolicy.LEAVE_OUT if new else ZeroPolicy.WRITE,
         expected=EnginePending(expected.data, expected.zero),
         digests=DigestTable(target.digests, algorithm),
     )

@@ -130,6 +130,9 @@ def look_as_json(look: StandbyLook) -> Plain:
         "merges_after_next_point": _merges_as_json(look.next_merges),
         "stored_bytes": look.stored,
         "available_bytes": target.available,
+        "interrupted_seeds": [
+            {"disk": seed.disk, "stored_bytes": seed.stored} for seed in target.unfinished
+        ],
         "problems": [
             {"severity": it.severity.value, "text": it.text, "remedy": it.remedy}
             for it in look.problems

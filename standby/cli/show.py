@@ -53,6 +53,8 @@ def facts(look: StandbyLook) -> Iterator[tuple[str, str]]:
     yield "domain", look.target.domain.value
     yield "directory", look.place.directory.path
     yield "space", f"{readable(look.stored)} taken, {readable(look.target.available)} free"
+    for seed in look.target.unfinished:
+        yield "interrupted seed", f"{seed.disk}: {readable(seed.stored)} kept, the next run goes on"
     yield "checkpoints", f"{checkpoint_owner(profile.name, manifest.token)}* on the source"
     for problem in look.problems:
         yield problem.severity.value, problem.text

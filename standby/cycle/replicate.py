@@ -30,6 +30,7 @@ from standby.model.keep import Keep
 from standby.model.observation import SourceObservation, TargetObservation
 from standby.model.plan import Copying, CyclePlan, CycleRequest, DiskPlan, HeadMove
 from standby.model.point import Base, BootPoint, Consistency, Delta, Way
+from standby.model.seed import UnfinishedSeed
 from standby.planning.obstacles import obstacles
 from standby.planning.replicate import checkpoint_owner, plan_cycle
 from standby.planning.retention import MergePlan, plan_merges, point_allowed
@@ -115,8 +116,17 @@ class Cycle:
         points = self.store.manifest.points
         if plan.unfinished_merges or not point_allowed(points, self.policy.keep):
             self.merge(Phase.FINISH_MERGES)
-            return self.look_and_plan()
-        return plan
+            plan = self.look_and_plan()
+        return self._without_spoilt_seeds(plan)
+
+    def _without_spoilt_seeds(self, plan: CyclePlan) -> CyclePlan:
+        seeds = [disk.continues for disk in plan.capture.disks if disk.continues]
+        spoilt = self.store.spoilt(seeds) if seeds else ()
+        if not spoilt:
+            return plan
+        log.warning("begun anew, being damaged: the first copy of %s", ", ".join(_names(spoilt)))
+        self.store.discard([file for seed in spoilt for file in seed.files])
+        return self.look_and_plan()
 
     def replicate(self, plan: CyclePlan) -> tuple[BootPoint, Moved]:
         """Capture, transfer, publish: return the newest point and what was moved."""
@@ -258,7 +268,13 @@ def plan(
 
 def expected_bytes(plan: DiskPlan, surveyed: int) -> int:
     """Return the bytes to reserve room for. How much a resync sends only reading will tell."""
+    if plan.continues is not None:
+        return max(surveyed - plan.continues.stored, 0)
     return 0 if plan.way is Way.RESYNC else surveyed
+
+
+def _names(seeds: Sequence[UnfinishedSeed]) -> list[str]:
+    return [seed.disk for seed in seeds]
 
 
 def with_users(store: Store) -> TargetObservation:

@@ -9,6 +9,7 @@ from standby.model.disk import SourceDisk
 from standby.model.machine import MachineIdentity
 from standby.model.names import PointName
 from standby.model.point import BlankDisk, Consistency, Way
+from standby.model.seed import SeedOrigin, UnfinishedSeed
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +17,8 @@ class DiskPlan:
     """How one disk is brought into the new point.
 
     `below` is the file its delta stands on; a full copy stands on the old chain too and masks
-    it, so that older points stay what they are. `number` is the delta's.
+    it, so that older points stay what they are. `number` is the delta's. A first copy that was
+    interrupted goes on in its own files, those that it `continues`.
     """
 
     disk: SourceDisk
@@ -24,6 +26,14 @@ class DiskPlan:
     reason: str
     below: str | None
     number: int = 0
+    continues: UnfinishedSeed | None = None
+
+    @property
+    def first_copy(self) -> SeedOrigin | None:
+        """What a first copy begins as; None for a disk that stands on another file."""
+        if self.below is not None:
+            return None
+        return SeedOrigin.NOTHING if self.continues is None else self.continues.origin
 
 
 @dataclass(frozen=True, slots=True)

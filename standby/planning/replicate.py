@@ -22,6 +22,7 @@ from standby.model.point import BlankDisk, BootPoint, Consistency, Standing, Way
 from standby.planning.naming import next_point_name
 from standby.planning.obstacles import obstacles
 from standby.planning.retention import plan_merges, require_point_allowed
+from standby.planning.seeds import given_up, going_on
 
 
 def plan_cycle(
@@ -46,7 +47,10 @@ def plan_cycle(
     )
     point = next_point_name(manifest.points, now)
     tracked = _tracked(source, manifest.newest)
-    disks = _disk_plans(source.disks, manifest, tracked, request)
+    planned = _disk_plans(source.disks, manifest, tracked, request)
+    # A full copy that somebody asked for believes nothing of what is there.
+    believed = () if request.copying is Copying.EVERYTHING else target.unfinished
+    disks = tuple(going_on(plan, believed) for plan in planned)
     incremental = any(plan.way is Way.INCREMENTAL for plan in disks)
     way, reason = _overall(disks)
     return CyclePlan(
@@ -61,7 +65,7 @@ def plan_cycle(
             since=tracked.name if tracked and incremental else None,
             consistency=consistency,
         ),
-        debris=target.debris,
+        debris=(*target.debris, *given_up(disks, target.unfinished)),
         known_checkpoints=tuple(c.name for c in source.checkpoints),
         unfinished_merges=_unfinished(manifest),
         head=_head_move(target),
@@ -148,7 +152,8 @@ def _overall(disks: Sequence[DiskPlan]) -> tuple[Way, str]:
     if not disks:
         raise RepairSource("source", "no disk to capture", "at least one disk")
     if all(plan.way is Way.SEED for plan in disks):
-        return Way.SEED, disks[0].reason
+        continued = (plan.reason for plan in disks if plan.continues)
+        return Way.SEED, next(continued, disks[0].reason)
     differing = [plan for plan in disks if plan.way is Way.RESYNC]
     if differing:
         return Way.RESYNC, "; ".join(f"{plan.disk.name}: {plan.reason}" for plan in differing)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -55,8 +55,8 @@ class Incoming:
     def stored(self) -> dict[str, int]:
         """Return the allocated bytes of each disk's delta."""
         writer = self._writer
-        names = (layout.incoming_name(disk.file, writer.generation) for disk in self.disks)
-        paths = [writer.directory / name for name in names]
+        files = (files_of(disk.plan, writer.generation) for disk in self.disks)
+        paths = [writer.directory / file.image for file in files]
         lines = writer.host.run(("stat", "-c", "%b", "--", *paths), timeout=60.0).text.split()
         sizes = (int(blocks) * 512 for blocks in lines)  # %b counts blocks of 512 bytes
         return dict(zip((disk.plan.disk.name for disk in self.disks), sizes, strict=True))
@@ -66,11 +66,10 @@ class Incoming:
 def serve_incoming(writer: Writer, plan: CyclePlan, allocation: Allocation) -> Generator[Incoming]:
     """Create the deltas and serve them for writing. Raises Overtaken."""
     planned = plan.capture.disks
-    images = [i for disk in planned for i in _images(disk, allocation, writer.generation)]
-    words = [word for image in images for word in image.words]
-    writer.run(programs.CREATE_IMAGES, "standby-create", *words, timeout=_CREATE_S)
+    _make(writer, planned, allocation)
     names = [name for disk in planned for name in _exports(disk)]
-    paths = [writer.directory / image.file for image in images]
+    files = [files_of(disk, writer.generation) for disk in planned]
+    paths = [writer.directory / name for file in files for name in (file.image, file.digests)]
     settings = DaemonSettings(
         pidfile=writer.directory / layout.cycle_pidfile("incoming", writer.generation),
         blockdevs=tuple(_node(name, path) for name, path in zip(names, paths, strict=True)),
@@ -82,10 +81,64 @@ def serve_incoming(writer: Writer, plan: CyclePlan, allocation: Allocation) -> G
         yield Incoming(writer, daemon, disks)
 
 
-def incoming_files(plan: CyclePlan) -> tuple[str, ...]:
-    """Return the names, once published, of every file that a cycle writes."""
-    files = (layout.delta_name(disk.disk.name, disk.number) for disk in plan.capture.disks)
-    return tuple(name for file in files for name in (file, digests_beside(file)))
+@dataclass(frozen=True, slots=True)
+class Files:
+    """The files of one disk that a cycle writes, by their names before publication."""
+
+    image: str
+    digests: str
+    published: str  # the image's name then
+
+    @property
+    def moves(self) -> tuple[tuple[str, str], tuple[str, str]]:
+        """What publication moves where."""
+        return (self.image, self.published), (self.digests, digests_beside(self.published))
+
+
+def files_of(disk: DiskPlan, generation: int) -> Files:
+    """Name the files of a disk while they are written.
+
+    Those of a first copy have names by which a later cycle can go on with them.
+    """
+    published = layout.delta_name(disk.disk.name, disk.number)
+    origin = disk.first_copy
+    if origin is None:
+        return _unnamed(disk, generation)
+    seed = layout.SeedFile(generation, origin, disk.disk.size, disk.disk.name, disk.number)
+    return Files(seed.image, seed.digests, published)
+
+
+def passing_files(plan: CyclePlan, generation: int) -> tuple[str, ...]:
+    """Return the files that nobody can go on with once the cycle has failed."""
+    files = (_unnamed(disk, generation) for disk in plan.capture.disks)
+    return tuple(name for file in files for name in (file.image, file.digests))
+
+
+def _unnamed(disk: DiskPlan, generation: int) -> Files:
+    file = layout.delta_name(disk.disk.name, disk.number)
+    image = layout.incoming_name(file, generation)
+    return Files(image, layout.incoming_name(digests_beside(file), generation), file)
+
+
+def _make(writer: Writer, disks: Sequence[DiskPlan], allocation: Allocation) -> None:
+    """Make new images, and take over those of first copies that go on."""
+    new = [disk for disk in disks if disk.continues is None]
+    images = [image for disk in new for image in _images(disk, allocation, writer.generation)]
+    words = [word for image in images for word in image.words]
+    if words:
+        writer.run(programs.CREATE_IMAGES, "standby-create", *words, timeout=_CREATE_S)
+    moves = [move for disk in disks for move in _to_seed_names(disk, writer.generation)]
+    if moves:
+        words = [word for move in moves for word in move]
+        writer.run(programs.NAME_SEEDS, "standby-seeds", *words, timeout=_CREATE_S)
+
+
+def _to_seed_names(disk: DiskPlan, generation: int) -> tuple[tuple[str, str], ...]:
+    if disk.first_copy is None:
+        return ()
+    made, named = _unnamed(disk, generation), files_of(disk, generation)
+    before = disk.continues.files if disk.continues else (made.image, made.digests)
+    return tuple(zip(before, (named.image, named.digests), strict=True))
 
 
 def _incoming(disk: DiskPlan, reached: Mapping[str, NbdEndpoint]) -> IncomingDisk:

@@ -6,6 +6,7 @@ know it looks up on the host. Everything that changes the manifest goes through 
 
 from __future__ import annotations
 
+import errno
 import secrets
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Final
 
-from standby.errors import CommandFailed, RepairStore, StandbyError
+from standby.errors import CommandFailed, RepairStore, StandbyError, TransferFailed
 from standby.host.interface import Host
 from standby.model.machine import MachineDefinition
 from standby.model.manifest import JsonObject, Manifest
@@ -28,11 +29,12 @@ from standby.model.observation import (
 )
 from standby.model.plan import CyclePlan, HeadMove
 from standby.model.point import BootPoint
+from standby.model.seed import UnfinishedSeed
 from standby.target import layout, programs
 from standby.target.domain_interface import DormantDomain
 from standby.target.filesystems import require_promises
 from standby.target.head import Heads, Variables
-from standby.target.incoming import Incoming, incoming_files, serve_incoming
+from standby.target.incoming import Incoming, files_of, passing_files, serve_incoming
 from standby.target.layout import StandbyDirectory
 from standby.target.listing import Listing, manifest_of, parse_listing
 from standby.target.lock import StoreLock, hold_lock
@@ -48,6 +50,7 @@ from standby.target.users import Images, parse_images, point_of_file, unexpected
 from standby.target.writer import Writer
 
 _LOOK_S: Final = 120.0
+_CHECK_S: Final = 1800.0  # of images: all their metadata is read
 
 
 def make_directory(host: Host, directory: StandbyDirectory) -> None:
@@ -163,27 +166,54 @@ class KvmStore:
 
     @contextmanager
     def incoming(self, plan: CyclePlan) -> Generator[Incoming]:
-        """Make the new deltas and serve them; what is not published is removed on leaving."""
+        """Make the new deltas and serve them; on failure all but first copies are removed."""
         numbered = self._manifest.with_delta_numbers_used(len(plan.capture.disks))
-        files = incoming_files(plan)
         try:
             with serve_incoming(self._writer, plan, self._allocation) as incoming:
                 self._manifest = numbered
                 yield incoming
-        except BaseException:
+        except BaseException as error:
             # The space has to be free again; the error that brought us here goes on.
-            self._forgive(lambda: self._writer.drop([self._incoming_name(f) for f in files]))
+            useless = self._useless(plan, error)
+            self._forgive(lambda: self._writer.drop(useless))
             raise
+
+    def spoilt(self, seeds: Sequence[UnfinishedSeed]) -> tuple[UnfinishedSeed, ...]:
+        """Return the interrupted first copies that nobody can go on with. Raises Overtaken."""
+        words = [file for seed in seeds for file in seed.files]
+        found = self._writer.run(
+            programs.CHECK_SEEDS, "standby-seeds", *words, timeout=_CHECK_S
+        ).splitlines()
+        return tuple(seed for seed in seeds if seed.image in found)
+
+    def _useless(self, plan: CyclePlan, error: BaseException) -> tuple[str, ...]:
+        """Return what a failed cycle must not leave behind.
+
+        A first copy goes on later; one that filled the storage stands in the way of all others.
+        """
+        generation = self._writer.generation
+        useless = passing_files(plan, generation)
+        if isinstance(error, TransferFailed) and error.errno == errno.ENOSPC:
+            files = (files_of(disk, generation) for disk in plan.capture.disks)
+            return (*useless, *(name for file in files for name in (file.image, file.digests)))
+        return useless
 
     def publish(self, plan: CyclePlan, point: BootPoint, definition: MachineDefinition) -> None:
         """Make the new point visible, whole, by one atomic rename. Raises Overtaken."""
         self._lock.require()
         folder = layout.point_directory(point.name)
         self._keep_definition(folder, definition)
-        deltas = incoming_files(plan)
+        disks, generation = plan.capture.disks, self._writer.generation
+        files = tuple(move for disk in disks for move in files_of(disk, generation).moves)
         moves = Moves(
-            files=tuple((self._incoming_name(file), file) for file in deltas),
-            flush=(*deltas, layout.DELTAS, layout.INCOMING, folder, layout.POINTS),
+            files=files,
+            flush=(
+                *(published for _, published in files),
+                layout.DELTAS,
+                layout.INCOMING,
+                folder,
+                layout.POINTS,
+            ),
         )
         self._publish(self._manifest.of_machine(plan.machine).with_point(point), moves)
 
@@ -255,9 +285,6 @@ class KvmStore:
         self._lock.require()
         self._text = publish_manifest(self._host, self._directory, manifest, self._text, moves)
         self._manifest = manifest
-
-    def _incoming_name(self, file: str) -> str:
-        return layout.incoming_name(file, self._writer.generation)
 
     def _head_point(self) -> BootPoint | None:
         reverted = self._manifest.reverted_to
@@ -331,6 +358,7 @@ def observe_target(
         domain=domain.found(),
         available=listing.available,
         debris=listing.debris(manifest),
+        unfinished=listing.unfinished(),
         users=(*mounted(listing), *kept_heads(listing)),
     )
 

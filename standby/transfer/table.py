@@ -39,7 +39,7 @@ class Trust(Enum):
 # Those of a seed that can go on after an interruption.
 _RESUMABLE: Final = (Trust.BLANK, Trust.UNFINISHED)
 # How much of a seed an interruption costs, in seconds; besides, the last span.
-_STORE_EVERY: Final = 30.0
+_STORE_EVERY: Final = 5.0
 # What an entry reads as of which nothing is known: no block has this digest but by chance.
 _UNKNOWN: Final = b"\xff" * DIGEST_BYTES
 _BLANK: Final = bytes(PAGE)
