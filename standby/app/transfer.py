@@ -8,9 +8,11 @@ from dataclasses import dataclass
 
 from standby.cycle.interfaces import CapturedDisk, IncomingDisk, Moved, Pending
 from standby.model.digest import DigestAlgorithm
+from standby.model.extent import NbdEndpoint
 from standby.model.plan import DiskPlan
 from standby.model.point import Way
 from standby.model.seed import SeedOrigin
+from standby.transfer.build import build_table
 from standby.transfer.engine import copy_disks, pending
 from standby.transfer.job import (
     Changed,
@@ -24,6 +26,7 @@ from standby.transfer.job import (
 )
 from standby.transfer.job import Pending as EnginePending
 from standby.transfer.rate import RateLimit
+from standby.transfer.scan import DigestedDisk, Pace
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,11 @@ class ProfileTransfer:
         """Count what would be moved."""
         counted = pending(source.disk.name, source.endpoint, _scope(source), cancel=self.cancel)
         return Pending(counted.data_bytes, counted.zero_bytes)
+
+    def digest(self, disk: str, image: NbdEndpoint, digests: NbdEndpoint) -> None:
+        """Write the digests of an image on the KVM host: it is read through the network."""
+        subject = DigestedDisk(disk, image, DigestTable(digests, self.algorithm))
+        build_table(subject, Pace(self.limiter, self.progress, self.cancel))
 
     def copy(
         self,

@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from standby.cycle.images import copy_images, to_be_copied
 from standby.cycle.interfaces import (
     Capture,
     Clock,
@@ -30,7 +31,7 @@ from standby.model.keep import Keep
 from standby.model.observation import SourceObservation, TargetObservation
 from standby.model.plan import Copying, CyclePlan, CycleRequest, DiskPlan, HeadMove
 from standby.model.point import Base, BootPoint, Consistency, Delta, Way
-from standby.model.seed import UnfinishedSeed
+from standby.model.seed import NO_IMAGES, SeedImages, UnfinishedSeed
 from standby.planning.obstacles import obstacles
 from standby.planning.replicate import checkpoint_owner, plan_cycle
 from standby.planning.retention import MergePlan, plan_merges, point_allowed
@@ -48,6 +49,7 @@ class Policy:
     keep: Keep
     storage: str  # for people: where the standby lies
     space_reserve: int
+    images: SeedImages = NO_IMAGES  # that first copies begin from
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,7 @@ class Cycle:
     def run(self) -> CycleReport:
         """Run the cycle. Raises StandbyError; then nothing of the new point is visible."""
         started = self.clock.now()
-        plan = self.clean_up(self.look_and_plan())
+        plan = self.begin_from_images(self.clean_up(self.look_and_plan()))
         try:
             point, moved = self.replicate(plan)
         except AskForResync as lost:
@@ -127,6 +129,16 @@ class Cycle:
         log.warning("begun anew, being damaged: the first copy of %s", ", ".join(_names(spoilt)))
         self.store.discard([file for seed in spoilt for file in seed.files])
         return self.look_and_plan()
+
+    def begin_from_images(self, plan: CyclePlan) -> CyclePlan:
+        """Copy images on the KVM host that first copies begin from; return the plan to go by."""
+        disks = to_be_copied(plan.capture.disks)
+        if not disks:
+            return plan
+        storage, reserve = self.policy.storage, self.policy.space_reserve
+        with self.journal.phase(Phase.COPY_IMAGES, f"disks={len(disks)}"):
+            copy_images(self.store, self.transfer, disks, storage, reserve)
+        return self.clean_up(self.look_and_plan())
 
     def replicate(self, plan: CyclePlan) -> tuple[BootPoint, Moved]:
         """Capture, transfer, publish: return the newest point and what was moved."""
@@ -258,7 +270,7 @@ def plan(
     return plan_cycle(
         source,
         target,
-        request,
+        replace(request, images=policy.images),
         consistency=policy.consistency,
         keep=policy.keep,
         checkpoint_prefix=checkpoint_owner(policy.profile, target.manifest.token),

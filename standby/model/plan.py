@@ -9,7 +9,7 @@ from standby.model.disk import SourceDisk
 from standby.model.machine import MachineIdentity
 from standby.model.names import PointName
 from standby.model.point import BlankDisk, Consistency, Way
-from standby.model.seed import SeedOrigin, UnfinishedSeed
+from standby.model.seed import NO_IMAGES, SeedImages, SeedOrigin, UnfinishedSeed
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,7 @@ class DiskPlan:
     below: str | None
     number: int = 0
     continues: UnfinishedSeed | None = None
+    image: str | None = None  # on the KVM host, that a first copy begins from
 
     @property
     def first_copy(self) -> SeedOrigin | None:
@@ -87,3 +88,4 @@ class CycleRequest:
 
     copying: Copying = Copying.AS_NEEDED
     reason: str = "asked for"
+    images: SeedImages = NO_IMAGES  # that first copies begin from; the profile names them

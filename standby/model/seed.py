@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import Enum
+from typing import Final
+
+from standby.model.disk import ImageFormat
 
 
 class SeedOrigin(Enum):
@@ -33,3 +37,27 @@ class UnfinishedSeed:
     def files(self) -> tuple[str, str]:
         """Both files."""
         return self.image, self.digests
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFound:
+    """An image on the KVM host that a first copy is to begin from. Bytes."""
+
+    path: str
+    image_format: ImageFormat
+    size: int  # virtual size
+    allocated: int
+
+
+@dataclass(frozen=True, slots=True)
+class SeedImages:
+    """Paths on the KVM host that first copies begin from, as the profile has them."""
+
+    by_disk: Mapping[str, str] = field(default_factory=dict)
+    only: str | None = None  # that of the one disk that the machine has
+
+    def __bool__(self) -> bool:
+        return bool(self.by_disk) or self.only is not None
+
+
+NO_IMAGES: Final = SeedImages()

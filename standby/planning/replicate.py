@@ -19,10 +19,11 @@ from standby.model.observation import (
 )
 from standby.model.plan import CapturePlan, Copying, CyclePlan, CycleRequest, DiskPlan, HeadMove
 from standby.model.point import BlankDisk, BootPoint, Consistency, Standing, Way
+from standby.model.seed import NO_IMAGES
 from standby.planning.naming import next_point_name
 from standby.planning.obstacles import obstacles
 from standby.planning.retention import plan_merges, require_point_allowed
-from standby.planning.seeds import given_up, going_on
+from standby.planning.seeds import given_up, going_on, with_images
 
 
 def plan_cycle(
@@ -38,7 +39,8 @@ def plan_cycle(
     """Decide what this cycle does. `now` is UTC.
 
     Where the tracker's history is lost a disk is resynced, and the plan says why. Raises
-    RepairSource when a disk shrank or the machine is another one, TryLater at the hard cap.
+    RepairSource when a disk shrank or the machine is another one, TryLater at the hard cap,
+    FixProfile when the images to begin from are of other disks.
     """
     manifest = target.manifest
     _refuse_another_machine(source, manifest)
@@ -49,8 +51,9 @@ def plan_cycle(
     tracked = _tracked(source, manifest.newest)
     planned = _disk_plans(source.disks, manifest, tracked, request)
     # A full copy that somebody asked for believes nothing of what is there.
-    believed = () if request.copying is Copying.EVERYTHING else target.unfinished
-    disks = tuple(going_on(plan, believed) for plan in planned)
+    full = request.copying is Copying.EVERYTHING
+    believed, images = ((), NO_IMAGES) if full else (target.unfinished, request.images)
+    disks = going_on(with_images(planned, images), believed)
     incremental = any(plan.way is Way.INCREMENTAL for plan in disks)
     way, reason = _overall(disks)
     return CyclePlan(

@@ -155,6 +155,18 @@ sync incoming
 """
 )
 
+# Arguments: directory, generation expected, an image that is only read, its format, the copy,
+# qcow2 options, virtual size in bytes of the copy, at least the image's.
+COPY_IMAGE: Final = (
+    _FENCED
+    + """
+umask 077
+rm -f -- "$3"
+qemu-img convert -q -f "$2" -O qcow2 -o "$4" -- "$1" "$3"
+qemu-img resize -q -f qcow2 -- "$3" "$5"
+"""
+)
+
 # Arguments: directory, generation expected, then pairs: image and digests of an interrupted first
 # copy. Frees the clusters that a killed daemon had allocated and not used, and prints each pair's
 # image in which anything else is wrong.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import secrets
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import PurePosixPath
@@ -17,6 +17,7 @@ from typing import Final
 
 from standby.errors import CommandFailed, RepairStore, StandbyError, TransferFailed
 from standby.host.interface import Host
+from standby.model.extent import NbdEndpoint
 from standby.model.machine import MachineDefinition
 from standby.model.manifest import JsonObject, Manifest
 from standby.model.names import PointName
@@ -27,13 +28,14 @@ from standby.model.observation import (
     TargetObservation,
     User,
 )
-from standby.model.plan import CyclePlan, HeadMove
+from standby.model.plan import CyclePlan, DiskPlan, HeadMove
 from standby.model.point import BootPoint
-from standby.model.seed import UnfinishedSeed
+from standby.model.seed import ImageFound, UnfinishedSeed
 from standby.target import layout, programs
 from standby.target.domain_interface import DormantDomain
 from standby.target.filesystems import require_promises
 from standby.target.head import Heads, Variables
+from standby.target.images import copied_image, find_image
 from standby.target.incoming import Incoming, files_of, passing_files, serve_incoming
 from standby.target.layout import StandbyDirectory
 from standby.target.listing import Listing, manifest_of, parse_listing
@@ -177,6 +179,16 @@ class KvmStore:
             useless = self._useless(plan, error)
             self._forgive(lambda: self._writer.drop(useless))
             raise
+
+    def find_image(self, path: str) -> ImageFound:
+        """Look at an image that is not ours. Raises UseOtherImage, GrantAccess, TryLater."""
+        return find_image(self._host, path)
+
+    def copied_image(
+        self, plan: DiskPlan, image: ImageFound
+    ) -> AbstractContextManager[tuple[NbdEndpoint, NbdEndpoint]]:
+        """Copy an image to begin from; yield where it is read and where its table is written."""
+        return copied_image(self._writer, plan, image, self._allocation)
 
     def spoilt(self, seeds: Sequence[UnfinishedSeed]) -> tuple[UnfinishedSeed, ...]:
         """Return the interrupted first copies that nobody can go on with. Raises Overtaken."""

@@ -1,4 +1,4 @@
-"""A first copy that was interrupted goes on: only what is missing is sent, and the point is exact."""
+"""An interrupted first copy goes on: only what is missing is sent, and the point is exact."""
 
 from __future__ import annotations
 
