@@ -5,9 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from standby.errors import FixProfile, UseOtherImage
+from standby.errors import FixProfile, TryLater, UseOtherImage
+from standby.model.manifest import Manifest
 from standby.model.plan import DiskPlan
 from standby.model.seed import ImageFound, SeedImages, SeedOrigin, UnfinishedSeed
+
+
+def refuse_while_waiting(manifest: Manifest, called: str) -> None:
+    """Raise TryLater while the first copy travels on a medium; `called` is for commands."""
+    awaited = manifest.awaits
+    if awaited is None:
+        return
+    since = f"{awaited.since:%Y-%m-%d %H:%M} UTC"
+    what = "exported" if awaited.checkpoint else "whose export began"
+    raise TryLater(
+        f"standby {manifest.standby}",
+        f"waiting for seed: {awaited.medium}, {what} on {since}",
+        "that seed, taken in on the KVM host",
+        f"standby import-seed {called} DIRECTORY; or wait no more and let a cycle send it: "
+        f"standby import-seed {called} --give-up",
+    )
 
 
 def with_images(disks: Sequence[DiskPlan], images: SeedImages) -> tuple[DiskPlan, ...]:

@@ -167,6 +167,15 @@ qemu-img resize -q -f qcow2 -- "$3" "$5"
 """
 )
 
+# Arguments: directory, generation expected, a file of a medium, and its copy in incoming/.
+TAKE_FILE: Final = (
+    _FENCED
+    + """
+umask 077
+cp --reflink=auto --sparse=auto -- "$1" "$2"
+"""
+)
+
 # Arguments: directory, generation expected, then pairs: image and digests of an interrupted first
 # copy. Frees the clusters that a killed daemon had allocated and not used, and prints each pair's
 # image in which anything else is wrong.

@@ -229,6 +229,25 @@ class KvmStore:
         )
         self._publish(self._manifest.of_machine(plan.machine).with_point(point), moves)
 
+    @property
+    def writer(self) -> Writer:
+        """What changes the directory while nobody has taken over."""
+        return self._writer
+
+    def give_up(self, files: Sequence[str]) -> None:
+        """Remove files that nobody needs, if that can be done now."""
+        self._forgive(lambda: self._writer.drop(files))
+
+    def take_seed(
+        self, seed: Manifest, definition: MachineDefinition, moves: Sequence[tuple[str, str]]
+    ) -> None:
+        """Publish the only boot point of another manifest, its files being in incoming/."""
+        folder = layout.point_directory(seed.points[0].name)
+        self._keep_definition(folder, definition)
+        files = (published for _, published in moves)
+        flush = (*files, layout.DELTAS, layout.INCOMING, folder, layout.POINTS)
+        self._publish(self._manifest.with_seed(seed), Moves(tuple(moves), flush))
+
     def stamp(self, moment: datetime) -> None:
         """Record that the newest point was still true at `moment` (UTC)."""
         self._publish(self._manifest.stamped(moment))
@@ -344,7 +363,7 @@ class KvmStore:
 def _first_manifest(first: Manifest | None, where: str) -> Manifest:
     if first is None:
         raise RepairStore(where, "no manifest", "a standby", "make it: standby run PROFILE")
-    return replace(first, token=secrets.token_hex(4))
+    return replace(first, token=first.token or secrets.token_hex(4))
 
 
 def mounted(listing: Listing) -> Sequence[User]:
