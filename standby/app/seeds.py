@@ -12,7 +12,7 @@ from standby.app.replicate import locked_store
 from standby.app.session import Session
 from standby.app.transfer import ProfileTransfer
 from standby.app.wiring import policy_of, source_of
-from standby.cycle.interfaces import Moved
+from standby.cycle.interfaces import Moved, Source
 from standby.cycle.replicate import Cycle
 from standby.cycle.report import Journal
 from standby.errors import FixRequest, RepairSource
@@ -82,33 +82,46 @@ def export_seed(session: Session, profile: Profile, directory: Path) -> Exported
     host = session.host(session.configuration.host("local"))
     if is_finished(host, medium):  # opening a store changes its manifest
         raise _in_the_way(medium)
-    awaited = AwaitedSeed(f"{medium.path} on {platform.node()}", session.clock.now())
     with locked_store(session, profile, identity) as store:
         _refuse_points(store.manifest)
-        store.change(store.manifest.waiting(awaited))
         token = store.manifest.token
+    awaited = AwaitedSeed(f"{medium.path} on {platform.node()}", session.clock.now())
     make_directory(host, medium)
     first = Manifest(profile.standby_name, identity, token)
     with open_store(host, medium, NoDomain(), first, profile=profile.effective()) as store:
         _refuse_another(store.manifest, identity, medium)
         if store.manifest.token != token:
             raise _in_the_way(medium)
-        cycle = Cycle(
-            source=source,
-            store=store,
-            transfer=ProfileTransfer(
-                None, session.progress, session.cancel, store.manifest.digests
-            ),  # the profile's bandwidth is that of the link that this avoids
-            clock=session.clock,
-            policy=replace(policy_of(profile, medium), storage=medium.path, images=NO_IMAGES),
-            request=CycleRequest(),
-            journal=Journal(profile.name),
-            progress=session.report,
-        )
-        point, moved = _copy(cycle, store.manifest)
+        _wait(session, profile, awaited)
+        point, moved = _copy(_cycle(session, profile, source, store))
         write_checksums(host, medium, store.manifest)
     _note_checkpoint(session, profile, replace(awaited, checkpoint=point.checkpoint))
     return Exported(medium.path, point, moved)
+
+
+def _cycle(session: Session, profile: Profile, source: Source, store: KvmStore) -> Cycle:
+    place = store.directory.path
+    return Cycle(
+        source=source,
+        store=store,
+        # Without the profile's bandwidth: that is of the link which this avoids.
+        transfer=ProfileTransfer(None, session.progress, session.cancel, store.manifest.digests),
+        clock=session.clock,
+        policy=replace(policy_of(profile, store.directory), storage=place, images=NO_IMAGES),
+        request=CycleRequest(),
+        journal=Journal(profile.name),
+        progress=session.report,
+    )
+
+
+def _copy(cycle: Cycle) -> tuple[BootPoint, Moved]:
+    newest = cycle.store.manifest.newest
+    if newest is not None:
+        return newest, Moved(0, 0)  # only its checksums are missing
+    plan = cycle.clean_up(cycle.look_and_plan())
+    point, moved = cycle.replicate(plan)
+    cycle.forget_old_checkpoints(plan)
+    return point, moved
 
 
 def import_seed(session: Session, profile: Profile, directory: str) -> BootPoint:
@@ -141,6 +154,12 @@ def give_up_waiting(session: Session, profile: Profile) -> None:
         store.change(store.manifest.waiting(None))
 
 
+def _wait(session: Session, profile: Profile, awaited: AwaitedSeed) -> None:
+    with locked_store(session, profile, None) as store:
+        _refuse_points(store.manifest)
+        store.change(store.manifest.waiting(awaited))
+
+
 def _note_checkpoint(session: Session, profile: Profile, awaited: AwaitedSeed) -> None:
     with locked_store(session, profile, None) as store:
         if store.manifest.awaits is None:
@@ -161,15 +180,6 @@ def _refuse_points(manifest: Manifest) -> None:
             "a standby without any",
             "its cycles send what changed",
         )
-
-
-def _copy(cycle: Cycle, manifest: Manifest) -> tuple[BootPoint, Moved]:
-    if manifest.newest is not None:
-        return manifest.newest, Moved(0, 0)  # only its checksums are missing
-    plan = cycle.clean_up(cycle.look_and_plan())
-    point, moved = cycle.replicate(plan)
-    cycle.forget_old_checkpoints(plan)
-    return point, moved
 
 
 def _refuse_another(manifest: Manifest, machine: MachineIdentity, medium: StandbyDirectory) -> None:

@@ -1,8 +1,8 @@
 """The life of one cycle, from the first look to the last merge.
 
 Observe, plan, act; after any failure the next cycle observes again. Nothing is visible on the
-KVM host before `publish`, everything is after it, and whatever an interruption leaves behind is
-removed by the cycle that follows.
+KVM host before `publish`, everything is after it, and what an interruption leaves behind is
+removed by the cycle that follows, but for first copies: those go on where they ended.
 """
 
 from __future__ import annotations
