@@ -109,7 +109,7 @@ def _cycle(session: Session, profile: Profile, source: Source, store: KvmStore) 
         clock=session.clock,
         policy=replace(policy_of(profile, store.directory), storage=place, images=NO_IMAGES),
         request=CycleRequest(),
-        journal=Journal(profile.name),
+        journal=Journal(profile.name, session.require_wanted),
         progress=session.report,
     )
 
