@@ -86,7 +86,7 @@ def _scope_of(source: CapturedDisk, plan: DiskPlan) -> Scope:
 def _copy(
     source: CapturedDisk, target: IncomingDisk, expected: Pending, algorithm: DigestAlgorithm
 ) -> DiskCopy:
-    new = target.plan.first_copy is SeedOrigin.NOTHING and target.plan.continues is None
+    new = target.plan.kept_as is SeedOrigin.NOTHING and target.plan.continues is None
     new = new and source.changes is None
     return DiskCopy(
         disk=source.disk.name,

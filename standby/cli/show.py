@@ -56,7 +56,7 @@ def facts(look: StandbyLook) -> Iterator[tuple[str, str]]:
     if manifest.awaits is not None:
         yield "waits for", f"{manifest.awaits.medium}, since {local(manifest.awaits.since)}"
     for seed in look.target.unfinished:
-        yield "interrupted seed", f"{seed.disk}: {readable(seed.stored)} kept, the next run goes on"
+        yield "interrupted copy", f"{seed.disk}: {readable(seed.stored)} kept, the next run goes on"
     yield "checkpoints", f"{checkpoint_owner(profile.name, manifest.token)}* on the source"
     for problem in look.problems:
         yield problem.severity.value, problem.text

@@ -2,7 +2,7 @@
 
 Observe, plan, act; after any failure the next cycle observes again. Nothing is visible on the
 KVM host before `publish`, everything is after it, and what an interruption leaves behind is
-removed by the cycle that follows, but for first copies: those go on where they ended.
+removed by the cycle that follows, but for first copies and resyncs: those go on where they ended.
 """
 
 from __future__ import annotations
@@ -126,7 +126,9 @@ class Cycle:
         spoilt = self.store.spoilt(seeds) if seeds else ()
         if not spoilt:
             return plan
-        log.warning("begun anew, being damaged: the first copy of %s", ", ".join(_names(spoilt)))
+        log.warning(
+            "begun anew, being damaged: the interrupted copy of %s", ", ".join(_names(spoilt))
+        )
         self.store.discard([file for seed in spoilt for file in seed.files])
         return self.look_and_plan()
 
@@ -280,9 +282,9 @@ def plan(
 
 def expected_bytes(plan: DiskPlan, surveyed: int) -> int:
     """Return the bytes to reserve room for. How much a resync sends only reading will tell."""
-    if plan.continues is not None:
-        return max(surveyed - plan.continues.stored, 0)
-    return 0 if plan.way is Way.RESYNC else surveyed
+    if plan.way is Way.RESYNC:
+        return 0
+    return max(surveyed - plan.continues.stored, 0) if plan.continues else surveyed
 
 
 def _names(seeds: Sequence[UnfinishedSeed]) -> list[str]:

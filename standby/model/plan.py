@@ -17,8 +17,8 @@ class DiskPlan:
     """How one disk is brought into the new point.
 
     `below` is the file its delta stands on; a full copy stands on the old chain too and masks
-    it, so that older points stay what they are. `number` is the delta's. A first copy that was
-    interrupted goes on in its own files, those that it `continues`.
+    it, so that older points stay what they are. `number` is the delta's. A first copy or a resync
+    that was interrupted goes on in its own files, those that it `continues`.
     """
 
     disk: SourceDisk
@@ -30,10 +30,10 @@ class DiskPlan:
     image: str | None = None  # on the KVM host, that a first copy begins from
 
     @property
-    def first_copy(self) -> SeedOrigin | None:
-        """What a first copy begins as; None for a disk that stands on another file."""
+    def kept_as(self) -> SeedOrigin | None:
+        """What its files are kept as if the cycle is interrupted; None: they are not."""
         if self.below is not None:
-            return None
+            return SeedOrigin.RESYNC if self.way is Way.RESYNC else None
         return SeedOrigin.NOTHING if self.continues is None else self.continues.origin
 
 

@@ -1,4 +1,4 @@
-"""First copies that were interrupted, and go on."""
+"""First copies and resyncs that were interrupted, and go on."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from standby.model.disk import ImageFormat
 
 
 class SeedOrigin(Enum):
-    """What the files of a first copy began as."""
+    """What the files of a copy that can go on began as."""
 
     NOTHING = "seed"
     IMAGE = "image"  # a copy of an image that was on the KVM host already
+    RESYNC = "resync"  # an overlay on the newest boot point
 
 
 @dataclass(frozen=True, slots=True)
 class UnfinishedSeed:
-    """What an interrupted first copy of a disk left in incoming/. Bytes.
+    """What an interrupted first copy or resync of a disk left in incoming/. Bytes.
 
     Its table of digests names only blocks that are in the image: whatever was interrupted, a
     digest is stored after the block that it speaks of is durable.
@@ -32,6 +33,7 @@ class UnfinishedSeed:
     image: str  # relative to the standby's directory
     digests: str
     stored: int  # allocated bytes of the image
+    below: str | None = None  # the file of the boot point that a resync stands on
 
     @property
     def files(self) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""First copies: what they begin from, which interrupted ones go on, and which are given up."""
+"""Interrupted copies: which go on, and which are given up; what first copies begin from."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import replace
 from standby.errors import FixProfile, TryLater, UseOtherImage
 from standby.model.manifest import Manifest
 from standby.model.plan import DiskPlan
+from standby.model.point import Way
 from standby.model.seed import ImageFound, SeedImages, SeedOrigin, UnfinishedSeed
 
 
@@ -72,24 +73,24 @@ def require_fit(plan: DiskPlan, image: ImageFound) -> None:
 def going_on(
     disks: Sequence[DiskPlan], unfinished: Sequence[UnfinishedSeed]
 ) -> tuple[DiskPlan, ...]:
-    """Return the plans, with first copies that go on where an interrupted one of them ended.
+    """Return the plans, with copies that go on where an interrupted one of them ended.
 
     A disk of another size is another disk. Of several the newest goes on. One that began without
-    the image that the profile now names does not.
+    the image that the profile now names does not; a resync of another boot point neither.
     """
     return tuple(_going_on(plan, unfinished) for plan in disks)
 
 
 def _going_on(plan: DiskPlan, unfinished: Sequence[UnfinishedSeed]) -> DiskPlan:
     fitting = [it for it in unfinished if _is_of(it, plan)]
-    if plan.below is not None or not fitting:
+    if not fitting:
         return plan
-    about = "" if plan.image else ", going on with an interrupted one"
+    about = "" if plan.image else ", going on where it was interrupted"
     return replace(plan, reason=f"{plan.reason}{about}", continues=fitting[-1])
 
 
 def given_up(disks: Sequence[DiskPlan], unfinished: Sequence[UnfinishedSeed]) -> tuple[str, ...]:
-    """Return the files of interrupted first copies that no disk goes on with.
+    """Return the files of interrupted copies that no disk goes on with.
 
     What an image is to replace stays until the image has been copied.
     """
@@ -101,4 +102,6 @@ def given_up(disks: Sequence[DiskPlan], unfinished: Sequence[UnfinishedSeed]) ->
 
 def _is_of(seed: UnfinishedSeed, plan: DiskPlan) -> bool:
     same_disk = (seed.disk, seed.size) == (plan.disk.name, plan.disk.size)
-    return same_disk and (plan.image is None or seed.origin is SeedOrigin.IMAGE)
+    same_way = (plan.way is Way.RESYNC) == (seed.origin is SeedOrigin.RESYNC)
+    wanted = plan.image is None or seed.origin is SeedOrigin.IMAGE
+    return same_disk and same_way and wanted and seed.below == plan.below

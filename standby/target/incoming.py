@@ -98,13 +98,14 @@ class Files:
 def files_of(disk: DiskPlan, generation: int) -> Files:
     """Name the files of a disk while they are written.
 
-    Those of a first copy have names by which a later cycle can go on with them.
+    Those of a first copy or a resync have names by which a later cycle can go on with them.
     """
     published = layout.delta_name(disk.disk.name, disk.number)
-    origin = disk.first_copy
+    origin = disk.kept_as
     if origin is None:
         return _unnamed(disk, generation)
-    seed = layout.SeedFile(generation, origin, disk.disk.size, disk.disk.name, disk.number)
+    below = layout.delta_number(disk.below) if disk.below else 0
+    seed = layout.SeedFile(generation, origin, disk.disk.size, disk.disk.name, disk.number, below)
     return Files(seed.image, seed.digests, published)
 
 
@@ -121,7 +122,7 @@ def _unnamed(disk: DiskPlan, generation: int) -> Files:
 
 
 def _make(writer: Writer, disks: Sequence[DiskPlan], allocation: Allocation) -> None:
-    """Make new images, and take over those of first copies that go on."""
+    """Make new images, and take over those of copies that go on."""
     new = [disk for disk in disks if disk.continues is None]
     images = [image for disk in new for image in _images(disk, allocation, writer.generation)]
     words = [word for image in images for word in image.words]
@@ -134,7 +135,7 @@ def _make(writer: Writer, disks: Sequence[DiskPlan], allocation: Allocation) -> 
 
 
 def _to_seed_names(disk: DiskPlan, generation: int) -> tuple[tuple[str, str], ...]:
-    if disk.first_copy is None:
+    if disk.kept_as is None:
         return ()
     made, named = _unnamed(disk, generation), files_of(disk, generation)
     before = disk.continues.files if disk.continues else (made.image, made.digests)

@@ -31,7 +31,7 @@ NVRAM = "nvram.fd"
 
 _DELTA_FILE = re.compile(r"deltas/(?P<disk>[A-Za-z0-9_.-]+)\.(?P<number>\d{4,})\.(?:qcow2|digests)")
 _SEED_FILE = re.compile(
-    r"incoming/(?P<generation>\d+)\.(?P<origin>seed|image)-(?P<size>\d+)"
+    r"incoming/(?P<generation>\d+)\.(?P<origin>seed|image|resync)-(?P<size>\d+)(?:-(?P<below>\d{4,}))?"
     r"\.(?P<disk>[A-Za-z0-9_.-]+)\.(?P<number>\d{4,})\.qcow2"
 )
 _MOUNT = re.compile(r"run/mount-(?P<point>V\d{8}_\d{6})\.\w+\.pid")
@@ -60,7 +60,7 @@ def incoming_name(file: str, generation: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class SeedFile:
-    """What the name of a first copy's image in incoming/ says; the size is the disk's, in bytes.
+    """What the name of an image in incoming/ says that a later cycle can go on with. Bytes.
 
     Only images whose creation was finished have such names: whatever else is in incoming/ cannot
     be told from half of a file.
@@ -68,14 +68,16 @@ class SeedFile:
 
     generation: int
     origin: SeedOrigin
-    size: int
+    size: int  # of the disk
     disk: str
     number: int
+    below: int = 0  # number of the delta that it stands on; 0: it stands on none
 
     @property
     def image(self) -> str:
         """The image's file, relative to the standby's directory."""
-        what = f"{self.origin.value}-{self.size}.{self.disk}.{self.number:04}"
+        below = f"-{self.below:04}" if self.below else ""
+        what = f"{self.origin.value}-{self.size}{below}.{self.disk}.{self.number:04}"
         return f"{INCOMING}/{self.generation}.{what}.qcow2"
 
     @property
@@ -90,7 +92,8 @@ class SeedFile:
         if match is None:
             return None
         generation, size, number = (int(match[key]) for key in ("generation", "size", "number"))
-        return cls(generation, SeedOrigin(match["origin"]), size, match["disk"], number)
+        below = int(match["below"] or 0)
+        return cls(generation, SeedOrigin(match["origin"]), size, match["disk"], number, below)
 
 
 def cycle_pidfile(work: str, generation: int) -> str:

@@ -54,7 +54,7 @@ class Listing:
         return is_head and path != self.head
 
     def unfinished(self) -> tuple[UnfinishedSeed, ...]:
-        """Return the first copies that can go on, newest last; one without its table cannot."""
+        """Return copies that can go on, newest last; one without its table cannot."""
         seeds = [seed for path in self.files if (seed := layout.SeedFile.parse(path))]
         return tuple(
             UnfinishedSeed(
@@ -65,6 +65,7 @@ class Listing:
                 image=seed.image,
                 digests=seed.digests,
                 stored=self.files[seed.image],
+                below=layout.delta_name(seed.disk, seed.below) if seed.below else None,
             )
             for seed in sorted(seeds, key=lambda seed: (seed.generation, seed.image))
             if seed.digests in self.files and seed.image in self.files

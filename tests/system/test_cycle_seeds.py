@@ -7,10 +7,10 @@ import random
 import signal
 
 import pytest
-from support import KIB, MIB, Protect, Protection
+from support import KIB, MIB, Protect, Protection, Scribbler
 from support_cli import CommandLine
 from support_messages import Stop, StopAt
-from support_traces import expect_no_traces
+from support_traces import checkpoints, expect_no_traces
 
 from standby.cycle.report import CycleReport, Phase
 from standby.errors import StandbyError
@@ -101,6 +101,77 @@ def test_an_interrupted_seed_goes_with_its_standby(protect: Protect, cli: Comman
     protection.lab.exec("kvm", ["flock", "-w", "45", str(lock), "true"])  # of the dead manager
     cli.run("remove", protection.name, "--delete-standby", "--yes")
     assert not protection.store.exists()
+
+
+def expect_resynced(protection: Protection, report: CycleReport, sent: int) -> None:
+    assert report.way is Way.RESYNC
+    assert "going on" in report.reason
+    assert report.data == sent
+    protection.expect_exact()
+    protection.expect_head_on(str(report.point))
+
+
+def lose_history(protection: Protection) -> None:
+    (name,) = checkpoints(protection)
+    protection.lab.virsh("source", "checkpoint-delete", protection.guest.name, name)
+
+
+def test_an_interrupted_resync_goes_on_while_its_boot_point_is_the_newest(
+    protect: Protect,
+) -> None:
+    protection = protect(24 * MIB)
+    protection.write("vda", "write -P 0x11 0 8M")
+    protection.cycle()
+    lose_history(protection)
+    protection.write("vda", "write -P 0x12 2M 2M", "write -P 0x13 20M 1M", "discard 6M 1M")
+    killed_before_publication(protection)
+    protection.write("vda", "write -P 0x11 2M 64k", "write -P 0x14 12M 64k")
+    expect_resynced(protection, protection.cycle_when_free(), 2 * 64 * KIB)
+    assert protection.cycle().way is Way.INCREMENTAL
+    expect_no_traces(protection)
+
+
+def test_an_interrupted_resync_gives_way_to_an_increment(protect: Protect) -> None:
+    protection = protect(24 * MIB)
+    protection.write("vda", "write -P 0x11 0 8M")
+    protection.cycle()
+    protection.write("vda", "write -P 0x12 2M 2M")
+    with protection.managers.manager() as manager:
+        manager.begin(protection.name, stop=StopAt(Stop.PHASE, Phase.SURVEY))
+        assert manager.reaches()
+        manager.kill()
+    lose_history(protection)
+    killed_before_publication(protection)
+    report = protection.cycle_when_free(full_copy=True)
+    assert report.way is Way.SEED
+    protection.expect_exact()
+    expect_no_traces(protection)
+
+
+@pytest.mark.long
+def test_a_seed_interrupted_after_any_command_goes_on_until_it_is_done(protect: Protect) -> None:
+    protection, number = protect(12 * MIB, 5 * MIB), 4
+    lock, scribbler = str(protection.directory / "lock"), Scribbler(9)
+    while True:
+        scribbler.scribble(protection.guest, (12 * MIB, 5 * MIB), requests=3)
+        now = protection.copy()
+        with protection.managers.manager() as manager:
+            manager.begin(protection.name, stop=StopAt(Stop.COMMAND, count=number))
+            if not manager.reaches():
+                break
+            manager.kill()
+        if protection.points:
+            protection.kept.setdefault(protection.points[-1], now)
+            break
+        protection.lab.exec(
+            "kvm", ["sh", "-c", '[ ! -e "$1" ] || flock -w 45 "$1" true', "-", lock]
+        )
+        number += 1
+    assert number > 10
+    protection.expect_exact()
+    protection.cycle_when_free()
+    protection.expect_exact()
+    expect_no_traces(protection)
 
 
 @pytest.fixture
