@@ -131,16 +131,12 @@ def test_an_interrupted_resync_goes_on_while_its_boot_point_is_the_newest(
     expect_no_traces(protection)
 
 
-def test_an_interrupted_resync_gives_way_to_an_increment(protect: Protect) -> None:
+def test_an_interrupted_resync_gives_way_to_a_full_copy(protect: Protect) -> None:
     protection = protect(24 * MIB)
     protection.write("vda", "write -P 0x11 0 8M")
     protection.cycle()
-    protection.write("vda", "write -P 0x12 2M 2M")
-    with protection.managers.manager() as manager:
-        manager.begin(protection.name, stop=StopAt(Stop.PHASE, Phase.SURVEY))
-        assert manager.reaches()
-        manager.kill()
     lose_history(protection)
+    protection.write("vda", "write -P 0x12 2M 2M")
     killed_before_publication(protection)
     report = protection.cycle_when_free(full_copy=True)
     assert report.way is Way.SEED

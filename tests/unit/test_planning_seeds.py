@@ -24,9 +24,11 @@ from standby.planning.seeds import (
 SIZE = 1 << 30
 
 
-def plan(name: str = "vda", size: int = SIZE, below: str | None = None) -> DiskPlan:
+def plan(
+    name: str = "vda", size: int = SIZE, below: str | None = None, way: Way = Way.SEED
+) -> DiskPlan:
     disk = SourceDisk(name, f"/vms/{name}", ImageFormat.QCOW2, DiskStorage.FILE, size)
-    return DiskPlan(disk, Way.SEED, "first copy", below, 3)
+    return DiskPlan(disk, way, "first copy", below, 3)
 
 
 def left(
@@ -34,9 +36,10 @@ def left(
     size: int = SIZE,
     generation: int = 1,
     origin: SeedOrigin = SeedOrigin.NOTHING,
+    below: str | None = None,
 ) -> UnfinishedSeed:
     image = f"incoming/{generation}.{origin.value}-{size}.{name}.0001"
-    return UnfinishedSeed(name, size, 1, origin, f"{image}.qcow2", f"{image}.digests", 4096)
+    return UnfinishedSeed(name, size, 1, origin, f"{image}.qcow2", f"{image}.digests", 4096, below)
 
 
 def test_a_first_copy_goes_on_with_the_newest_of_its_disk_and_size_and_says_so() -> None:
@@ -52,6 +55,22 @@ def test_a_disk_that_stands_on_a_boot_point_goes_on_with_nothing() -> None:
     (planned,) = going_on([plan(below="deltas/vda.0001.qcow2")], (left(),))
     assert planned.continues is None
     assert given_up([planned], (left(),)) == left().files
+
+
+def test_a_resync_goes_on_only_on_the_boot_point_that_it_stands_on() -> None:
+    below = "deltas/vda.0002.qcow2"
+    resync = left(origin=SeedOrigin.RESYNC, below=below)
+    (planned,) = going_on([plan(below=below, way=Way.RESYNC)], (resync, left()))
+    assert planned.continues == resync
+    for other in (
+        plan(below="deltas/vda.0003.qcow2", way=Way.RESYNC),  # merged meanwhile
+        plan(below=below, way=Way.INCREMENTAL),
+        plan(below=below),  # a full copy
+        plan(),
+    ):
+        (planned,) = going_on([other], (resync,))
+        assert planned.continues is None
+        assert given_up([planned], (resync,)) == resync.files
 
 
 def test_an_image_is_preferred_to_what_began_without_it_which_stays_until_it_is_copied() -> None:
