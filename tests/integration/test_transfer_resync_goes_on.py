@@ -102,7 +102,7 @@ def test_an_interrupted_resync_sends_only_what_is_missing(resync: Resync) -> Non
     resync.expect_exact()
 
 
-SEEDS = [1, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(2, 8))]
+SEEDS = [5, *(pytest.param(seed, marks=pytest.mark.long) for seed in (1, 2, 3, 4, 6, 7))]
 
 
 @pytest.mark.parametrize("seed", SEEDS)

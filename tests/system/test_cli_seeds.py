@@ -106,6 +106,7 @@ def test_a_seed_on_a_medium_is_the_first_boot_point_and_only_changes_follow_it(
     expect_no_traces(protection)
 
 
+@pytest.mark.long
 def test_a_seed_whose_checkpoint_was_lost_is_resynced(carrier: Carrier) -> None:
     protection = carrier.protection
     done = carrier.export()
@@ -167,6 +168,7 @@ def test_a_damaged_medium_is_refused_and_what_is_damaged_is_named(carrier: Carri
     assert protection.cycle().way is Way.INCREMENTAL
 
 
+@pytest.mark.long
 def test_waiting_can_be_given_up_and_the_next_cycle_sends_the_seed(
     carrier: Carrier, cli: CommandLine
 ) -> None:
@@ -183,6 +185,7 @@ def test_waiting_can_be_given_up_and_the_next_cycle_sends_the_seed(
     expect_no_traces(protection)
 
 
+@pytest.mark.long
 def test_an_interrupted_export_goes_on_and_a_finished_one_is_not_overwritten(
     carrier: Carrier, cli: CommandLine
 ) -> None:
@@ -205,6 +208,7 @@ def test_an_interrupted_export_goes_on_and_a_finished_one_is_not_overwritten(
     assert protection.cycle().way is Way.INCREMENTAL
 
 
+@pytest.mark.long
 def test_a_seed_of_another_machine_is_refused(carrier: Carrier, protect: Protect) -> None:
     carrier.export()
     carrier.carry()

@@ -49,7 +49,10 @@ def digest(protection: Protection, path: Path) -> str:
     return hashlib.sha256(protection.lab.path("kvm", path).read_bytes()).hexdigest()
 
 
-@pytest.mark.parametrize(("kind", "size"), [("qcow2", ""), ("raw", ""), ("raw", "6M")])
+@pytest.mark.parametrize(
+    ("kind", "size"),
+    [("raw", "6M"), *(pytest.param(kind, "", marks=pytest.mark.long) for kind in ("qcow2", "raw"))],
+)
 def test_only_what_differs_from_the_image_is_sent_and_the_image_stays(
     protect: Protect, kind: str, size: str
 ) -> None:
@@ -73,6 +76,7 @@ def test_only_what_differs_from_the_image_is_sent_and_the_image_stays(
     expect_no_traces(protection)
 
 
+@pytest.mark.long
 def test_one_of_two_disks_begins_from_an_image(protect: Protect) -> None:
     protection = protect(8 * MIB, 8 * MIB)
     protection.write("vda", "write -P 0x11 0 4M")
@@ -85,6 +89,7 @@ def test_one_of_two_disks_begins_from_an_image(protect: Protect) -> None:
 
 
 @pytest.mark.parametrize("phase", [Phase.CAPTURE, Phase.PUBLISH])
+@pytest.mark.long
 def test_a_manager_killed_after_copying_the_image_goes_on_with_the_copy(
     protect: Protect, phase: Phase
 ) -> None:
@@ -104,6 +109,7 @@ def test_a_manager_killed_after_copying_the_image_goes_on_with_the_copy(
     expect_no_traces(protection)
 
 
+@pytest.mark.long
 def test_a_manager_killed_while_it_copies_the_image_begins_with_it_anew(protect: Protect) -> None:
     protection = protect(8 * MIB)
     protection.write("vda", "write -P 0x11 0 4M")

@@ -55,6 +55,7 @@ def test_a_seed_killed_before_publication_is_shown_and_goes_on_with_what_changed
     expect_gone_on(protection, report)
 
 
+@pytest.mark.long
 def test_a_disk_of_another_size_begins_anew(protect: Protect) -> None:
     protection = protect(8 * MIB)
     protection.write("vda", "write -P 0x11 0 4M")
@@ -69,6 +70,7 @@ def test_a_disk_of_another_size_begins_anew(protect: Protect) -> None:
     expect_no_traces(protection)
 
 
+@pytest.mark.long
 def test_an_interrupted_seed_whose_image_is_damaged_begins_anew(protect: Protect) -> None:
     protection = protect(8 * MIB)
     protection.write("vda", "write -P 0x11 0 4M")
@@ -83,6 +85,7 @@ def test_an_interrupted_seed_whose_image_is_damaged_begins_anew(protect: Protect
     expect_no_traces(protection)
 
 
+@pytest.mark.long
 def test_an_explicit_full_copy_believes_nothing_of_an_interrupted_one(protect: Protect) -> None:
     protection = protect(8 * MIB)
     protection.write("vda", "write -P 0x11 0 4M")
@@ -93,6 +96,7 @@ def test_an_explicit_full_copy_believes_nothing_of_an_interrupted_one(protect: P
     expect_no_traces(protection)
 
 
+@pytest.mark.long
 def test_an_interrupted_seed_goes_with_its_standby(protect: Protect, cli: CommandLine) -> None:
     protection = protect(8 * MIB)
     protection.write("vda", "write -P 0x11 0 4M")
@@ -131,6 +135,7 @@ def test_an_interrupted_resync_goes_on_while_its_boot_point_is_the_newest(
     expect_no_traces(protection)
 
 
+@pytest.mark.long
 def test_an_interrupted_resync_gives_way_to_a_full_copy(protect: Protect) -> None:
     protection = protect(24 * MIB)
     protection.write("vda", "write -P 0x11 0 8M")
