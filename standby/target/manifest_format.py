@@ -25,7 +25,7 @@ _CHECKSUM: Final = '  "checksum": '
 _KEYS: Final = frozenset(
     {
         *("version", "generation", "standby", "role", "machine", "token", "domain", "digests"),
-        *("next_delta", "reverted_to", "profile", "points", "checksum"),
+        *("next_delta", "reverted_to", "awaits", "profile", "points", "checksum"),
     }
 )
 
