@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
+from standby.errors import TransferFailed
 from standby.host.storage_daemon import DaemonSettings, Export, StorageDaemon, storage_daemon
 from standby.model.digest import table_bytes
 from standby.model.extent import NbdEndpoint
@@ -109,9 +111,15 @@ def files_of(disk: DiskPlan, generation: int) -> Files:
     return Files(seed.image, seed.digests, published)
 
 
-def passing_files(plan: CyclePlan, generation: int) -> tuple[str, ...]:
-    """Return the files that nobody can go on with once the cycle has failed."""
-    files = (_unnamed(disk, generation) for disk in plan.capture.disks)
+def useless_files(plan: CyclePlan, generation: int, error: BaseException) -> tuple[str, ...]:
+    """Return what a cycle that failed with `error` must not leave behind.
+
+    Some copies go on later; but one that filled the storage stands in the way of all others.
+    """
+    disks = plan.capture.disks
+    files = [_unnamed(disk, generation) for disk in disks]
+    if isinstance(error, TransferFailed) and error.errno == errno.ENOSPC:
+        files += [files_of(disk, generation) for disk in disks]
     return tuple(name for file in files for name in (file.image, file.digests))
 
 

@@ -6,7 +6,6 @@ know it looks up on the host. Everything that changes the manifest goes through 
 
 from __future__ import annotations
 
-import errno
 import secrets
 from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -15,7 +14,7 @@ from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Final
 
-from standby.errors import CommandFailed, RepairStore, StandbyError, TransferFailed
+from standby.errors import CommandFailed, RepairStore, StandbyError
 from standby.host.interface import Host
 from standby.model.extent import NbdEndpoint
 from standby.model.machine import MachineDefinition
@@ -36,7 +35,7 @@ from standby.target.domain_interface import DormantDomain
 from standby.target.filesystems import require_promises
 from standby.target.head import Heads, Variables
 from standby.target.images import copied_image, find_image
-from standby.target.incoming import Incoming, files_of, passing_files, serve_incoming
+from standby.target.incoming import Incoming, files_of, serve_incoming, useless_files
 from standby.target.layout import StandbyDirectory
 from standby.target.listing import Listing, manifest_of, parse_listing
 from standby.target.lock import StoreLock, hold_lock
@@ -176,7 +175,7 @@ class KvmStore:
                 yield incoming
         except BaseException as error:
             # The space has to be free again; the error that brought us here goes on.
-            useless = self._useless(plan, error)
+            useless = useless_files(plan, self._writer.generation, error)
             self._forgive(lambda: self._writer.drop(useless))
             raise
 
@@ -197,18 +196,6 @@ class KvmStore:
             programs.CHECK_SEEDS, "standby-seeds", *words, timeout=_CHECK_S
         ).splitlines()
         return tuple(seed for seed in seeds if seed.image in found)
-
-    def _useless(self, plan: CyclePlan, error: BaseException) -> tuple[str, ...]:
-        """Return what a failed cycle must not leave behind.
-
-        A first copy goes on later; one that filled the storage stands in the way of all others.
-        """
-        generation = self._writer.generation
-        useless = passing_files(plan, generation)
-        if isinstance(error, TransferFailed) and error.errno == errno.ENOSPC:
-            files = (files_of(disk, generation) for disk in plan.capture.disks)
-            return (*useless, *(name for file in files for name in (file.image, file.digests)))
-        return useless
 
     def publish(self, plan: CyclePlan, point: BootPoint, definition: MachineDefinition) -> None:
         """Make the new point visible, whole, by one atomic rename. Raises Overtaken."""
