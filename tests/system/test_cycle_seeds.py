@@ -13,7 +13,7 @@ from support_messages import Stop, StopAt
 from support_traces import checkpoints, expect_no_traces
 
 from standby.cycle.report import CycleReport, Phase
-from standby.errors import StandbyError
+from standby.errors import StandbyError, TransferFailed
 from standby.model.point import Way
 
 LARGE = 640 * MIB
@@ -105,6 +105,27 @@ def test_an_interrupted_seed_goes_with_its_standby(protect: Protect, cli: Comman
     protection.lab.exec("kvm", ["flock", "-w", "45", str(lock), "true"])  # of the dead manager
     cli.run("remove", protection.name, "--delete-standby", "--yes")
     assert not protection.store.exists()
+
+
+@pytest.mark.long
+def test_a_seed_that_filled_the_storage_leaves_it_to_the_others(protect: Protect) -> None:
+    protection = protect(24 * MIB)
+    protection.write("vda", "write -P 0x11 0 16M")
+    with protection.managers.manager() as manager:
+        manager.begin(protection.name, stop=StopAt(Stop.PHASE, Phase.TRANSFER))
+        assert manager.reaches()
+        protection.lab.fill("kvm")
+        manager.go_on()
+        try:
+            with pytest.raises(TransferFailed, match="No space left"):
+                manager.finish()
+        finally:
+            left = list((protection.store / "incoming").iterdir())
+            protection.lab.unfill("kvm")
+    assert left == []
+    assert protection.cycle_when_free().data == 16 * MIB
+    protection.expect_exact()
+    expect_no_traces(protection)
 
 
 def expect_resynced(protection: Protection, report: CycleReport, sent: int) -> None:
