@@ -91,6 +91,14 @@ class RepairStore(StandbyError):
     """The store on the KVM host is not as its manifest says."""
 
 
+class UseOtherImage(StandbyError):
+    """An image on the KVM host cannot be what a first copy begins from."""
+
+
+class ReplaceMedium(StandbyError):
+    """A seed on a medium is damaged or not finished; found names what of it."""
+
+
 class UseOtherStorage(StandbyError):
     """The storage cannot keep our promises: locks, renames or flushes do not hold there."""
 

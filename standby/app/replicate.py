@@ -26,6 +26,7 @@ from standby.model.point import Way
 from standby.planning.forecast import Forecast, forecast
 from standby.planning.obstacles import obstacles
 from standby.planning.retention import MergePlan, plan_merges
+from standby.planning.seeds import refuse_while_waiting
 from standby.planning.space import DiskWrite, bytes_for_disk
 from standby.profile import Profile
 from standby.target.qcow2 import Allocation
@@ -60,6 +61,7 @@ def run(session: Session, profile: Profile, request: CycleRequest) -> CycleRepor
     source = source_of(session, profile)
     identity = source.identity()
     with locked_store(session, profile, identity) as store:
+        refuse_while_waiting(store.manifest, profile.name)
         cycle = Cycle(
             source=source,
             store=store,
@@ -103,6 +105,7 @@ def dry_run(session: Session, profile: Profile, request: CycleRequest) -> Estima
         domain.found(),
         available_below(host, directory),
     )
+    refuse_while_waiting(target.manifest, profile.name)
     policy, now = policy_of(profile, directory), session.clock.now()
     observed = observe_source(source, target, policy)
     planned = plan(observed, target, policy, request, now)

@@ -8,8 +8,12 @@ from dataclasses import dataclass
 
 from standby.cycle.interfaces import CapturedDisk, IncomingDisk, Moved, Pending
 from standby.model.digest import DigestAlgorithm
+from standby.model.extent import NbdEndpoint
+from standby.model.plan import DiskPlan
 from standby.model.point import Way
+from standby.model.seed import SeedOrigin
 from standby.model.spoilt import Range
+from standby.transfer.build import build_table
 from standby.transfer.engine import copy_disks, pending
 from standby.transfer.job import (
     Changed,
@@ -18,10 +22,12 @@ from standby.transfer.job import (
     DiskCopy,
     Everything,
     Scope,
+    Unfinished,
     ZeroPolicy,
 )
 from standby.transfer.job import Pending as EnginePending
 from standby.transfer.rate import RateLimit
+from standby.transfer.scan import DigestedDisk, Pace
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +43,11 @@ class ProfileTransfer:
         """Count what would be moved."""
         counted = pending(source.disk.name, source.endpoint, _scope(source), cancel=self.cancel)
         return Pending(counted.data_bytes, counted.zero_bytes)
+
+    def digest(self, disk: str, image: NbdEndpoint, digests: NbdEndpoint) -> None:
+        """Write the digests of an image on the KVM host: it is read through the network."""
+        subject = DigestedDisk(disk, image, DigestTable(digests, self.algorithm))
+        build_table(subject, Pace(self.limiter, self.progress, self.cancel))
 
     def copy(
         self,
@@ -67,17 +78,23 @@ def _scope(source: CapturedDisk, again: tuple[Range, ...] = ()) -> Scope:
     return Everything() if source.changes is None else Changed(source.changes, again)
 
 
+def _scope_of(source: CapturedDisk, plan: DiskPlan) -> Scope:
+    if plan.continues is not None:
+        return Unfinished()
+    return Differing() if plan.way is Way.RESYNC else _scope(source, plan.again)
+
+
 def _copy(
     source: CapturedDisk, target: IncomingDisk, expected: Pending, algorithm: DigestAlgorithm
 ) -> DiskCopy:
-    differing = target.plan.way is Way.RESYNC
-    stands_on_nothing = target.plan.below is None and source.changes is None
+    new = target.plan.kept_as is SeedOrigin.NOTHING and target.plan.continues is None
+    new = new and source.changes is None
     return DiskCopy(
         disk=source.disk.name,
         source=source.endpoint,
         target=target.endpoint,
-        scope=Differing() if differing else _scope(source, target.plan.again),
-        zeroes=ZeroPolicy.LEAVE_OUT if stands_on_nothing else ZeroPolicy.WRITE,
+        scope=_scope_of(source, target.plan),
+        zeroes=ZeroPolicy.LEAVE_OUT if new else ZeroPolicy.WRITE,
         expected=EnginePending(expected.data, expected.zero),
         digests=DigestTable(target.digests, algorithm),
         again=target.plan.again,

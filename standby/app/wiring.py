@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from standby.app.session import Session
 from standby.app.transfer import ProfileTransfer
 from standby.cycle.replicate import Policy
 from standby.host.interface import Host
 from standby.model.digest import DigestAlgorithm
+from standby.model.seed import SeedImages
 from standby.profile import LibvirtSource, Profile, StoragePool
 from standby.sources.libvirt_vm.settings import ScratchReserve, SourceSettings, WithoutAgent
 from standby.sources.libvirt_vm.source import LibvirtSource as LibvirtMachine
@@ -56,7 +59,16 @@ def policy_of(profile: Profile, directory: StandbyDirectory) -> Policy:
         keep=profile.boot_points.kept,
         storage=f"{directory.path} on {profile.target_host.name}",
         space_reserve=SPACE_RESERVE,
+        images=images_of(profile),
     )
+
+
+def images_of(profile: Profile) -> SeedImages:
+    """Return the images on the KVM host that first copies begin from."""
+    images = profile.target.seed_from
+    if isinstance(images, Mapping):
+        return SeedImages({disk: str(path) for disk, path in images.items()})
+    return SeedImages(only=str(images) if images else None)
 
 
 def transfer_of(session: Session, profile: Profile, algorithm: DigestAlgorithm) -> ProfileTransfer:

@@ -16,6 +16,7 @@ from standby.cli.output import (
 )
 from standby.cli.points import point_as_json
 from standby.errors import ReachHost
+from standby.model.manifest import AwaitedSeed
 from standby.model.observation import HeadUse
 from standby.model.point import BootPoint
 from standby.planning.health import Problem, Severity, damage
@@ -136,6 +137,10 @@ def look_as_json(look: StandbyLook) -> Plain:
         "merges_after_next_point": _merges_as_json(look.next_merges),
         "stored_bytes": look.stored,
         "available_bytes": target.available,
+        "awaits": _awaited_as_json(manifest.awaits),
+        "interrupted_seeds": [
+            {"disk": seed.disk, "stored_bytes": seed.stored} for seed in target.unfinished
+        ],
         "problems": [
             {"severity": it.severity.value, "text": it.text, "remedy": it.remedy}
             for it in look.problems
@@ -153,6 +158,16 @@ def not_seen_as_json(seen: NotSeen) -> Plain:
         "kvm_host": profile.target_host.name if profile else None,
         "state": None,
         "error": {"kind": type(seen.error).__name__, "text": str(seen.error)},
+    }
+
+
+def _awaited_as_json(awaited: AwaitedSeed | None) -> Plain:
+    if awaited is None:
+        return None
+    return {
+        "medium": awaited.medium,
+        "since": utc(awaited.since),
+        "checkpoint": awaited.checkpoint,
     }
 
 

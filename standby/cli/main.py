@@ -19,6 +19,7 @@ from standby.cli import (
     resync,
     revert,
     run,
+    seeds,
     show,
     verify,
     vms,
@@ -45,6 +46,12 @@ app = typer.Typer(
 app.command(epilog=check.EPILOG, short_help="Look at all that a profile depends on.")(check.check)
 app.command(epilog=run.EPILOG, short_help="Run one cycle now.")(run.run)
 app.command(epilog=resync.EPILOG, short_help="Send what differs.")(resync.resync)
+app.command(
+    "export-seed", epilog=seeds.EXPORT_EPILOG, short_help="Write a first copy to a medium."
+)(seeds.export_seed)
+app.command("import-seed", epilog=seeds.IMPORT_EPILOG, short_help="Take in a first copy.")(
+    seeds.import_seed
+)
 app.command("list", epilog=list_.EPILOG, short_help="List all standbys.")(list_.list_standbys)
 app.command(epilog=show.EPILOG, short_help="Show one standby.")(show.show)
 app.command(epilog=points.EPILOG, short_help="List its boot points.")(points.points)

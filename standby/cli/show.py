@@ -9,7 +9,7 @@ import typer
 
 from standby.cli.look_output import look_as_json, newest_and_age, state
 from standby.cli.options import ConfigOption, JsonOption, StandbyArgument
-from standby.cli.output import print_facts, print_json
+from standby.cli.output import local, print_facts, print_json
 from standby.cli.run_output import merge_lines
 from standby.cli.work import looking
 from standby.planning.replicate import checkpoint_owner
@@ -53,6 +53,10 @@ def facts(look: StandbyLook) -> Iterator[tuple[str, str]]:
     yield "domain", look.target.domain.value
     yield "directory", look.place.directory.path
     yield "space", f"{readable(look.stored)} taken, {readable(look.target.available)} free"
+    if manifest.awaits is not None:
+        yield "waits for", f"{manifest.awaits.medium}, since {local(manifest.awaits.since)}"
+    for seed in look.target.unfinished:
+        yield "interrupted copy", f"{seed.disk}: {readable(seed.stored)} kept, the next run goes on"
     yield "checkpoints", f"{checkpoint_owner(profile.name, manifest.token)}* on the source"
     for problem in look.problems:
         yield problem.severity.value, problem.text

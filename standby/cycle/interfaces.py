@@ -16,6 +16,7 @@ from standby.model.names import PointName
 from standby.model.observation import SourceObservation, TargetObservation, User
 from standby.model.plan import CapturePlan, CyclePlan, DiskPlan, HeadMove
 from standby.model.point import BootPoint, Consistency
+from standby.model.seed import ImageFound, UnfinishedSeed
 
 
 class CapturedDisk(Protocol):
@@ -126,8 +127,19 @@ class Store(Protocol):
     def discard(self, debris: Sequence[str]) -> None:
         """Remove what an interrupted run left."""
 
+    def find_image(self, path: str) -> ImageFound:
+        """Look at an image that is not ours. Raises UseOtherImage, GrantAccess, TryLater."""
+
+    def copied_image(
+        self, plan: DiskPlan, image: ImageFound
+    ) -> AbstractContextManager[tuple[NbdEndpoint, NbdEndpoint]]:
+        """Copy an image to begin from; yield where it is read and where its table is written."""
+
+    def spoilt(self, seeds: Sequence[UnfinishedSeed]) -> Sequence[UnfinishedSeed]:
+        """Return the interrupted first copies that nobody can go on with."""
+
     def incoming(self, plan: CyclePlan) -> AbstractContextManager[Incoming]:
-        """Make the new deltas and serve them; what is not published is removed on leaving."""
+        """Make the new deltas and serve them; on failure all but first copies are removed."""
 
     def publish(self, plan: CyclePlan, point: BootPoint, definition: MachineDefinition) -> None:
         """Make the new point visible, whole, by one atomic rename. Raises Overtaken."""
@@ -170,6 +182,9 @@ class Transfer(Protocol):
 
     def survey(self, source: CapturedDisk) -> Pending:
         """Count what would be moved."""
+
+    def digest(self, disk: str, image: NbdEndpoint, digests: NbdEndpoint) -> None:
+        """Write the digests of an image on the KVM host. Raises TransferFailed, Cancelled."""
 
     def copy(
         self,

@@ -1,8 +1,8 @@
 """The life of one cycle, from the first look to the last merge.
 
 Observe, plan, act; after any failure the next cycle observes again. Nothing is visible on the
-KVM host before `publish`, everything is after it, and whatever an interruption leaves behind is
-removed by the cycle that follows.
+KVM host before `publish`, everything is after it, and what an interruption leaves behind is
+removed by the cycle that follows, but for first copies and resyncs: those go on where they ended.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from standby.cycle.images import copy_images, to_be_copied
 from standby.cycle.interfaces import (
     Capture,
     Clock,
@@ -30,6 +31,7 @@ from standby.model.keep import Keep
 from standby.model.observation import SourceObservation, TargetObservation
 from standby.model.plan import Copying, CyclePlan, CycleRequest, DiskPlan, HeadMove
 from standby.model.point import Base, BootPoint, Consistency, Delta, Way
+from standby.model.seed import NO_IMAGES, SeedImages, UnfinishedSeed
 from standby.model.spoilt import total
 from standby.planning.obstacles import obstacles
 from standby.planning.replicate import checkpoint_owner, plan_cycle
@@ -48,6 +50,7 @@ class Policy:
     keep: Keep
     storage: str  # for people: where the standby lies
     space_reserve: int
+    images: SeedImages = NO_IMAGES  # that first copies begin from
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,7 @@ class Cycle:
     def run(self) -> CycleReport:
         """Run the cycle. Raises StandbyError; then nothing of the new point is visible."""
         started = self.clock.now()
-        plan = self.clean_up(self.look_and_plan())
+        plan = self.begin_from_images(self.clean_up(self.look_and_plan()))
         try:
             point, moved = self.replicate(plan)
         except AskForResync as lost:
@@ -116,8 +119,29 @@ class Cycle:
         points = self.store.manifest.points
         if plan.unfinished_merges or not point_allowed(points, self.policy.keep):
             self.merge(Phase.FINISH_MERGES)
-            return self.look_and_plan()
-        return plan
+            plan = self.look_and_plan()
+        return self._without_spoilt_seeds(plan)
+
+    def _without_spoilt_seeds(self, plan: CyclePlan) -> CyclePlan:
+        seeds = [disk.continues for disk in plan.capture.disks if disk.continues]
+        spoilt = self.store.spoilt(seeds) if seeds else ()
+        if not spoilt:
+            return plan
+        log.warning(
+            "begun anew, being damaged: the interrupted copy of %s", ", ".join(_names(spoilt))
+        )
+        self.store.discard([file for seed in spoilt for file in seed.files])
+        return self.look_and_plan()
+
+    def begin_from_images(self, plan: CyclePlan) -> CyclePlan:
+        """Copy images on the KVM host that first copies begin from; return the plan to go by."""
+        disks = to_be_copied(plan.capture.disks)
+        if not disks:
+            return plan
+        storage, reserve = self.policy.storage, self.policy.space_reserve
+        with self.journal.phase(Phase.COPY_IMAGES, f"disks={len(disks)}"):
+            copy_images(self.store, self.transfer, disks, storage, reserve)
+        return self.clean_up(self.look_and_plan())
 
     def replicate(self, plan: CyclePlan) -> tuple[BootPoint, Moved]:
         """Capture, transfer, publish: return the newest point and what was moved."""
@@ -249,7 +273,7 @@ def plan(
     return plan_cycle(
         source,
         target,
-        request,
+        replace(request, images=policy.images),
         consistency=policy.consistency,
         keep=policy.keep,
         checkpoint_prefix=checkpoint_owner(policy.profile, target.manifest.token),
@@ -259,7 +283,14 @@ def plan(
 
 def expected_bytes(plan: DiskPlan, surveyed: int) -> int:
     """Return the bytes to reserve room for. How much a resync sends only reading will tell."""
-    return total(plan.again) + (0 if plan.way is Way.RESYNC else surveyed)
+    if plan.way is Way.RESYNC:
+        return total(plan.again)
+    stored = plan.continues.stored if plan.continues else 0
+    return total(plan.again) + max(surveyed - stored, 0)
+
+
+def _names(seeds: Sequence[UnfinishedSeed]) -> list[str]:
+    return [seed.disk for seed in seeds]
 
 
 def with_users(store: Store) -> TargetObservation:

@@ -25,6 +25,7 @@ class Phase(Enum):
     OBSERVE = "observe"
     CLEAN = "clean"
     FINISH_MERGES = "finish merges"
+    COPY_IMAGES = "copy images"
     CAPTURE = "capture"
     SURVEY = "survey"
     TRANSFER = "transfer"

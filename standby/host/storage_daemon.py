@@ -148,7 +148,7 @@ def storage_daemon(host: Host, settings: DaemonSettings) -> Generator[StorageDae
 
 def refused_lock(error: CommandFailed) -> bool:
     """Tell whether a command failed because another process has the image open."""
-    return 'Failed to get "' in error.stderr and "lock" in error.stderr
+    return "Failed to get " in error.stderr and "lock" in error.stderr
 
 
 def _command(settings: DaemonSettings, sockets: str) -> tuple[str, ...]:

@@ -41,6 +41,15 @@ class DefinedDomain:
 
 
 @dataclass(frozen=True, slots=True)
+class AwaitedSeed:
+    """A first copy that travels on a medium. `since` is UTC."""
+
+    medium: str  # for people: where it was written
+    since: datetime
+    checkpoint: str | None = None  # that the next cycle counts from; None: not finished yet
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """One standby as its own directory on the KVM host describes it. Points oldest first."""
 
@@ -53,6 +62,7 @@ class Manifest:
     reverted_to: PointName | None = None  # None: the head follows the newest point
     profile: JsonObject = field(default_factory=dict)  # effective, without secrets
     digests: DigestAlgorithm = DigestAlgorithm.BLAKE3  # of every table of this standby
+    awaits: AwaitedSeed | None = None
     points: tuple[BootPoint, ...] = ()
 
     @property
@@ -118,7 +128,25 @@ class Manifest:
         """Return the manifest with a new newest point; refuse one that is not newer."""
         if self.newest and point.name <= self.newest.name:
             raise RepairStore(f"boot point {point.name}", f"not newer than {self.newest.name}")
-        return replace(self, points=(*self.points, point))
+        return replace(self, points=(*self.points, point), awaits=None)
+
+    def waiting(self, awaited: AwaitedSeed | None) -> Manifest:
+        """Return the manifest of a standby that waits for a seed on a medium, or no more."""
+        return replace(self, awaits=awaited)
+
+    def with_seed(self, seed: Manifest) -> Manifest:
+        """Return the manifest after a seed was taken in: its only boot point is ours now."""
+        if self.points or len(seed.points) != 1:
+            raise RepairStore(f"standby {self.standby}", "not a seed into a standby without points")
+        return replace(
+            self,
+            machine=seed.machine,
+            token=seed.token,
+            digests=seed.digests,
+            next_delta=max(self.next_delta, seed.next_delta),
+            awaits=None,
+            points=seed.points,
+        )
 
     def stamped(self, moment: datetime) -> Manifest:
         """Return the manifest with the newest point still true at `moment` (UTC)."""

@@ -9,6 +9,7 @@ from standby.model.disk import DiskLeftOut, SourceDisk
 from standby.model.machine import MachineDefinition, MachineIdentity, PowerState
 from standby.model.manifest import Manifest
 from standby.model.names import PointName
+from standby.model.seed import UnfinishedSeed
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,4 +113,5 @@ class TargetObservation:
     domain: DomainFound
     available: int  # free space of the storage
     debris: tuple[str, ...] = ()  # left by interrupted runs; relative paths
+    unfinished: tuple[UnfinishedSeed, ...] = ()  # first copies that can go on, newest last
     users: tuple[User, ...] = ()  # unexpected or long-lived ones; the dormant head is not one

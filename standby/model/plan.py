@@ -9,6 +9,7 @@ from standby.model.disk import SourceDisk
 from standby.model.machine import MachineIdentity
 from standby.model.names import PointName
 from standby.model.point import BlankDisk, Consistency, Way
+from standby.model.seed import NO_IMAGES, SeedImages, SeedOrigin, UnfinishedSeed
 from standby.model.spoilt import Range
 
 
@@ -17,7 +18,8 @@ class DiskPlan:
     """How one disk is brought into the new point.
 
     `below` is the file its delta stands on; a full copy stands on the old chain too and masks
-    it, so that older points stay what they are. `number` is the delta's.
+    it, so that older points stay what they are. `number` is the delta's. A first copy or a resync
+    that was interrupted goes on in its own files, those that it `continues`.
     """
 
     disk: SourceDisk
@@ -26,6 +28,15 @@ class DiskPlan:
     below: str | None
     number: int = 0
     again: tuple[Range, ...] = ()  # sent whatever digests and tracker say: spoilt in the newest
+    continues: UnfinishedSeed | None = None
+    image: str | None = None  # on the KVM host, that a first copy begins from
+
+    @property
+    def kept_as(self) -> SeedOrigin | None:
+        """What its files are kept as if the cycle is interrupted; None: they are not."""
+        if self.below is not None:
+            return SeedOrigin.RESYNC if self.way is Way.RESYNC else None
+        return SeedOrigin.NOTHING if self.continues is None else self.continues.origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,3 +90,4 @@ class CycleRequest:
 
     copying: Copying = Copying.AS_NEEDED
     reason: str = "asked for"
+    images: SeedImages = NO_IMAGES  # that first copies begin from; the profile names them

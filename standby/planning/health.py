@@ -45,12 +45,24 @@ def problems(
         *_of_the_domain(target, command_name),
         *_of_the_head(target, command_name),
         *_of_the_damage(target, command_name),
+        *_of_the_seed(target, command_name),
         *_of_the_chain(target, plan, command_name),
         *_of_the_clock(target, now),
         *_of_the_users(target),
     ]
     gravest_first = list(reversed(Severity))
     return tuple(sorted(found, key=lambda problem: gravest_first.index(problem.severity)))
+
+
+def _of_the_seed(target: TargetObservation, called: str) -> Iterator[Problem]:
+    awaited = target.manifest.awaits
+    if awaited is not None:
+        yield Problem(
+            Severity.WARNING,
+            f"waiting for seed: {awaited.medium}",
+            f"take it in on the KVM host: standby import-seed {called} DIRECTORY; or let the next "
+            f"cycle send it: standby import-seed {called} --give-up",
+        )
 
 
 def _of_the_domain(target: TargetObservation, called: str) -> Iterator[Problem]:

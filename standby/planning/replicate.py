@@ -20,10 +20,12 @@ from standby.model.observation import (
 )
 from standby.model.plan import CapturePlan, Copying, CyclePlan, CycleRequest, DiskPlan, HeadMove
 from standby.model.point import BlankDisk, BootPoint, Consistency, Standing, Way
+from standby.model.seed import NO_IMAGES
 from standby.model.spoilt import total
 from standby.planning.naming import next_point_name
 from standby.planning.obstacles import obstacles
 from standby.planning.retention import plan_merges, require_point_allowed
+from standby.planning.seeds import given_up, going_on, with_images
 
 
 def plan_cycle(
@@ -39,7 +41,8 @@ def plan_cycle(
     """Decide what this cycle does. `now` is UTC.
 
     Where the tracker's history is lost a disk is resynced, and the plan says why. Raises
-    RepairSource when a disk shrank or the machine is another one, TryLater at the hard cap.
+    RepairSource when a disk shrank or the machine is another one, TryLater at the hard cap,
+    FixProfile when the images to begin from are of other disks.
     """
     manifest = target.manifest
     _refuse_another_machine(source, manifest)
@@ -50,7 +53,11 @@ def plan_cycle(
     taken = {name.removeprefix(checkpoint_prefix) for name in known}
     point = next_point_name(manifest.points, now, taken)
     tracked = tracked_by(source, manifest.newest)
-    disks = _disk_plans(source.disks, manifest, tracked, request)
+    planned = _disk_plans(source.disks, manifest, tracked, request)
+    # A full copy that somebody asked for believes nothing of what is there.
+    full = request.copying is Copying.EVERYTHING
+    believed, images = ((), NO_IMAGES) if full else (target.unfinished, request.images)
+    disks = going_on(with_images(planned, images), believed)
     incremental = any(plan.way is Way.INCREMENTAL for plan in disks)
     way, reason = _overall(disks)
     return CyclePlan(
@@ -65,7 +72,7 @@ def plan_cycle(
             since=tracked.name if tracked and incremental else None,
             consistency=consistency,
         ),
-        debris=target.debris,
+        debris=(*target.debris, *given_up(disks, target.unfinished)),
         known_checkpoints=known,
         unfinished_merges=_unfinished(manifest),
         head=_head_move(target),
@@ -167,7 +174,8 @@ def _overall(disks: Sequence[DiskPlan]) -> tuple[Way, str]:
     if not disks:
         raise RepairSource("source", "no disk to capture", "at least one disk")
     if all(plan.way is Way.SEED for plan in disks):
-        return Way.SEED, disks[0].reason
+        continued = (plan.reason for plan in disks if plan.continues)
+        return Way.SEED, next(continued, disks[0].reason)
     differing = [plan for plan in disks if plan.way is Way.RESYNC]
     if differing:
         return Way.RESYNC, "; ".join(f"{plan.disk.name}: {plan.reason}" for plan in differing)

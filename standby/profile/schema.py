@@ -23,6 +23,7 @@ PROFILE_ONLY: tuple[PathInFile, ...] = (
     ("policy",),
     ("source", "domain"),
     ("standby", "name"),
+    ("target", "seed_from"),
 )
 
 

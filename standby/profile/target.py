@@ -7,10 +7,10 @@ from enum import Enum
 from pathlib import PurePosixPath
 from typing import Annotated
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Discriminator, Field, PlainSerializer, Tag
 
-from standby.profile.kinds import RemotePath, SafeName
-from standby.profile.section import Section
+from standby.profile.kinds import DiskName, RemotePath, SafeName
+from standby.profile.section import READ_ONLY, Section
 
 
 class StoragePool(Section):
@@ -35,6 +35,16 @@ def _storage_tag(value: object) -> str:
     return "<pool>" if isinstance(value, Mapping | StoragePool) else "<directory>"
 
 
+def _images_tag(value: object) -> str:
+    return "<images>" if isinstance(value, Mapping) else "<image>"
+
+
+def _plain_images(value: PurePosixPath | Mapping[str, PurePosixPath]) -> object:
+    if isinstance(value, Mapping):
+        return {disk: str(path) for disk, path in value.items()}
+    return str(value)
+
+
 class Target(Section):
     """Where the standby and its boot points are kept."""
 
@@ -57,6 +67,23 @@ class Target(Section):
         "`metadata`: the tables of the whole disk at once. `full`: all of its space at once. "
         "Later boot points are always thin.",
         examples=["full"],
+    )
+    seed_from: (
+        Annotated[
+            Annotated[RemotePath, Tag("<image>")]
+            | Annotated[Mapping[DiskName, RemotePath], *READ_ONLY, Tag("<images>")],
+            Discriminator(_images_tag),
+            PlainSerializer(_plain_images),
+        ]
+        | None
+    ) = Field(
+        default=None,
+        description="Images on the KVM host that hold what the disks held some time ago: a "
+        "restored backup, an old replica. The first copy begins with a copy of them, and only "
+        "blocks that differ are sent. Keys: names of disks; or one path, if the machine has one "
+        "disk. qcow2 or raw, not larger than the disk, and open in no machine; they are only "
+        "read, and not needed any more after the first boot point.",
+        examples=["/srv/restored/web1.qcow2", {"vda": "/srv/old/root.raw"}],
     )
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+import errno
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
+from standby.errors import TransferFailed
 from standby.host.storage_daemon import DaemonSettings, Export, StorageDaemon, storage_daemon
 from standby.model.digest import table_bytes
 from standby.model.extent import NbdEndpoint
@@ -55,8 +57,8 @@ class Incoming:
     def stored(self) -> dict[str, int]:
         """Return the allocated bytes of each disk's delta."""
         writer = self._writer
-        names = (layout.incoming_name(disk.file, writer.generation) for disk in self.disks)
-        paths = [writer.directory / name for name in names]
+        files = (files_of(disk.plan, writer.generation) for disk in self.disks)
+        paths = [writer.directory / file.image for file in files]
         lines = writer.host.run(("stat", "-c", "%b", "--", *paths), timeout=60.0).text.split()
         sizes = (int(blocks) * 512 for blocks in lines)  # %b counts blocks of 512 bytes
         return dict(zip((disk.plan.disk.name for disk in self.disks), sizes, strict=True))
@@ -66,11 +68,10 @@ class Incoming:
 def serve_incoming(writer: Writer, plan: CyclePlan, allocation: Allocation) -> Generator[Incoming]:
     """Create the deltas and serve them for writing. Raises Overtaken."""
     planned = plan.capture.disks
-    images = [i for disk in planned for i in _images(disk, allocation, writer.generation)]
-    words = [word for image in images for word in image.words]
-    writer.run(programs.CREATE_IMAGES, "standby-create", *words, timeout=_CREATE_S)
+    _make(writer, planned, allocation)
     names = [name for disk in planned for name in _exports(disk)]
-    paths = [writer.directory / image.file for image in images]
+    files = [files_of(disk, writer.generation) for disk in planned]
+    paths = [writer.directory / name for file in files for name in (file.image, file.digests)]
     settings = DaemonSettings(
         pidfile=writer.directory / layout.cycle_pidfile("incoming", writer.generation),
         blockdevs=tuple(_node(name, path) for name, path in zip(names, paths, strict=True)),
@@ -82,10 +83,71 @@ def serve_incoming(writer: Writer, plan: CyclePlan, allocation: Allocation) -> G
         yield Incoming(writer, daemon, disks)
 
 
-def incoming_files(plan: CyclePlan) -> tuple[str, ...]:
-    """Return the names, once published, of every file that a cycle writes."""
-    files = (layout.delta_name(disk.disk.name, disk.number) for disk in plan.capture.disks)
-    return tuple(name for file in files for name in (file, digests_beside(file)))
+@dataclass(frozen=True, slots=True)
+class Files:
+    """The files of one disk that a cycle writes, by their names before publication."""
+
+    image: str
+    digests: str
+    published: str  # the image's name then
+
+    @property
+    def moves(self) -> tuple[tuple[str, str], tuple[str, str]]:
+        """What publication moves where."""
+        return (self.image, self.published), (self.digests, digests_beside(self.published))
+
+
+def files_of(disk: DiskPlan, generation: int) -> Files:
+    """Name the files of a disk while they are written.
+
+    Those of a first copy or a resync have names by which a later cycle can go on with them.
+    """
+    published = layout.delta_name(disk.disk.name, disk.number)
+    origin = disk.kept_as
+    if origin is None:
+        return _unnamed(disk, generation)
+    below = layout.delta_number(disk.below) if disk.below else 0
+    seed = layout.SeedFile(generation, origin, disk.disk.size, disk.disk.name, disk.number, below)
+    return Files(seed.image, seed.digests, published)
+
+
+def useless_files(plan: CyclePlan, generation: int, error: BaseException) -> tuple[str, ...]:
+    """Return what a cycle that failed with `error` must not leave behind.
+
+    Some copies go on later; but one that filled the storage stands in the way of all others.
+    """
+    disks = plan.capture.disks
+    files = [_unnamed(disk, generation) for disk in disks]
+    if isinstance(error, TransferFailed) and error.errno == errno.ENOSPC:
+        files += [files_of(disk, generation) for disk in disks]
+    return tuple(name for file in files for name in (file.image, file.digests))
+
+
+def _unnamed(disk: DiskPlan, generation: int) -> Files:
+    file = layout.delta_name(disk.disk.name, disk.number)
+    image = layout.incoming_name(file, generation)
+    return Files(image, layout.incoming_name(digests_beside(file), generation), file)
+
+
+def _make(writer: Writer, disks: Sequence[DiskPlan], allocation: Allocation) -> None:
+    """Make new images, and take over those of copies that go on."""
+    new = [disk for disk in disks if disk.continues is None]
+    images = [image for disk in new for image in _images(disk, allocation, writer.generation)]
+    words = [word for image in images for word in image.words]
+    if words:
+        writer.run(programs.CREATE_IMAGES, "standby-create", *words, timeout=_CREATE_S)
+    moves = [move for disk in disks for move in _to_seed_names(disk, writer.generation)]
+    if moves:
+        words = [word for move in moves for word in move]
+        writer.run(programs.NAME_SEEDS, "standby-seeds", *words, timeout=_CREATE_S)
+
+
+def _to_seed_names(disk: DiskPlan, generation: int) -> tuple[tuple[str, str], ...]:
+    if disk.kept_as is None:
+        return ()
+    made, named = _unnamed(disk, generation), files_of(disk, generation)
+    before = disk.continues.files if disk.continues else (made.image, made.digests)
+    return tuple(zip(before, (named.image, named.digests), strict=True))
 
 
 def _incoming(disk: DiskPlan, reached: Mapping[str, NbdEndpoint]) -> IncomingDisk:

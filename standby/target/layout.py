@@ -12,7 +12,8 @@ from pathlib import PurePosixPath
 
 from standby.errors import FixRequest
 from standby.model.names import PointName
-from standby.model.point import Delta
+from standby.model.point import Delta, digests_beside
+from standby.model.seed import SeedOrigin
 
 MANIFEST = "standby.json"
 LOCK = "lock"
@@ -29,6 +30,10 @@ DEFINITION = "machine.xml"
 NVRAM = "nvram.fd"
 
 _DELTA_FILE = re.compile(r"deltas/(?P<disk>[A-Za-z0-9_.-]+)\.(?P<number>\d{4,})\.(?:qcow2|digests)")
+_SEED_FILE = re.compile(
+    r"incoming/(?P<generation>\d+)\.(?P<origin>seed|image|resync)-(?P<size>\d+)(?:-(?P<below>\d{4,}))?"
+    r"\.(?P<disk>[A-Za-z0-9_.-]+)\.(?P<number>\d{4,})\.qcow2"
+)
 _MOUNT = re.compile(r"run/mount-(?P<point>V\d{8}_\d{6})\.\w+\.pid")
 _HEAD_DIRECTORY = re.compile(r"(?P<point>V\d{8}_\d{6})\.(?P<number>\d+)")
 
@@ -51,6 +56,44 @@ def incoming_name(file: str, generation: int) -> str:
     successor, whose deltas have the same numbers.
     """
     return f"{INCOMING}/{generation}.{PurePosixPath(file).name}"
+
+
+@dataclass(frozen=True, slots=True)
+class SeedFile:
+    """What the name of an image in incoming/ says that a later cycle can go on with. Bytes.
+
+    Only images whose creation was finished have such names: whatever else is in incoming/ cannot
+    be told from half of a file.
+    """
+
+    generation: int
+    origin: SeedOrigin
+    size: int  # of the disk
+    disk: str
+    number: int
+    below: int = 0  # number of the delta that it stands on; 0: it stands on none
+
+    @property
+    def image(self) -> str:
+        """The image's file, relative to the standby's directory."""
+        below = f"-{self.below:04}" if self.below else ""
+        what = f"{self.origin.value}-{self.size}{below}.{self.disk}.{self.number:04}"
+        return f"{INCOMING}/{self.generation}.{what}.qcow2"
+
+    @property
+    def digests(self) -> str:
+        """The file of its digests."""
+        return digests_beside(self.image)
+
+    @classmethod
+    def parse(cls, path: str) -> SeedFile | None:
+        """Read the name of an image; None when it is another file."""
+        match = _SEED_FILE.fullmatch(path)
+        if match is None:
+            return None
+        generation, size, number = (int(match[key]) for key in ("generation", "size", "number"))
+        below = int(match["below"] or 0)
+        return cls(generation, SeedOrigin(match["origin"]), size, match["disk"], number, below)
 
 
 def cycle_pidfile(work: str, generation: int) -> str:

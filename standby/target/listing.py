@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from standby.errors import RepairStore
 from standby.model.manifest import Manifest
+from standby.model.seed import UnfinishedSeed
 from standby.target import layout
 from standby.target.manifest_format import read_manifest
 
@@ -32,8 +33,9 @@ class Listing:
 
     def _debris(self, manifest: Manifest) -> Iterator[str]:
         points = {point.name for point in manifest.points}
+        used = manifest.files() | {path for seed in self.unfinished() for path in seed.files}
         for path in self.files:
-            if self._is_old_delta(path, manifest.files()):
+            if self._is_old_delta(path, used):
                 yield path
         for path in self.directories:
             point = layout.point_of_directory(path)
@@ -42,14 +44,32 @@ class Listing:
 
     @staticmethod
     def _is_old_delta(path: str, used: frozenset[str]) -> bool:
-        if posixpath.dirname(path) == layout.INCOMING:
-            return True
-        return path not in used and layout.delta_number(path) > 0
+        if path in used:
+            return False
+        return posixpath.dirname(path) == layout.INCOMING or layout.delta_number(path) > 0
 
     def _is_old_head(self, path: str) -> bool:
         # A head that nobody ran holds nothing; whether one was run is asked before it is dropped.
         is_head = layout.point_of_head(path) is not None and path.startswith(layout.HEADS + "/")
         return is_head and path != self.head
+
+    def unfinished(self) -> tuple[UnfinishedSeed, ...]:
+        """Return copies that can go on, newest last; one without its table cannot."""
+        seeds = [seed for path in self.files if (seed := layout.SeedFile.parse(path))]
+        return tuple(
+            UnfinishedSeed(
+                disk=seed.disk,
+                size=seed.size,
+                number=seed.number,
+                origin=seed.origin,
+                image=seed.image,
+                digests=seed.digests,
+                stored=self.files[seed.image],
+                below=layout.delta_name(seed.disk, seed.below) if seed.below else None,
+            )
+            for seed in sorted(seeds, key=lambda seed: (seed.generation, seed.image))
+            if seed.digests in self.files and seed.image in self.files
+        )
 
     @property
     def head_exists(self) -> bool:

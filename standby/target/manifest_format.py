@@ -17,7 +17,7 @@ from typing import Any, Final
 from standby.errors import FixRequest, RepairStore
 from standby.model.digest import DigestAlgorithm
 from standby.model.machine import MachineIdentity
-from standby.model.manifest import MANIFEST_VERSION, DefinedDomain, Manifest
+from standby.model.manifest import MANIFEST_VERSION, AwaitedSeed, DefinedDomain, Manifest
 from standby.model.names import PointName
 from standby.model.point import (
     SPOILT,
@@ -35,7 +35,7 @@ _CHECKSUM: Final = '  "checksum": '
 _KEYS: Final = frozenset(
     {
         *("version", "generation", "standby", "role", "machine", "token", "domain", "digests"),
-        *("next_delta", "reverted_to", "profile", "points", "checksum"),
+        *("next_delta", "reverted_to", "awaits", "profile", "points", "checksum"),
     }
 )
 
@@ -53,6 +53,7 @@ def write_manifest(manifest: Manifest) -> str:
         ("digests", manifest.digests.value),
         ("next_delta", manifest.next_delta),
         ("reverted_to", str(manifest.reverted_to) if manifest.reverted_to else None),
+        ("awaits", _awaited_record(manifest.awaits)),
         ("profile", dict(manifest.profile)),
     ]
     lines = [f'  "{key}": {_compact(value)},' for key, value in head]
@@ -112,6 +113,22 @@ def _domain_record(domain: DefinedDomain | None) -> Mapping[str, str] | None:
     return {"uuid": domain.uuid, "digest": domain.digest} if domain else None
 
 
+def _awaited_record(awaited: AwaitedSeed | None) -> Mapping[str, str | None] | None:
+    if awaited is None:
+        return None
+    return {
+        "medium": awaited.medium,
+        "since": _moment_text(awaited.since),
+        "checkpoint": awaited.checkpoint,
+    }
+
+
+def _awaited(record: Mapping[str, Any] | None) -> AwaitedSeed | None:
+    if record is None:
+        return None
+    return AwaitedSeed(record["medium"], _moment(record["since"]), record["checkpoint"])
+
+
 def _point_record(point: BootPoint) -> Mapping[str, object]:
     return {
         "name": str(point.name),
@@ -153,6 +170,7 @@ def _manifest(document: Mapping[str, Any]) -> Manifest:
         next_delta=int(document["next_delta"]),
         reverted_to=PointName.parse(reverted_to) if reverted_to else None,
         profile=document["profile"],
+        awaits=_awaited(document.get("awaits")),
         points=tuple(_point(record) for record in _list(document["points"])),
     )
 

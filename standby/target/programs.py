@@ -144,6 +144,53 @@ done
 """
 )
 
+# Arguments: directory, generation expected, then pairs: a file in incoming/, and the name by which
+# a later cycle may go on with it. What has such a name must be whole after a power loss too.
+NAME_SEEDS: Final = (
+    _FENCED
+    + """
+for path; do [ ! -e "$path" ] || sync "$path"; done
+while [ "$#" -gt 0 ]; do [ "$1" = "$2" ] || mv -T -- "$1" "$2"; shift 2; done
+sync incoming
+"""
+)
+
+# Arguments: directory, generation expected, an image that is only read, its format, the copy,
+# qcow2 options, virtual size in bytes of the copy, at least the image's.
+COPY_IMAGE: Final = (
+    _FENCED
+    + """
+umask 077
+rm -f -- "$3"
+qemu-img convert -q -f "$2" -O qcow2 -o "$4" -- "$1" "$3"
+qemu-img resize -q -f qcow2 -- "$3" "$5"
+"""
+)
+
+# Arguments: directory, generation expected, a file of a medium, and its copy in incoming/.
+TAKE_FILE: Final = (
+    _FENCED
+    + """
+umask 077
+cp --reflink=auto --sparse=auto -- "$1" "$2"
+"""
+)
+
+# Arguments: directory, generation expected, then pairs: image and digests of an interrupted first
+# copy. Frees the clusters that a killed daemon had allocated and not used, and prints each pair's
+# image in which anything else is wrong.
+CHECK_SEEDS: Final = (
+    _FENCED
+    + """
+while [ "$#" -gt 0 ]; do
+  for image in "$1" "$2"; do
+    qemu-img check -q -f qcow2 -r leaks "$image" >/dev/null 2>&1 || { echo "$1"; break; }
+  done
+  shift 2
+done
+"""
+)
+
 # Arguments: directory, generation expected, head's directory, firmware variables to copy (empty:
 # none), then as CREATE_IMAGES, paths relative to the standby's directory. All images and the
 # variables of a head are one directory, and `head` is a link that one rename turns to it: a

@@ -16,6 +16,7 @@ from typing import Final
 
 from standby.errors import CommandFailed, RepairStore, StandbyError
 from standby.host.interface import Host
+from standby.model.extent import NbdEndpoint
 from standby.model.machine import MachineDefinition
 from standby.model.manifest import JsonObject, Manifest
 from standby.model.names import PointName
@@ -26,13 +27,14 @@ from standby.model.observation import (
     TargetObservation,
     User,
 )
-from standby.model.plan import CyclePlan, HeadMove
+from standby.model.plan import CyclePlan, DiskPlan, HeadMove
 from standby.model.point import BootPoint, Delta
+from standby.model.seed import ImageFound, UnfinishedSeed
 from standby.target import layout, programs
 from standby.target.domain_interface import DormantDomain
 from standby.target.filesystems import require_promises
 from standby.target.head import Heads, Variables
-from standby.target.incoming import Incoming, incoming_files, serve_incoming
+from standby.target.incoming import Incoming, files_of, serve_incoming, useless_files
 from standby.target.layout import StandbyDirectory
 from standby.target.listing import Listing, manifest_of, parse_listing
 from standby.target.lock import StoreLock, hold_lock
@@ -45,10 +47,12 @@ from standby.target.publication import (
     publish_manifest,
 )
 from standby.target.qcow2 import Allocation
+from standby.target.seed_images import copied_image, find_image
 from standby.target.users import Images, parse_images, point_of_file, unexpected_users
 from standby.target.writer import Writer
 
 _LOOK_S: Final = 120.0
+_CHECK_S: Final = 1800.0  # of images: all their metadata is read
 
 
 def make_directory(host: Host, directory: StandbyDirectory) -> None:
@@ -164,29 +168,73 @@ class KvmStore:
 
     @contextmanager
     def incoming(self, plan: CyclePlan) -> Generator[Incoming]:
-        """Make the new deltas and serve them; what is not published is removed on leaving."""
+        """Make the new deltas and serve them; on failure all but first copies are removed."""
         numbered = self._manifest.with_delta_numbers_used(len(plan.capture.disks))
-        files = incoming_files(plan)
         try:
             with serve_incoming(self._writer, plan, self._allocation) as incoming:
                 self._manifest = numbered
                 yield incoming
-        except BaseException:
+        except BaseException as error:
             # The space has to be free again; the error that brought us here goes on.
-            self._forgive(lambda: self._writer.drop([self._incoming_name(f) for f in files]))
+            useless = useless_files(plan, self._writer.generation, error)
+            self._forgive(lambda: self._writer.drop(useless))
             raise
+
+    def find_image(self, path: str) -> ImageFound:
+        """Look at an image that is not ours. Raises UseOtherImage, GrantAccess, TryLater."""
+        return find_image(self._host, path)
+
+    def copied_image(
+        self, plan: DiskPlan, image: ImageFound
+    ) -> AbstractContextManager[tuple[NbdEndpoint, NbdEndpoint]]:
+        """Copy an image to begin from; yield where it is read and where its table is written."""
+        return copied_image(self._writer, plan, image, self._allocation)
+
+    def spoilt(self, seeds: Sequence[UnfinishedSeed]) -> tuple[UnfinishedSeed, ...]:
+        """Return the interrupted first copies that nobody can go on with. Raises Overtaken."""
+        words = [file for seed in seeds for file in seed.files]
+        found = self._writer.run(
+            programs.CHECK_SEEDS, "standby-seeds", *words, timeout=_CHECK_S
+        ).splitlines()
+        return tuple(seed for seed in seeds if seed.image in found)
 
     def publish(self, plan: CyclePlan, point: BootPoint, definition: MachineDefinition) -> None:
         """Make the new point visible, whole, by one atomic rename. Raises Overtaken."""
         self._lock.require()
         folder = layout.point_directory(point.name)
         self._keep_definition(folder, definition)
-        deltas = incoming_files(plan)
+        disks, generation = plan.capture.disks, self._writer.generation
+        files = tuple(move for disk in disks for move in files_of(disk, generation).moves)
         moves = Moves(
-            files=tuple((self._incoming_name(file), file) for file in deltas),
-            flush=(*deltas, layout.DELTAS, layout.INCOMING, folder, layout.POINTS),
+            files=files,
+            flush=(
+                *(published for _, published in files),
+                layout.DELTAS,
+                layout.INCOMING,
+                folder,
+                layout.POINTS,
+            ),
         )
         self._publish(self._manifest.of_machine(plan.machine).with_point(point), moves)
+
+    @property
+    def writer(self) -> Writer:
+        """What changes the directory while nobody has taken over."""
+        return self._writer
+
+    def give_up(self, files: Sequence[str]) -> None:
+        """Remove files that nobody needs, if that can be done now."""
+        self._forgive(lambda: self._writer.drop(files))
+
+    def take_seed(
+        self, seed: Manifest, definition: MachineDefinition, moves: Sequence[tuple[str, str]]
+    ) -> None:
+        """Publish the only boot point of another manifest, its files being in incoming/."""
+        folder = layout.point_directory(seed.points[0].name)
+        self._keep_definition(folder, definition)
+        files = (published for _, published in moves)
+        flush = (*files, layout.DELTAS, layout.INCOMING, folder, layout.POINTS)
+        self._publish(self._manifest.with_seed(seed), Moves(tuple(moves), flush))
 
     def stamp(self, moment: datetime) -> None:
         """Record that the newest point was still true at `moment` (UTC)."""
@@ -267,9 +315,6 @@ class KvmStore:
         self._text = publish_manifest(self._host, self._directory, manifest, self._text, moves)
         self._manifest = manifest
 
-    def _incoming_name(self, file: str) -> str:
-        return layout.incoming_name(file, self._writer.generation)
-
     def _head_point(self) -> BootPoint | None:
         reverted = self._manifest.reverted_to
         return self._manifest.point(reverted) if reverted else self._manifest.newest
@@ -316,7 +361,7 @@ class KvmStore:
 def _first_manifest(first: Manifest | None, where: str) -> Manifest:
     if first is None:
         raise RepairStore(where, "no manifest", "a standby", "make it: standby run PROFILE")
-    return replace(first, token=secrets.token_hex(4))
+    return replace(first, token=first.token or secrets.token_hex(4))
 
 
 def mounted(listing: Listing) -> Sequence[User]:
@@ -342,6 +387,7 @@ def observe_target(
         domain=domain.found(),
         available=listing.available,
         debris=listing.debris(manifest),
+        unfinished=listing.unfinished(),
         users=(*mounted(listing), *kept_heads(listing)),
     )
 

@@ -108,6 +108,8 @@ class Ends:
 def _trust(copy: DiskCopy) -> Trust:
     if isinstance(copy.scope, Unfinished):
         return Trust.UNFINISHED
+    if isinstance(copy.scope, Differing):
+        return Trust.DIFFERING
     if not isinstance(copy.scope, Everything):
         return Trust.STORED
     return Trust.BLANK if copy.zeroes is ZeroPolicy.LEAVE_OUT else Trust.NOTHING

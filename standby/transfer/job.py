@@ -36,10 +36,11 @@ class Differing:
 
 @dataclass(frozen=True, slots=True)
 class Unfinished:
-    """What an interrupted first seed did not bring over.
+    """What an interrupted first seed, or an interrupted copy of what differs, did not bring over.
 
-    The target is what it left behind, image and table, neither with a backing file, and written
-    by copies with digests only. May be interrupted in its turn, as often as it likes.
+    The target is what it left behind, image and table, and written by copies with digests only.
+    If they stand on others, those are what they were. May be interrupted in its turn, as often as
+    it likes.
     """
 
 

@@ -33,13 +33,16 @@ class Trust(Enum):
     NOTHING = "nothing"  # it is not read; every block of the disk gets its entry anew
     BLANK = "blank"  # image and table are new and read as zeroes
     STORED = "stored"  # what stands in it is what the image holds
-    UNFINISHED = "unfinished"  # the same, but where it has zeroes the image may hold anything
+    DIFFERING = "differing"  # the same, and the copy may go on after an interruption
+    UNFINISHED = "unfinished"  # as STORED, but where it has zeroes the image may hold anything
 
 
-# Those of a seed that can go on after an interruption.
-_RESUMABLE: Final = (Trust.BLANK, Trust.UNFINISHED)
-# How much of a seed an interruption costs, in seconds; besides, the last span.
-_STORE_EVERY: Final = 30.0
+# Those of a copy that can go on after an interruption.
+_RESUMABLE: Final = (Trust.BLANK, Trust.DIFFERING, Trust.UNFINISHED)
+# Those of a copy over blocks whose entries stand in the table already.
+_OVERWRITING: Final = (Trust.DIFFERING, Trust.UNFINISHED)
+# How much of a copy an interruption costs, in seconds; besides, the last span.
+_STORE_EVERY: Final = 5.0
 _BLANK: Final = bytes(PAGE)
 
 
@@ -138,7 +141,7 @@ class Table:
         """
         sheet = self._sheet(start // SPAN)
         pages = _pages(start, length) & ~sheet.retracted
-        if self._trust is not Trust.UNFINISHED or not pages & sheet.stored:
+        if self._trust not in _OVERWRITING or not pages & sheet.stored:
             done()
             return
         sheet.changed |= pages

@@ -34,6 +34,7 @@ target:
   host: kvm1
   storage: /srv/standby
   allocation: full
+  seed_from: /srv/old/web1.raw
 standby:
   name: web1-dr
   title: Standby of web1

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from standby.errors import RepairStore
 from standby.model.digest import DigestAlgorithm
 from standby.model.machine import MachineIdentity
-from standby.model.manifest import DefinedDomain, Manifest
+from standby.model.manifest import AwaitedSeed, DefinedDomain, Manifest
 from standby.model.names import PointName
 from standby.model.point import (
     Base,
@@ -62,6 +62,7 @@ MANIFESTS = st.builds(
     digests=st.sampled_from(DigestAlgorithm),
     next_delta=st.integers(1, 10**6),
     reverted_to=st.none() | MOMENTS.map(PointName),
+    awaits=st.none() | st.builds(AwaitedSeed, TEXTS, MOMENTS, st.none() | TEXTS),
     profile=st.dictionaries(TEXTS, TEXTS | st.integers() | st.lists(TEXTS), max_size=3),
     points=st.lists(POINTS, max_size=4).map(tuple),
 )

@@ -1,0 +1,107 @@
+"""Interrupted copies: which go on, and which are given up; what first copies begin from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from standby.errors import FixProfile, TryLater, UseOtherImage
+from standby.model.manifest import Manifest
+from standby.model.plan import DiskPlan
+from standby.model.point import Way
+from standby.model.seed import ImageFound, SeedImages, SeedOrigin, UnfinishedSeed
+
+
+def refuse_while_waiting(manifest: Manifest, called: str) -> None:
+    """Raise TryLater while the first copy travels on a medium; `called` is for commands."""
+    awaited = manifest.awaits
+    if awaited is None:
+        return
+    since = f"{awaited.since:%Y-%m-%d %H:%M} UTC"
+    what = "exported" if awaited.checkpoint else "whose export began"
+    raise TryLater(
+        f"standby {manifest.standby}",
+        f"waiting for seed: {awaited.medium}, {what} on {since}",
+        "that seed, taken in on the KVM host",
+        f"standby import-seed {called} DIRECTORY; or wait no more and let a cycle send it: "
+        f"standby import-seed {called} --give-up",
+    )
+
+
+def with_images(disks: Sequence[DiskPlan], images: SeedImages) -> tuple[DiskPlan, ...]:
+    """Return the plans of first copies that begin from an image on the KVM host.
+
+    Raises FixProfile when an image is of no disk of the machine, or nobody can say of which one.
+    """
+    if not images or all(plan.below is not None for plan in disks):
+        return tuple(disks)
+    names = [plan.disk.name for plan in disks]
+    if images.only is not None and len(disks) > 1:
+        raise FixProfile(
+            "target.seed_from",
+            f"one path, but the machine has {len(disks)} disks",
+            f"a path for each of {', '.join(names)}, or some of them",
+        )
+    strangers = sorted(images.by_disk.keys() - set(names))
+    if strangers:
+        raise FixProfile(
+            "target.seed_from",
+            f"the machine has no disk {', '.join(strangers)}",
+            f"some of {', '.join(names)}",
+        )
+    return tuple(_with_image(plan, images) for plan in disks)
+
+
+def _with_image(plan: DiskPlan, images: SeedImages) -> DiskPlan:
+    path = images.by_disk.get(plan.disk.name, images.only)
+    if path is None or plan.below is not None:
+        return plan
+    return replace(plan, image=path, reason=f"{plan.reason}, what differs from image {path}")
+
+
+def require_fit(plan: DiskPlan, image: ImageFound) -> None:
+    """Raise UseOtherImage when an image cannot be what a disk held: disks do not shrink."""
+    if image.size > plan.disk.size:
+        raise UseOtherImage(
+            f"image {image.path}",
+            f"it holds {image.size} bytes",
+            f"at most {plan.disk.size} bytes, the size of disk {plan.disk.name}",
+            "name an image of this disk; a smaller one will do, the rest is sent",
+        )
+
+
+def going_on(
+    disks: Sequence[DiskPlan], unfinished: Sequence[UnfinishedSeed]
+) -> tuple[DiskPlan, ...]:
+    """Return the plans, with copies that go on where an interrupted one of them ended.
+
+    A disk of another size is another disk. Of several the newest goes on. One that began without
+    the image that the profile now names does not; a resync of another boot point neither.
+    """
+    return tuple(_going_on(plan, unfinished) for plan in disks)
+
+
+def _going_on(plan: DiskPlan, unfinished: Sequence[UnfinishedSeed]) -> DiskPlan:
+    fitting = [it for it in unfinished if _is_of(it, plan)]
+    if not fitting:
+        return plan
+    about = "" if plan.image else ", going on where it was interrupted"
+    return replace(plan, reason=f"{plan.reason}{about}", continues=fitting[-1])
+
+
+def given_up(disks: Sequence[DiskPlan], unfinished: Sequence[UnfinishedSeed]) -> tuple[str, ...]:
+    """Return the files of interrupted copies that no disk goes on with.
+
+    What an image is to replace stays until the image has been copied.
+    """
+    kept = {plan.continues for plan in disks}
+    waiting = {plan.disk.name for plan in disks if plan.image and plan.continues is None}
+    useless = (it for it in unfinished if it not in kept and it.disk not in waiting)
+    return tuple(file for seed in useless for file in seed.files)
+
+
+def _is_of(seed: UnfinishedSeed, plan: DiskPlan) -> bool:
+    same_disk = (seed.disk, seed.size) == (plan.disk.name, plan.disk.size)
+    same_way = (plan.way is Way.RESYNC) == (seed.origin is SeedOrigin.RESYNC)
+    wanted = plan.image is None or seed.origin is SeedOrigin.IMAGE
+    return same_disk and same_way and wanted and seed.below == plan.below
