@@ -83,7 +83,7 @@ def going_on(
 
 def _going_on(plan: DiskPlan, unfinished: Sequence[UnfinishedSeed]) -> DiskPlan:
     fitting = [it for it in unfinished if _is_of(it, plan)]
-    if not fitting:
+    if not fitting or plan.again:  # what is spoilt below leaves nothing to be sure of
         return plan
     about = "" if plan.image else ", going on where it was interrupted"
     return replace(plan, reason=f"{plan.reason}{about}", continues=fitting[-1])

@@ -16,6 +16,7 @@ from standby.model.point import Delta, digests_beside
 from standby.model.seed import SeedOrigin
 
 MANIFEST = "standby.json"
+MANIFEST_COPY = "kept/standby.json"
 LOCK = "lock"
 PUBLISH_LOCK = "publish.lock"
 DELTAS = "deltas"
@@ -35,12 +36,18 @@ _SEED_FILE = re.compile(
     r"\.(?P<disk>[A-Za-z0-9_.-]+)\.(?P<number>\d{4,})\.qcow2"
 )
 _MOUNT = re.compile(r"run/mount-(?P<point>V\d{8}_\d{6})\.\w+\.pid")
+_POINT_DIRECTORY = re.compile(r"points/V\d{8}_\d{6}")
 _HEAD_DIRECTORY = re.compile(r"(?P<point>V\d{8}_\d{6})\.(?P<number>\d+)")
 
 
 def delta_name(disk: str, number: int) -> str:
     """Name the file of `disk`'s delta `number`, relative to the standby's directory."""
     return f"{DELTAS}/{disk}.{number:04}.qcow2"
+
+
+def is_point_directory(path: str) -> bool:
+    """Tell whether a path is where a point's definition and firmware variables are kept."""
+    return _POINT_DIRECTORY.fullmatch(path) is not None
 
 
 def delta_number(file: str) -> int:

@@ -89,7 +89,10 @@ def read_manifest(text: str, where: str) -> Manifest:
         FixRequest,
     ) as error:
         raise RepairStore(
-            where, f"damaged manifest ({error!r})", "a whole JSON document"
+            where,
+            f"damaged manifest ({error!r})",
+            "a whole JSON document",
+            "the next cycle keeps it aside and goes on by its copy: standby run PROFILE",
         ) from error
 
 

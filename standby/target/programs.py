@@ -92,6 +92,21 @@ while [ "$#" -gt 0 ] && [ "$1" != -- ]; do mv -T "$1" "$2"; shift 2; done
 sync standby.json.new
 mv -T standby.json.new standby.json
 sync .
+# Published. The copy is for the day that the manifest is damaged; if it fails, the next one comes.
+cp standby.json kept/standby.json.new && mv -T kept/standby.json.new kept/standby.json || true
+"""
+
+# Arguments: directory, relative paths. Keeps a damaged manifest, as a copy: the publication that
+# follows compares what it replaces; and moves away what a copy of it does not know.
+SET_ASIDE: Final = """
+set -eu
+cd "$1"; shift
+kept=kept/damaged-$(date -u +%Y%m%d_%H%M%S)-$$
+mkdir "$kept"
+[ ! -e standby.json ] || cp standby.json "$kept/standby.json"
+[ -s standby.json ] || rm -f standby.json
+for path; do mv -T -- "$path" "$kept/${path//\\//-}"; done
+sync "$kept" kept .
 """
 
 # Arguments: directory, generation expected, then relative paths to delete for good.

@@ -34,6 +34,7 @@ from standby.target import layout, programs
 from standby.target.domain_interface import DormantDomain
 from standby.target.filesystems import require_promises
 from standby.target.head import Heads, Variables
+from standby.target.healing import manifest_or_copy
 from standby.target.incoming import Incoming, files_of, serve_incoming, useless_files
 from standby.target.layout import StandbyDirectory
 from standby.target.listing import Listing, manifest_of, parse_listing
@@ -91,7 +92,7 @@ def open_store(
         listing = look(host, directory)
         where = f"{directory.manifest} on {host.name}"
         require_promises(listing.filesystem if listing else "", directory.path)
-        before = manifest_of(listing, where) if listing else None
+        before = manifest_or_copy(host, directory, listing) if listing else None
         manifest = before or _first_manifest(first, where)
         work = Work(host, directory, domain, lock, allocation, speed)
         if profile is not None:

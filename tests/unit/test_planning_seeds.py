@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -121,3 +122,11 @@ def test_whoever_waits_is_told_what_for_and_how_to_give_up() -> None:
         refuse_while_waiting(waiting, "web")
     for words in ("/media/usb on north", "2026-11-22 03:56 UTC", "import-seed web --give-up"):
         assert words in str(caught.value)
+
+
+def test_a_resync_on_a_spoilt_point_begins_anew() -> None:
+    below = "deltas/vda.0001.qcow2"
+    resync = replace(left(), origin=SeedOrigin.RESYNC, below=below)
+    on_spoilt = replace(plan(below=below, way=Way.RESYNC), again=((0, 65536),))
+    (planned,) = going_on([on_spoilt], (resync,))
+    assert planned.continues is None
