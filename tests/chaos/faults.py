@@ -30,7 +30,13 @@ def strike(fault: Fault, protection: Protection) -> None:
 
 def mend(protection: Protection) -> None:
     """Bring everything back that a fault took, as an administrator would."""
-    lab = protection.lab
+    mend_hosts(protection.lab)
+    if protection.guest.state() != "running":
+        protection.guest.start()
+
+
+def mend_hosts(lab: Lab) -> None:
+    """Bring both hosts and their services back."""
     for host in ("source", "kvm"):
         try:
             lab.entrance(host)
@@ -42,8 +48,6 @@ def mend(protection: Protection) -> None:
         for service in ("libvirtd", "sshd"):
             if not _serves(lab, host, service):
                 lab.restart_service(host, service)
-    if protection.guest.state() != "running":
-        protection.guest.start()
 
 
 def _serves(lab: Lab, host: str, service: str) -> bool:
@@ -100,7 +104,9 @@ def _remove_bitmaps(protection: Protection) -> None:
 def _qmp(protection: Protection, execute: str, **arguments: str) -> dict[str, list[dict]]:
     request = json.dumps({"execute": execute, "arguments": arguments})
     argv = ["virsh", "qemu-monitor-command", protection.guest.name, request]
-    answer: dict[str, list[dict]] = json.loads(protection.lab.run("source", argv).stdout or "{}")
+    answer: dict[str, list[dict]] = json.loads(
+        protection.lab.run("source", argv).stdout.strip() or "{}"
+    )
     return answer
 
 

@@ -217,7 +217,8 @@ def test_a_passphrase_stands_in_no_log_no_command_line_no_file(
     encrypted: Path,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    caplog.set_level("DEBUG")
+    for logger in ("", "standby"):
+        caplog.set_level("DEBUG", logger)
     address = sshd.but(identity_file=str(encrypted), passphrase=lambda: SESAME)
     host = connections.host(address)
     host.run(TRUE, timeout=10, stdin=b"the input is secret")

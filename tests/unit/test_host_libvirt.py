@@ -9,6 +9,7 @@ from typing import Any
 import libvirt
 import pytest
 
+from lab.waiting import wait_until
 from standby.errors import GrantAccess, InstallPrograms, ReachHost, RepairSource
 from standby.host.libvirt import (
     LibvirtConnection,
@@ -94,6 +95,7 @@ def test_a_cached_connection_is_the_same_until_it_dies() -> None:
 
 def test_the_life_of_a_domain_can_be_watched_and_then_no_more(connection: Any) -> None:
     seen: list[Life] = []
+    others: list[Life] = []
     news = threading.Condition()
 
     def note(life: Life) -> None:
@@ -113,12 +115,15 @@ def test_the_life_of_a_domain_can_be_watched_and_then_no_more(connection: Any) -
         wait(2)
         domain.destroy()
         wait(3)
-    assert seen == [Life.SUSPENDED, Life.RESUMED, Life.STOPPED]
-    domain.create()
-    with lifecycle(connection, domain, note):
-        domain.destroy()
+        domain.create()
         wait(4)
-    assert seen[3:] == [Life.STOPPED]
+    expected = [Life.SUSPENDED, Life.RESUMED, Life.STOPPED, Life.STARTED]
+    assert seen == expected
+    domain.suspend()
+    with lifecycle(connection, domain, others.append):
+        domain.resume()
+        wait_until(lambda: Life.RESUMED in others, "news", 10)
+    assert seen == expected
 
 
 def test_libvirt_prints_nothing(connection: Any, capfd: pytest.CaptureFixture[str]) -> None:
