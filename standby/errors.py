@@ -126,7 +126,7 @@ class FreeSpace(StandbyError):
 
 
 class TryLater(StandbyError):
-    """Somebody else is at work, or the chain is at its hard cap: exit status 75."""
+    """Somebody else is at work, the chain is at its hard cap, a window is shut: exit status 75."""
 
     retry = Retry.LATER
     exit_status = ExitStatus.TRY_LATER

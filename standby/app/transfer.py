@@ -38,6 +38,7 @@ class ProfileTransfer:
     progress: Callable[[str, int, int], None]
     cancel: threading.Event
     algorithm: DigestAlgorithm
+    resync_limiter: RateLimit | None = None
 
     def survey(self, source: CapturedDisk) -> Pending:
         """Count what would be moved."""
@@ -63,6 +64,7 @@ class ProfileTransfer:
         results = copy_disks(
             copies,
             limiter=self.limiter,
+            read_limiter=self.resync_limiter if _reads_all(pairs) else None,
             progress=self.progress,
             cancel=self.cancel,
             alive=alive,
@@ -72,6 +74,10 @@ class ProfileTransfer:
             zero=sum(result.zero_bytes for result in results),
             unchanged=sum(result.unchanged_bytes for result in results),
         )
+
+
+def _reads_all(pairs: Sequence[tuple[CapturedDisk, IncomingDisk]]) -> bool:
+    return any(target.plan.way is Way.RESYNC for _, target in pairs)
 
 
 def _scope(source: CapturedDisk, again: tuple[Range, ...] = ()) -> Scope:

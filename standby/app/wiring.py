@@ -59,6 +59,7 @@ def policy_of(profile: Profile, directory: StandbyDirectory) -> Policy:
         keep=profile.boot_points.kept,
         storage=f"{directory.path} on {profile.target_host.name}",
         space_reserve=SPACE_RESERVE,
+        resync_window=profile.resync.window,
         images=images_of(profile),
     )
 
@@ -75,7 +76,14 @@ def transfer_of(session: Session, profile: Profile, algorithm: DigestAlgorithm) 
     """Return the copy engine with a profile's limits."""
     bandwidth = profile.transfer.bandwidth
     limiter = RateLimit(bandwidth) if bandwidth else None
-    return ProfileTransfer(limiter, session.progress, session.cancel, algorithm)
+    reading = profile.resync.bandwidth
+    return ProfileTransfer(
+        limiter,
+        session.progress,
+        session.cancel,
+        algorithm,
+        resync_limiter=RateLimit(reading) if reading else None,
+    )
 
 
 def merge_speed_of(profile: Profile) -> MergeSpeed:

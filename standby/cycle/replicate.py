@@ -33,8 +33,10 @@ from standby.model.plan import Copying, CyclePlan, CycleRequest, DiskPlan, HeadM
 from standby.model.point import Base, BootPoint, Consistency, Delta, Way
 from standby.model.seed import NO_IMAGES, SeedImages, UnfinishedSeed
 from standby.model.spoilt import total
+from standby.model.window import DailyWindow
 from standby.planning.obstacles import obstacles
 from standby.planning.replicate import checkpoint_owner, plan_cycle
+from standby.planning.resync import require_resync_allowed
 from standby.planning.retention import MergePlan, plan_merges, point_allowed
 from standby.planning.space import DiskWrite, cycle_space
 
@@ -50,6 +52,7 @@ class Policy:
     keep: Keep
     storage: str  # for people: where the standby lies
     space_reserve: int
+    resync_window: DailyWindow | None = None
     images: SeedImages = NO_IMAGES  # that first copies begin from
 
 
@@ -105,7 +108,7 @@ class Cycle:
     def look_again(self, lost: AskForResync) -> CyclePlan:
         """Plan anew: what the look took for a history was none when the capture asked for it."""
         log.warning("profile=%s sends what differs: %s", self.policy.profile, lost)
-        request = CycleRequest(Copying.WHAT_DIFFERS, f"since {lost.subject}: {lost.found}")
+        request = CycleRequest(Copying.HISTORY_LOST, f"since {lost.subject}: {lost.found}")
         return self.look_and_plan(request)
 
     def clean_up(self, plan: CyclePlan) -> CyclePlan:
@@ -269,8 +272,8 @@ def plan(
     request: CycleRequest,
     now: datetime,
 ) -> CyclePlan:
-    """Decide one cycle; pure. Also what a dry run prints."""
-    return plan_cycle(
+    """Decide one cycle. Also what a dry run prints."""
+    planned = plan_cycle(
         source,
         target,
         replace(request, images=policy.images),
@@ -279,6 +282,8 @@ def plan(
         checkpoint_prefix=checkpoint_owner(policy.profile, target.manifest.token),
         now=now,
     )
+    require_resync_allowed(planned, request, policy.resync_window, now.astimezone().time())
+    return planned
 
 
 def expected_bytes(plan: DiskPlan, surveyed: int) -> int:

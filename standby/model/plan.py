@@ -81,6 +81,7 @@ class Copying(Enum):
 
     AS_NEEDED = "what changed, or what differs where the history is lost"
     WHAT_DIFFERS = "read everything, send what differs"
+    HISTORY_LOST = "the same, since what looked like a history was none"
     EVERYTHING = "read and send everything"
 
 

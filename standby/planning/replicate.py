@@ -153,7 +153,7 @@ def _disk_plan(
     if manifest.newest and manifest.newest.is_spoilt_whole(before):
         reason = "spoilt as a whole in the newest point: everything is sent anew"
         return DiskPlan(disk, Way.SEED, reason, before.file)
-    if request.copying is Copying.WHAT_DIFFERS:
+    if request.copying in {Copying.WHAT_DIFFERS, Copying.HISTORY_LOST}:
         return DiskPlan(disk, Way.RESYNC, f"resync {request.reason}", before.file)
     lost = why_lost(disk.name, manifest.newest, tracked)
     if lost:

@@ -12,11 +12,11 @@ from standby.profile.hosts import HostSettings
 from standby.profile.layers import node_at
 from standby.profile.mistakes import Mark, PathInFile, Plain, dotted
 from standby.profile.points import BootPoints
-from standby.profile.profile_file import Merge, Transfer
+from standby.profile.profile_file import Merge, Resync, Transfer
 from standby.profile.source import Source
 from standby.profile.target import Target
 
-SECTIONS = ("source", "target", "standby", "boot_points", "transfer", "merge")
+SECTIONS = ("source", "target", "standby", "boot_points", "transfer", "merge", "resync")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,7 @@ class Profile:
     boot_points: BootPoints
     transfer: Transfer
     merge: Merge
+    resync: Resync
     source_host: HostSettings
     target_host: HostSettings
     standby_name: str  # of the domain and of the directory on the KVM host

@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BeforeValidator, PlainSerializer, WithJsonS
 from pydantic_core import PydanticCustomError
 
 from standby.model.names import SAFE_NAME, SAFE_NAME_RULE, is_safe_name
+from standby.model.window import DailyWindow
 from standby.profile import units
 
 _LONGEST_PATH = 1024  # a quarter of what Linux takes: room for the names below it
@@ -131,6 +132,12 @@ Rate = Annotated[
     parsed(units.parse_rate),
     PlainSerializer(units.format_rate, return_type=str),
     described(f"rate: {units.RATE_EXAMPLES}", units.RATE_PATTERN),
+]
+Window = Annotated[
+    DailyWindow,
+    parsed(units.parse_window),
+    AS_TEXT,
+    described(f"part of the day: {units.WINDOW_EXAMPLES}", units.WINDOW_PATTERN),
 ]
 ReservedSpace = Annotated[
     units.Reserve,

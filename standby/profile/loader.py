@@ -185,6 +185,7 @@ class _Assembly:
             boot_points=read.boot_points,
             transfer=read.transfer,
             merge=read.merge,
+            resync=read.resync,
             source_host=source,
             target_host=target,
             standby_name=name,

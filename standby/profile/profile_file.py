@@ -12,7 +12,7 @@ from typing import Annotated
 from pydantic import Field
 
 from standby.profile.dormant import Standby
-from standby.profile.kinds import Rate, SafeName, bounded
+from standby.profile.kinds import Rate, SafeName, Window, bounded
 from standby.profile.points import BootPoints
 from standby.profile.section import Section
 from standby.profile.source import Source
@@ -53,6 +53,24 @@ class Merge(Section):
     )
 
 
+class Resync(Section):
+    """How a source is read as a whole when the history of its changes is lost."""
+
+    bandwidth: Annotated[Rate, bounded(parse_rate, "1KiB/s")] | None = Field(
+        default=None,
+        description="The most that a resync reads of the source in a second. Null: no limit.",
+        examples=["100MiB/s"],
+    )
+    window: Window | None = Field(
+        default=None,
+        description="The part of the day in which a cycle may begin a resync, by the management "
+        "host's clock. Outside of it a cycle that needs one makes no point and exits with 75; "
+        "`standby resync` begins at any time. A machine with raw disks needs one each time. "
+        "Null: any time.",
+        examples=["19:00-06:00"],
+    )
+
+
 class ProfileFile(Section):
     """How one machine is protected."""
 
@@ -72,3 +90,6 @@ class ProfileFile(Section):
         default_factory=Transfer, description="How data moves to the KVM host."
     )
     merge: Merge = Field(default_factory=Merge, description="How boot points are merged.")
+    resync: Resync = Field(
+        default_factory=Resync, description="How the source is read when its history is lost."
+    )

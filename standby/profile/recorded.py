@@ -32,6 +32,7 @@ def recorded_profile(values: Mapping[str, Any], where: str) -> Profile:
             boot_points=read.boot_points,
             transfer=read.transfer,
             merge=read.merge,
+            resync=read.resync,
             source_host=_host(read.source.host, values),
             target_host=_host(read.target.host, values),
             standby_name=str(values["standby"]["name"]),

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import time, timedelta
+
+from standby.model.window import DailyWindow
 
 _SECONDS = {"w": 7 * 86400, "d": 86400, "h": 3600, "m": 60, "s": 1}
 _DURATION = re.compile("".join(f"(?:([0-9]{{1,9}}){unit})?" for unit in _SECONDS))
@@ -25,13 +27,26 @@ _LARGEST_DURATION = timedelta(days=36525)  # a hundred years, far inside timedel
 _LARGEST_SIZE = 2**63 - 1  # what a file offset holds
 _HUNDRED_PERCENT = 100
 
+_WINDOW = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])-([01][0-9]|2[0-3]):([0-5][0-9])")
+
 DURATION_PATTERN = f"(?=.){_DURATION.pattern}"
 SIZE_PATTERN = f"[0-9]{{1,19}} ?({'|'.join(_BYTES)})"
 RATE_PATTERN = f"[0-9]{{1,19}} ?({'|'.join((*_BYTES, *_BITS))})/s"
 RESERVE_PATTERN = f"{SIZE_PATTERN}|[0-9]{{1,2}} ?%"
 DURATION_EXAMPLES = "30s, 5m, 1h, 7d, 4w or 1h30m"
 SIZE_EXAMPLES = "512MiB, 20GiB or 20GB"
+WINDOW_PATTERN = _WINDOW.pattern
+WINDOW_EXAMPLES = "19:00-06:00 or 12:00-13:30"
 RATE_EXAMPLES = "50MiB/s or 400Mbit/s"
+
+
+def parse_window(text: str) -> DailyWindow:
+    """Read a part of the day such as 19:00-06:00."""
+    match = _WINDOW.fullmatch(text)
+    if match is None:
+        raise ValueError(_unreadable(text, "part of the day", WINDOW_EXAMPLES))
+    hour, minute, last_hour, last_minute = (int(number) for number in match.groups())
+    return DailyWindow(time(hour, minute), time(last_hour, last_minute))
 
 
 def parse_duration(text: str) -> timedelta:

@@ -78,7 +78,7 @@ class Protection:
 
     def configure(self, *, limit: int = 22, **more: object) -> None:
         """Write the profile. `more` goes into `source`, transfer and merge beside it."""
-        beside = {key: more.pop(key) for key in ("transfer", "merge") if key in more}
+        beside = {key: more.pop(key) for key in ("transfer", "merge", "resync") if key in more}
         source = {
             "type": "libvirt",
             "host": str(self.guest.host),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 import pytest
 from support import KIB, MIB, SECTOR, Protect, Scribbler
 from support_messages import Stop, StopAt
 from support_traces import expect_no_traces
 
 from standby.cycle.report import Outcome, Phase
+from standby.errors import TryLater
 from standby.model.point import Way
 
 SIZES = (24 * MIB, 9 * MIB + 5 * SECTOR)
@@ -134,3 +137,23 @@ def test_a_machine_of_raw_disks_is_read_whole_and_only_what_differs_is_sent(
         assert (report.way, report.data) == (Way.RESYNC, 64 * KIB)
         protection.expect_exact()
     expect_no_traces(protection)
+
+
+def test_a_resync_waits_for_its_window_and_keeps_to_its_rate(protect: Protect) -> None:
+    protection = protect(8 * MIB, kinds=("raw",))
+    protection.write("vda", "write -P 1 0 8M")
+    protection.cycle()
+    protection.write("vda", "write -P 2 0 64k")
+    now = datetime.now().astimezone()
+    later, much_later = now + timedelta(hours=2), now + timedelta(hours=4)
+    window = f"{later:%H:%M}-{much_later:%H:%M}"
+    protection.configure(resync={"window": window})
+    with pytest.raises(TryLater, match=window):
+        protection.cycle()
+    assert len(protection.points) == 1
+    protection.configure(resync={"bandwidth": "4MiB/s"})
+    report = protection.cycle()
+    assert (report.way, report.data) == (Way.RESYNC, 64 * KIB)
+    (transfer,) = [it.seconds for it in report.phases if it.phase is Phase.TRANSFER]
+    assert transfer > 1.2  # the limiter lets a second's worth through at once
+    protection.expect_exact()

@@ -63,6 +63,9 @@ transfer:
   compression: ssh
 merge:
   bandwidth: 100MiB/s
+resync:
+  bandwidth: 80MiB/s
+  window: 19:00-06:00
 """
 EVERY_HOST_KEY = """\
 address: root@kvm1:22
