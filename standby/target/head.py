@@ -85,7 +85,14 @@ class Heads:
         self._run(programs.KEEP_HEAD, "standby-keep", "")
 
     def retire(self, head: str) -> None:
-        """Remove a head that the link does not name; if somebody wrote to it, keep it."""
+        """Remove a head that the link does not name; if somebody wrote to it, keep it.
+
+        One that lies elsewhere is somebody's, and stays where it is.
+        """
+        head = head.removeprefix(f"{self._directory.path}/")
+        if not head.startswith(f"{layout.HEADS}/"):
+            log.warning("head %s is not booted any more; it stays", head)
+            return
         match self._state(head):
             case _State.FRESH:
                 self._writer.drop([head])
@@ -100,7 +107,8 @@ class Heads:
         return _State(self._writer.host.run(argv, timeout=_HEAD_S, accept=accept).status)
 
     def _make(self, directory: str, point: BootPoint, variables: Variables) -> None:
-        words = [word for image in _images(directory, point) for word in image.words]
+        made_as = f"{directory}{layout.UNFINISHED_HEAD}"
+        words = [word for image in _images(made_as, point) for word in image.words]
         nvram = f"{layout.point_directory(point.name)}/{layout.NVRAM}"
         copied = nvram if variables is Variables.COPIED else ""
         self._run(programs.MAKE_HEAD, "standby-head", directory, copied, *words)

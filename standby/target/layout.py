@@ -25,6 +25,7 @@ POINTS = "points"
 HEADS = "heads"
 HEAD = "head"
 KEPT = "kept"
+UNFINISHED_HEAD = ".new"
 RUN = "run"
 
 DEFINITION = "machine.xml"

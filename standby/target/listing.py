@@ -50,7 +50,8 @@ class Listing:
 
     def _is_old_head(self, path: str) -> bool:
         # A head that nobody ran holds nothing; whether one was run is asked before it is dropped.
-        is_head = layout.point_of_head(path) is not None and path.startswith(layout.HEADS + "/")
+        made = path.removesuffix(layout.UNFINISHED_HEAD)
+        is_head = layout.point_of_head(made) is not None and path.startswith(layout.HEADS + "/")
         return is_head and path != self.head
 
     def unfinished(self) -> tuple[UnfinishedSeed, ...]:

@@ -49,7 +49,7 @@ readlink head || true
 echo '== fresh'
 cat head/fresh 2>/dev/null || true
 echo '== now'
-[ ! -e head/fresh ] || (cd head && stat -c '%s %n' -- *.qcow2)
+[ ! -d head ] || (cd head && stat -c '%s %n' -- *.qcow2 2>/dev/null) || true
 echo '== available'
 df -B1 --output=avail . | tail -n 1
 echo '== type'
@@ -210,21 +210,25 @@ done
 # none), then as CREATE_IMAGES, paths relative to the standby's directory. All images and the
 # variables of a head are one directory, and `head` is a link that one rename turns to it: a
 # standby never boots disks of two points. `fresh` records the images' sizes, by which a later look
-# knows whether anybody wrote to them: qcow2 cannot take a write without growing.
+# knows whether anybody wrote to them: qcow2 cannot take a write without growing. A head without
+# it was made by hand, and what is in it is somebody's; so ours gets its name when it is whole.
 MAKE_HEAD: Final = (
     _FENCED
     + """
 head=$1; nvram=$2; shift 2
 umask 077
-rm -rf -- "$head"; mkdir -- "$head"; chmod 0711 "$head"
+new=$head.new
+rm -rf -- "$new"; mkdir -- "$new"; chmod 0711 "$new"
 while [ "$#" -gt 0 ]; do
   if [ -n "$2" ]; then qemu-img create -q -f qcow2 -o "$3" -F qcow2 -b "$2" -- "$1" "$4"
   else qemu-img create -q -f qcow2 -o "$3" -- "$1" "$4"; fi
   shift 4
 done
-[ -z "$nvram" ] || cp -- "$nvram" "$head/nvram.fd"
-(cd "$head" && stat -c '%s %n' -- *.qcow2 > fresh)
-sync "$head"/* "$head" heads
+[ -z "$nvram" ] || cp -- "$nvram" "$new/nvram.fd"
+(cd "$new" && stat -c '%s %n' -- *.qcow2 > fresh)
+sync "$new"/* "$new"
+mv -T -- "$new" "$head"
+sync heads
 """
 )
 
@@ -241,14 +245,14 @@ sync .
 )
 
 # Arguments: directory, head. Exit status 77 when one of its images is open somewhere (qemu-img
-# takes the locks that a running machine holds), 78 when one was written to, 0 when it is fresh
-# or gone.
+# takes the locks that a running machine holds), 78 when one was written to or nobody knows, 0 when
+# it is fresh or gone.
 PROBE_HEAD: Final = """
 cd "$1/$2" 2>/dev/null || exit 0
 for image in *.qcow2; do
   [ ! -e "$image" ] || qemu-img info -f qcow2 "$image" >/dev/null || exit 77
 done
-[ ! -e fresh ] || [ "$(stat -c '%s %n' -- *.qcow2)" = "$(cat fresh)" ] || exit 78
+[ "$(stat -c '%s %n' -- *.qcow2 2>/dev/null)" = "$(cat fresh 2>/dev/null)" ] || exit 78
 """
 
 # Arguments: directory, generation expected, head (empty: the one that the link names). It is moved
@@ -259,7 +263,9 @@ KEEP_HEAD: Final = (
     + """
 head=$1
 [ -n "$head" ] || head=$(readlink head)
-[ ! -d "$head" ] || mv -T -- "$head" "kept/${head#heads/}"
+kept=kept/$(basename -- "$head")
+[ ! -e "$kept" ] || kept=$kept-$(date -u +%Y%m%d%H%M%S)
+[ ! -d "$head" ] || mv -T -- "$head" "$kept"
 [ -e head ] || rm -f head
 sync heads kept .
 """

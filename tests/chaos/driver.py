@@ -200,7 +200,11 @@ class Chaos:
         if run.fault is Fault.BIT_IN_MANIFEST:
             size = (store / "standby.json").stat().st_size
             return directory / "standby.json", run.chance % (size - 1)
-        deltas = [d for point in self.protection.manifest.points for d in point.deltas]
+        points = self.protection.manifest.points
+        if run.fault is Fault.BIT_IN_DIGESTS:
+            # Of older points only the digests of their own blocks are looked at by --all.
+            points = points[-1:]
+        deltas = [d for point in points for d in point.deltas]
         places = [place for delta in deltas for place in _places(store, delta, run.fault)]
         file, offset = places[run.chance % len(places)]
         return directory / file, offset

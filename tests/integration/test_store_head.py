@@ -86,6 +86,41 @@ def test_a_head_run_after_the_last_look_is_kept_too(world: World, disk: str) -> 
     assert world.read(f"kept/{ran}/{disk}.qcow2")[:512] == bytes([99]) * 512
 
 
+def make_by_hand(world: World, name: str, *, link: str = "") -> Path:
+    """Make a head on the oldest point as README tells people to whose manager is dead."""
+    head = world.path / "heads" / name
+    head.mkdir()
+    for delta in world.manifest.points[0].deltas:
+        world.create_overlay(head / f"{delta.disk}.qcow2", f"../../{delta.file}")
+    (world.path / "head").unlink()
+    (world.path / "head").symlink_to(link or f"heads/{name}")
+    return head
+
+
+@pytest.mark.parametrize("name", ["V20261122_035600.900", "by-hand"])
+@pytest.mark.parametrize("absolute", [False, True])
+def test_a_head_made_by_hand_and_run_is_never_deleted(
+    world: World, name: str, *, absolute: bool
+) -> None:
+    ran = make_by_hand(world, name, link=str(world.path / "heads" / name) if absolute else "")
+    run_and_stop(world)
+    content = (ran / "vda.qcow2").read_bytes()
+    newest = world.publish(Change("vda", 0, 512, 9), Change("vdb", 0, 512, 9))
+    world.expect_head(newest)
+    (kept,) = [path for path in world.path.rglob("vda.qcow2") if path.read_bytes() == content]
+    assert kept.parent != head_of(world)
+    world.expect_exact()
+
+
+def test_what_a_killed_manager_left_of_a_head_that_nobody_saw_goes(world: World) -> None:
+    left = world.path / "heads/V20261122_045600.77.new"
+    left.mkdir()
+    (left / "vda.qcow2").write_bytes(b"half")
+    world.publish(Change("vda", 0, 512, 9))
+    assert not left.exists()
+    assert not list((world.path / "kept").glob("V*"))
+
+
 def test_a_running_standby_keeps_its_head(world: World) -> None:
     world.domain.active = True
     before = head_of(world)
