@@ -78,7 +78,7 @@ sudo: true
 connect_timeout: 30s
 libvirt_uri: qemu:///session
 """
-SECTIONS = ("policy", "source", "target", "standby", "boot_points", "transfer", "merge")
+SECTIONS = ("policy", "source", "target", "standby", "boot_points", "transfer", "merge", "resync")
 POLICY = {"policies/gold.yaml": ""}
 # Wrong for every key, whatever kind of value it takes.
 NEVER_ALLOWED = ("[[1]]", "-5", "{x: {y: 1}}", "''", "1.5", '"a\\nb"')
