@@ -140,7 +140,7 @@ def _lines(report: VerifyReport) -> Iterator[str]:
         points = ", ".join(map(str, table.points))
         yield (
             f"damaged table of digests {table.file}: {table.what}; nothing vouches for {points}: "
-            "the next cycle sends that disk whole, or --repair makes the table anew from the image"
+            "--repair makes the table anew from the image, or run --full sends that disk whole"
         )
     for table in report.rebuilt:
         yield (

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from standby.errors import RepairSource
+from standby.errors import RepairSource, RepairStore
 from standby.model.digest import BLOCK
 from standby.model.disk import ExcludedAs, SourceDisk
 from standby.model.keep import Keep
@@ -41,7 +41,8 @@ def plan_cycle(
     """Decide what this cycle does. `now` is UTC.
 
     Where the tracker's history is lost a disk is resynced, and the plan says why. Raises
-    RepairSource when a disk shrank or the machine is another one, TryLater at the hard cap,
+    RepairSource when a disk shrank or the machine is another one, RepairStore when nothing vouches
+    for what the newest point holds of a disk, TryLater at the hard cap,
     FixProfile when the images to begin from are of other disks.
     """
     manifest = target.manifest
@@ -151,14 +152,23 @@ def _disk_plan(
     if request.copying is Copying.EVERYTHING:
         return DiskPlan(disk, Way.SEED, f"full copy {request.reason}", before.file)
     if manifest.newest and manifest.newest.is_spoilt_whole(before):
-        reason = "spoilt as a whole in the newest point: everything is sent anew"
-        return DiskPlan(disk, Way.SEED, reason, before.file)
+        raise _nothing_vouches(disk, manifest)
     if request.copying in {Copying.WHAT_DIFFERS, Copying.HISTORY_LOST}:
         return DiskPlan(disk, Way.RESYNC, f"resync {request.reason}", before.file)
     lost = why_lost(disk.name, manifest.newest, tracked)
     if lost:
         return DiskPlan(disk, Way.RESYNC, lost, before.file)
     return DiskPlan(disk, Way.INCREMENTAL, "changes since the newest point", before.file)
+
+
+def _nothing_vouches(disk: SourceDisk, manifest: Manifest) -> RepairStore:
+    return RepairStore(
+        f"disk {disk.name} of {manifest.standby}",
+        "spoilt as a whole in the newest boot point: nothing says what of it is still right",
+        "a table of digests that can be read",
+        "make it anew from what the image holds: standby verify PROFILE --all --repair; "
+        "or send everything: standby run PROFILE --full",
+    )
 
 
 def why_lost(disk: str, newest: BootPoint | None, tracked: TrackedCheckpoint | None) -> str | None:
