@@ -11,7 +11,14 @@ from urllib.parse import quote
 
 import libvirt
 
-from standby.errors import GrantAccess, InstallPrograms, ReachHost, RepairSource, StandbyError
+from standby.errors import (
+    GrantAccess,
+    InstallPrograms,
+    ReachHost,
+    RepairSource,
+    StandbyError,
+    TryLater,
+)
 
 SOCKETS: Final = ("/run/libvirt/virtqemud-sock", "/run/libvirt/libvirt-sock")
 """Where libvirt listens: the modular daemon first, as libvirt's own client looks for them."""
@@ -70,6 +77,9 @@ def translate(error: libvirt.libvirtError, subject: str) -> StandbyError:
     # Whatever the code is: that layer only carries calls, its errors are those of the carrying.
     if code in _LOST or error.get_error_domain() == libvirt.VIR_FROM_RPC:
         return ReachHost(subject, found, "an answer of libvirt")
+    # Waited 30 s for other work in vain: a job, a monitor that libvirtd is still connecting to.
+    if code == libvirt.VIR_ERR_OPERATION_TIMEOUT:
+        return TryLater(subject, f"libvirt: {found}", "a domain that no other work holds")
     if code in _TOO_OLD:
         return InstallPrograms(subject, found, "libvirt 7.6 and QEMU 6.0 or newer")
     return RepairSource(subject, f"libvirt: {found}")

@@ -10,7 +10,7 @@ import libvirt
 import pytest
 
 from lab.waiting import wait_until
-from standby.errors import GrantAccess, InstallPrograms, ReachHost, RepairSource
+from standby.errors import GrantAccess, InstallPrograms, ReachHost, RepairSource, TryLater
 from standby.host.libvirt import (
     LibvirtConnection,
     Life,
@@ -75,6 +75,7 @@ def made(code: int, domain: int) -> libvirt.libvirtError:
         (libvirt.VIR_ERR_SYSTEM_ERROR, libvirt.VIR_FROM_QEMU, RepairSource),
         (libvirt.VIR_ERR_OPERATION_INVALID, libvirt.VIR_FROM_QEMU, RepairSource),
         (libvirt.VIR_ERR_NO_DOMAIN, libvirt.VIR_FROM_QEMU, RepairSource),
+        (libvirt.VIR_ERR_OPERATION_TIMEOUT, libvirt.VIR_FROM_QEMU, TryLater),
         (libvirt.VIR_ERR_NO_SUPPORT, libvirt.VIR_FROM_QEMU, InstallPrograms),
     ],
 )
