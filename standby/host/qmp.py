@@ -25,8 +25,7 @@ _log = logging.getLogger(__name__)
 _LOOP: Final = BackgroundLoop()
 
 _CLOSE_S: Final = 5.0
-_SHORTEST_PAUSE_S: Final = 0.005
-_LONGEST_PAUSE_S: Final = 0.25
+_PAUSE_S: Final = 0.25
 
 
 @dataclass(eq=False)
@@ -100,18 +99,24 @@ class QmpSession:
         _log.debug("%s: event %s", self._subject, event)
         return dict(event)
 
-    def poll(self, probe: Callable[[], Value | None], *, timeout: float, what: str) -> Value:
-        """Call `probe` again and again, ever less often, until it returns something.
+    def poll(
+        self,
+        probe: Callable[[], Value | None],
+        names: Collection[str],
+        *,
+        timeout: float,
+        what: str,
+    ) -> Value:
+        """Call `probe` after every event of one of these names, and now and then, for a value.
 
         `what` says in errors what is waited for. Raise CommandTimedOut after `timeout` seconds.
         """
         deadline = time.monotonic() + timeout
-        pause = _SHORTEST_PAUSE_S
         while (value := probe()) is None:
             if time.monotonic() > deadline:
                 raise self._late(what, timeout)
-            time.sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE_S)
+            with suppress(CommandTimedOut):
+                self.wait_event(names, timeout=_PAUSE_S)
         return value
 
     def close(self) -> None:

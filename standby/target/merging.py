@@ -25,6 +25,7 @@ from standby.target.writer import Writer
 
 _COMMAND_S: Final = 120.0
 _JOB: Final = "merge"
+_EVENTS: Final = ("JOB_STATUS_CHANGE",)
 # A merge is limited by its progress, not by a clock: a job that has not moved for this long has
 # lost its storage.
 _STALLED_S: Final = 600.0
@@ -124,7 +125,7 @@ class MergeWork:
         seen: _JobState | None = None
         while seen is None or seen.status != "concluded":
             probe = partial(_next_state, session, seen)
-            now = session.poll(probe, timeout=_STALLED_S, what=f"progress of {what}")
+            now = session.poll(probe, _EVENTS, timeout=_STALLED_S, what=f"progress of {what}")
             self.report(what, now.done, now.total)
             if now.status == "ready" and (seen is None or seen.status != "ready"):
                 session.execute("job-complete", {"id": _JOB}, timeout=_COMMAND_S)

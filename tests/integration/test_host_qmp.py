@@ -78,7 +78,10 @@ def test_events_and_polling_follow_a_job_to_its_end(session: QmpSession, tmp_pat
         found: dict[str, str] = session.execute("query-jobs")[0]
         return found if found["status"] == "concluded" else None
 
-    assert session.poll(concluded, timeout=10, what="end of the job")["id"] == "make"
+    assert (
+        session.poll(concluded, ("JOB_STATUS_CHANGE",), timeout=10, what="end of the job")["id"]
+        == "make"
+    )
     event = session.wait_event({"JOB_STATUS_CHANGE"}, timeout=5)
     assert event["data"]["id"] == "make"
     assert event["data"]["status"] == "created"
@@ -94,7 +97,7 @@ def test_an_event_that_does_not_come_is_waited_for_only_so_long(session: QmpSess
 
 def test_what_is_polled_for_in_vain_is_named(session: QmpSession) -> None:
     with pytest.raises(CommandTimedOut, match="miracle"):
-        session.poll(lambda: None, timeout=0.2, what="miracle")
+        session.poll(lambda: None, ("JOB_STATUS_CHANGE",), timeout=0.2, what="miracle")
 
 
 def test_a_daemon_that_hangs_is_given_up(
