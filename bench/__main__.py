@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from bench import chains, chaos, cycles, digests, run, transfer
+from bench import chains, chaos, cycles, digests, growth, run, transfer
 from bench.run import Benchmark
 
 ALL: tuple[Benchmark, ...] = (
@@ -13,6 +13,7 @@ ALL: tuple[Benchmark, ...] = (
     *digests.BENCHMARKS,
     *cycles.BENCHMARKS,
     *chains.BENCHMARKS,
+    *growth.BENCHMARKS,
     *chaos.BENCHMARKS,
 )
 
@@ -30,7 +31,7 @@ def _chosen(names: str | None) -> list[Benchmark]:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
     parser.add_argument("--only", metavar="NAME,…", help="run only these")
-    run.run(_chosen(parser.parse_args().only))
+    run.run(_chosen(parser.parse_args().only), ALL)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +14,7 @@ from standby.model.extent import NbdEndpoint
 from standby.transfer import Differing, DiskCopy, Everything, ZeroPolicy, copy_disks, verify_disk
 from tests.integration import nbd_servers
 from tests.integration.digest_chain import Chain, Pair, Served, serve
-from tests.integration.nbd_servers import GIB, MIB, nbdkit, qemu_nbd
+from tests.integration.nbd_servers import GIB, MIB, qemu_nbd
 
 _SIZE = GIB
 _CHANGED = 160  # blocks that differ at each resync: 10 MiB, one percent
@@ -92,7 +91,8 @@ def _speed(work: Callable[[], object]) -> float:
     return _SIZE / (time.monotonic() - begun) / 1e6
 
 
-_MEASURED = """
+# The peak memory of a process that seeds, resyncs and verifies, and does nothing else.
+MEASURED = """
 import sys
 from pathlib import Path
 from standby.model.digest import DigestAlgorithm
@@ -106,18 +106,6 @@ for scope in (Everything(), Differing()):
 verify_disk(DigestedDisk("vda", source, digests))
 print(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
 """
-
-
-def peak_rss(place: Path) -> Measured:
-    """Of a process that seeds, resyncs and verifies, and does nothing else."""
-    plugin = Path(nbd_servers.__file__).with_name("nbdkit_scattered.py")
-    with (
-        nbdkit(place / "s.sock", "python", plugin, "gib=2048") as reader,
-        nbdkit(place / "t.sock", "null", "2T") as writer,
-        serve(Chain(place).add(2048 * GIB)) as tables,
-    ):
-        sockets = (reader.endpoint.socket, writer.endpoint.socket, tables.table.socket)
-        return Measured(int(nbd_servers.run(sys.executable, "-c", _MEASURED, *sockets)) / 1024)
 
 
 BENCHMARKS = (
@@ -136,13 +124,5 @@ BENCHMARKS = (
         "MB/s",
         "ratio >= 0.8",
         verify,
-    ),
-    Benchmark(
-        "digests_peak_rss",
-        "seed, resync and verify of a 2 TiB virtual disk with 12,000 scattered blocks",
-        "",
-        "MiB",
-        "value <= 150",
-        peak_rss,
     ),
 )

@@ -17,6 +17,7 @@ from pathlib import Path
 ROUNDS = 5  # the least of which a median says something
 HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parent
+MEMORY = Path("/dev/shm")  # noqa: S108 - the directories made below it are private
 _ROOM_NEEDED = 10 * 1024**3  # bytes; the largest benchmark's files
 _GOAL = re.compile(r"(value|ratio) (>=|<=) ([0-9.]+)")
 
@@ -89,18 +90,26 @@ def in_turns(
     )
 
 
-def run(benchmarks: Iterable[Benchmark], results: Path = HERE) -> list[Figure]:
-    """Measure, and write results.json and results.md; what was not run keeps its figures."""
+def run(
+    benchmarks: Iterable[Benchmark], known: Sequence[Benchmark], results: Path = HERE
+) -> list[Figure]:
+    """Measure, and write results.json and results.md; what was not run keeps its figures.
+
+    `known` are all there are: figures of others are forgotten.
+    """
     benchmarks = list(benchmarks)
-    figures = _earlier(results / "results.json")
+    names = {benchmark.name for benchmark in known}
+    figures = {
+        name: figure for name, figure in _earlier(results / "results.json").items() if name in names
+    }
     for benchmark in benchmarks:
         print(f"{benchmark.name}: {benchmark.work} …", flush=True)
-        with tempfile.TemporaryDirectory(prefix="bench-", dir=_place()) as directory:
+        with tempfile.TemporaryDirectory(prefix="bench-", dir=place()) as directory:
             measured = benchmark.measure(Path(directory))
         figure = _figure(benchmark, measured)
         figures[benchmark.name] = figure
         print("  " + _line(figure), flush=True)
-        _write(results, figures.values())
+        _write(results, figures.values(), known)
     return [figures[benchmark.name] for benchmark in benchmarks]
 
 
@@ -113,16 +122,20 @@ def _figure(benchmark: Benchmark, measured: Measured) -> Figure:
     return Figure(benchmark.name, value, benchmark.unit, baseline, ratio, benchmark.goal)
 
 
-def _place() -> Path:
+def place() -> Path:
     """Choose where images lie: in memory if they fit, so that no disk's mood is measured."""
     if chosen := os.environ.get("BENCH_DIR"):
         return Path(chosen)
-    memory = Path("/dev/shm")  # noqa: S108 - the directory made below it is private
-    if memory.is_dir():
-        room = os.statvfs(memory)
+    if MEMORY.is_dir():
+        room = os.statvfs(MEMORY)
         if room.f_bavail * room.f_frsize >= _ROOM_NEEDED:
-            return memory
+            return MEMORY
     return Path(tempfile.gettempdir())
+
+
+def disk_place() -> Path:
+    """Choose where images lie that have to be on a disk: /var/tmp survives a boot, by the FHS."""
+    return Path(os.environ.get("BENCH_DIR", "/var/tmp"))  # noqa: S108 - as above
 
 
 def _earlier(path: Path) -> dict[str, Figure]:
@@ -131,11 +144,11 @@ def _earlier(path: Path) -> dict[str, Figure]:
     return {entry["name"]: Figure(**entry) for entry in json.loads(path.read_text())}
 
 
-def _write(results: Path, figures: Iterable[Figure]) -> None:
+def _write(results: Path, figures: Iterable[Figure], known: Sequence[Benchmark]) -> None:
     ordered = sorted(figures, key=lambda figure: figure.name)
     entries = [asdict(figure) for figure in ordered]
     (results / "results.json").write_text(json.dumps(entries, indent=1) + "\n")
-    (results / "results.md").write_text(_page(ordered))
+    (results / "results.md").write_text(_page(ordered, known))
 
 
 def _line(figure: Figure) -> str:
@@ -149,7 +162,7 @@ def _line(figure: Figure) -> str:
     return ", ".join(parts)
 
 
-def _page(figures: Sequence[Figure]) -> str:
+def _page(figures: Sequence[Figure], known: Sequence[Benchmark]) -> str:
     rows = [
         "| name | value | unit | baseline | ratio | goal | reached |",
         "|---|---|---|---|---|---|---|",
@@ -159,7 +172,13 @@ def _page(figures: Sequence[Figure]) -> str:
         reached = {None: "", True: "yes", False: "no"}[figure.reached()]
         texts = ["" if cell is None else str(cell) for cell in cells]
         rows.append("| " + " | ".join([*texts, reached]) + " |")
-    return "\n".join(["# Benchmarks", "", *_circumstances(), "", *rows, ""])
+    meanings = [
+        "| name | what is done | baseline |",
+        "|---|---|---|",
+        *(f"| {one.name} | {one.work} | {one.against} |" for one in known),
+    ]
+    parts = (["# Benchmarks"], _circumstances(), rows, ["## What is measured"], meanings)
+    return "\n\n".join("\n".join(lines) for lines in parts) + "\n"
 
 
 def _circumstances() -> list[str]:
@@ -169,7 +188,7 @@ def _circumstances() -> list[str]:
         (
             f"Last run {datetime.now(UTC):%Y-%m-%d %H:%M} UTC on {_processor()},"
             f" {os.cpu_count()} cores, {memory} MiB, Linux {platform.release()};"
-            f" load {os.getloadavg()[0]:.1f} at its end; images in `{_place()}`."
+            f" load {os.getloadavg()[0]:.1f} at its end; images in `{place()}`."
         ),
         f"Python {platform.python_version()}; {'; '.join(filter(None, versions))}.",
         "Each figure is a median of at least 5 rounds, ours and the baseline in turns. The",

@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from bench.run import CHECKOUT
+from bench.run import CHECKOUT, MEMORY, place
 from lab import BlockGuest, Lab
 from lab.entering import HostProcess
 
@@ -105,6 +105,9 @@ def site(where: str) -> Iterator[Site]:
     """Build a lab with a manager on host `where`; all of it ends with the context."""
     lab = Lab(f"b{os.getpid()}")
     lab.up(storage_bytes=_STORAGE_BYTES, with_parent=os.getpid())
+    if place() == MEMORY:
+        for host in ("source", "kvm"):
+            lab.exec(host, ["mount", "-t", "tmpfs", "tmpfs", str(lab.storage(host))])
     root = lab.home / "standby" if where == "manager" else Path("/root/standby")
     seen = lab.path(where, root)
     for folder in ("hosts", "profiles"):
