@@ -14,7 +14,7 @@ from standby.model.observation import TrackedCheckpoint, TrackedDisk
 from standby.sources.libvirt_vm import programs
 
 _COMMAND_S: Final = 60.0
-_KEEPS_BITMAPS: Final = 3  # version of qcow2 from which on an image can
+_TOO_OLD: Final = "0.10"  # as qemu-img names the version of qcow2 that has no bitmaps
 _SUCCESS_OR_FAILURE: Final = frozenset({0, 1})
 
 
@@ -26,38 +26,42 @@ class Bitmap:
     whole: bool
 
 
-def with_versions(host: Host, disks: Sequence[SourceDisk]) -> tuple[SourceDisk, ...]:
-    """Return the disks, knowing which of them are qcow2 too old to keep bitmaps."""
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a qcow2 image tells of itself."""
+
+    keeps_bitmaps: bool
+    bitmaps: tuple[Bitmap, ...]
+
+
+Headers = Mapping[str, Header]  # by the names of disks; none of raw ones
+
+
+def headers_of(host: Host, disks: Iterable[SourceDisk]) -> Headers:
+    """Look into images, which may be in use."""
     qcow2 = [disk for disk in disks if disk.image_format is ImageFormat.QCOW2]
     if not qcow2:
-        return tuple(disks)
-    argv = ("sh", "-c", programs.READ_VERSIONS, "standby-versions", *(d.path for d in qcow2))
-    versions = host.run(argv, timeout=_COMMAND_S).text.split()
-    old = {d.name for d, v in zip(qcow2, versions, strict=True) if int(v) < _KEEPS_BITMAPS}
+        return {}
+    argv = ("sh", "-c", programs.READ_IMAGES, "standby-images", *(disk.path for disk in qcow2))
+    answers = _documents(host.run(argv, timeout=_COMMAND_S).text)
+    return {disk.name: _header(info) for disk, info in zip(qcow2, answers, strict=True)}
+
+
+def with_versions(disks: Iterable[SourceDisk], headers: Headers) -> tuple[SourceDisk, ...]:
+    """Return the disks, knowing which of them are qcow2 too old to keep bitmaps."""
+    old = {name for name, header in headers.items() if not header.keeps_bitmaps}
     return tuple(replace(disk, keeps_bitmaps=disk.name not in old) for disk in disks)
 
 
-def bitmaps_of(host: Host, disks: Iterable[SourceDisk]) -> Mapping[str, tuple[Bitmap, ...]]:
-    """Return the persistent bitmaps of images, by the names of their disks; none of raw ones."""
-    trackable = [disk for disk in disks if disk.trackable]
-    if not trackable:
-        return {}
-    argv = ("sh", "-c", programs.READ_IMAGES, "standby-images", *(disk.path for disk in trackable))
-    answers = _documents(host.run(argv, timeout=_COMMAND_S).text)
-    return {disk.name: _bitmaps(info) for disk, info in zip(trackable, answers, strict=True)}
-
-
-def tracked_in_images(
-    host: Host, disks: Sequence[SourceDisk], owner: str
-) -> tuple[TrackedCheckpoint, ...]:
+def tracked_in_images(headers: Headers, owner: str) -> tuple[TrackedCheckpoint, ...]:
     """Return what the images themselves know of our checkpoints, oldest first.
 
     While the VM runs, every bitmap that was there at its start counts as in use and what was
     begun since then is not in the images yet: then only the names are of use.
     """
     found: dict[str, list[TrackedDisk]] = {}
-    for disk, bitmaps in bitmaps_of(host, disks).items():
-        for bitmap in bitmaps:
+    for disk, header in headers.items():
+        for bitmap in header.bitmaps:
             if bitmap.name.startswith(owner):
                 lost = None if bitmap.whole else f"bitmap {bitmap.name} was in use in a crash"
                 found.setdefault(bitmap.name, []).append(TrackedDisk(disk, lost))
@@ -71,9 +75,9 @@ def add_bitmap(host: Host, path: str, name: str) -> None:
 
 def remove_bitmaps(host: Host, disks: Sequence[SourceDisk], names: Sequence[str]) -> None:
     """Remove our bitmaps from images that nobody has open. An image in use keeps them."""
-    paths = {disk.name: disk.path for disk in disks if disk.trackable}
-    for disk, bitmaps in bitmaps_of(host, disks).items():
-        for name in {bitmap.name for bitmap in bitmaps}.intersection(names):
+    paths = {disk.name: disk.path for disk in disks}
+    for disk, header in headers_of(host, disks).items():
+        for name in {bitmap.name for bitmap in header.bitmaps}.intersection(names):
             _remove(host, paths[disk], name)
 
 
@@ -86,8 +90,12 @@ def _documents(text: str) -> Iterator[Mapping[str, Any]]:
         yield document
 
 
-def _bitmaps(info: Mapping[str, Any]) -> tuple[Bitmap, ...]:
-    records = info.get("format-specific", {}).get("data", {}).get("bitmaps", [])
+def _header(info: Mapping[str, Any]) -> Header:
+    data = info.get("format-specific", {}).get("data", {})
+    return Header(data.get("compat") != _TOO_OLD, _bitmaps(data.get("bitmaps", [])))
+
+
+def _bitmaps(records: Iterable[Mapping[str, Any]]) -> tuple[Bitmap, ...]:
     return tuple(Bitmap(r["name"], "in-use" not in r["flags"]) for r in records)
 
 
