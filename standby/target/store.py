@@ -255,7 +255,7 @@ class KvmStore:
         if move is HeadMove.SET_ASIDE:
             self._heads.set_aside()
         listing = self._look()
-        if self._heads.stands_on(point, listing) and self._domain.found() is DomainFound.OURS:
+        if self._heads.stands_on(point, listing) and self._is_defined():
             return
         definition = self._read_definition(point.name)
         variables = self._domain.takes_variables(definition, point)
@@ -319,6 +319,10 @@ class KvmStore:
     def _head_point(self) -> BootPoint | None:
         reverted = self._manifest.reverted_to
         return self._manifest.point(reverted) if reverted else self._manifest.newest
+
+    def _is_defined(self) -> bool:
+        known = self._manifest.domain
+        return known is not None and not known.due and self._domain.found() is DomainFound.OURS
 
     def _keep_definition(self, folder: str, definition: MachineDefinition) -> None:
         self._host.run(("mkdir", "-p", "--", self._directory / folder), timeout=_LOOK_S)

@@ -98,7 +98,7 @@ class LibvirtDormantDomain:
         plan = self.plan(definition, point, own)
         xml = render_domain(plan.spec, self._order.template)
         defined = DefinedDomain(plan.spec.uuid, hashlib.sha256(xml.encode()).hexdigest())
-        if there and defined == known:
+        if there and known and defined.digest == known.digest and defined.uuid == known.uuid:
             return defined
         self._require_free_uuid(plan.spec.uuid)
         if there and own != plan.spec.uuid:  # libvirt does not give a domain another UUID
