@@ -88,10 +88,15 @@ class ControlMaster:
 
     def _running(self) -> Path:
         with self._lock:
-            if self._process is None or not self._process.alive:
-                self._stop()
+            lost = self._process
+            if lost is None or not lost.alive:
+                if lost is not None:
+                    lost.close()
+                    self._control.unlink(missing_ok=True)
                 self._control = self._runtime.new_path("c")
-                self._process = self._attempt(self._control).result(self._cancel)
+                attempt = self._attempt(self._control)
+                connect = attempt.again if lost else attempt.result
+                self._process = connect(self._cancel)
             return self._control
 
     def _attempt(self, control: Path) -> Attempt[Held]:

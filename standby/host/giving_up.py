@@ -30,13 +30,7 @@ class Attempt(Generic[T]):
     _abandoned: threading.Event = field(default_factory=threading.Event)
 
     def result(self, cancel: threading.Event) -> T:
-        """Connect; raise Cancelled as soon as `cancel` is set meanwhile.
-
-        One that begins when it is set already is made to its end: it serves to clean up, such as
-        to thaw a guest.
-        """
-        if cancel.is_set():
-            return self.connect()
+        """Connect; raise Cancelled as soon as `cancel` is set."""
         threading.Thread(target=self._run, daemon=True, name=f"connect {self.what}").start()
         try:
             done = self._wait(cancel)
@@ -47,6 +41,14 @@ class Attempt(Generic[T]):
         if isinstance(done, StandbyError):
             raise done
         return done
+
+    def again(self, cancel: threading.Event) -> T:
+        """Connect after a connection was lost.
+
+        One that begins when `cancel` is set already is made to its end: it serves to clean up,
+        such as to thaw a guest.
+        """
+        return self.connect() if cancel.is_set() else self.result(cancel)
 
     def _wait(self, cancel: threading.Event) -> T | StandbyError:
         while not cancel.is_set():

@@ -121,10 +121,11 @@ class SshHost(Host):
 
     def _connected(self) -> SshLink:
         with self._lock:
-            if self._link is None or not self._link.alive:
-                if self._link is not None:
-                    self._link.close()
+            if self._link is None:
                 self._link = self._connect().result(self._cancel)
+            elif not self._link.alive:
+                self._link.close()
+                self._link = self._connect().again(self._cancel)
             return self._link
 
     def _connect(self) -> Attempt[SshLink]:

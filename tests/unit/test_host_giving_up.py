@@ -54,11 +54,18 @@ def test_who_wants_to_stop_does_not_wait_and_a_late_answer_is_closed() -> None:
     assert host.closed.wait(LONG)
 
 
+def test_who_wanted_to_stop_before_is_not_kept_either() -> None:
+    host, cancel = Host(), threading.Event()
+    cancel.set()
+    with pytest.raises(Cancelled):
+        host.attempt().result(cancel)
+
+
 def test_cleaning_up_after_a_stop_connects_to_its_end() -> None:
     host, cancel = Host(), threading.Event()
     cancel.set()
     set_later(host.answers, host.asked)
-    assert host.attempt().result(cancel) == "connected"
+    assert host.attempt().again(cancel) == "connected"
     assert not host.closed.is_set()
 
 
