@@ -59,6 +59,7 @@ def test_who_wanted_to_stop_before_is_not_kept_either() -> None:
     cancel.set()
     with pytest.raises(Cancelled):
         host.attempt().result(cancel)
+    host.answers.set()
 
 
 def test_cleaning_up_after_a_stop_connects_to_its_end() -> None:
