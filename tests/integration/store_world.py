@@ -89,6 +89,9 @@ class Domain:
     def takes_variables(self, definition: MachineDefinition, point: BootPoint) -> bool:
         return definition.nvram is not None and bool(point.deltas)
 
+    def place_tpm(self, definition: MachineDefinition, state: str) -> None:
+        raise AssertionError(f"{definition} has no TPM: {state}")
+
     def files_in_use(self) -> Sequence[str]:
         return self.used
 
