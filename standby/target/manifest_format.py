@@ -155,6 +155,7 @@ def _point_record(point: BootPoint) -> Mapping[str, object]:
                 "size": d.size,
                 "stored": d.stored,
                 "base": d.base.value,
+                "image": d.image,
             }
             for d in point.deltas
         ],
@@ -192,10 +193,18 @@ def _point(record: Mapping[str, Any]) -> BootPoint:
         definition=record["definition"],
         blanks=tuple(BlankDisk(b["disk"], int(b["size"])) for b in _list(record["blanks"])),
         sent=int(record["sent"]),
-        deltas=tuple(
-            Delta(d["disk"], d["file"], int(d["size"]), int(d["stored"]), Base(d["base"]))
-            for d in _list(record["deltas"])
-        ),
+        deltas=tuple(_delta(delta) for delta in _list(record["deltas"])),
+    )
+
+
+def _delta(record: Mapping[str, Any]) -> Delta:
+    return Delta(
+        disk=record["disk"],
+        file=record["file"],
+        size=int(record["size"]),
+        stored=int(record["stored"]),
+        base=Base(record["base"]),
+        image=record.get("image", ""),
     )
 
 
