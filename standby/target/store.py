@@ -208,13 +208,7 @@ class KvmStore:
         files = tuple(move for disk in disks for move in files_of(disk, generation).moves)
         moves = Moves(
             files=files,
-            flush=(
-                *(published for _, published in files),
-                layout.DELTAS,
-                layout.INCOMING,
-                folder,
-                layout.POINTS,
-            ),
+            flush=(layout.DELTAS, layout.INCOMING, folder, layout.POINTS),
         )
         self._publish(self._manifest.of_machine(plan.machine).with_point(point), moves)
 
@@ -233,8 +227,7 @@ class KvmStore:
         """Publish the only boot point of another manifest, its files being in incoming/."""
         folder = layout.point_directory(seed.points[0].name)
         self._keep_definition(folder, definition)
-        files = (published for _, published in moves)
-        flush = (*files, layout.DELTAS, layout.INCOMING, folder, layout.POINTS)
+        flush = (layout.DELTAS, layout.INCOMING, folder, layout.POINTS)
         self._publish(self._manifest.with_seed(seed), Moves(tuple(moves), flush))
 
     def stamp(self, moment: datetime) -> None:
