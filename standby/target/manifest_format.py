@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, Final
 
-from standby.errors import FixRequest, RepairStore
+from standby.errors import FixRequest, RepairStore, UseOtherVersion
 from standby.model.digest import DigestAlgorithm
 from standby.model.machine import MachineIdentity
 from standby.model.manifest import MANIFEST_VERSION, AwaitedSeed, DefinedDomain, Manifest
@@ -66,18 +66,19 @@ def write_manifest(manifest: Manifest) -> str:
 def read_manifest(text: str, where: str) -> Manifest:
     """Read a manifest; `where` names it in errors.
 
-    Raises RepairStore when the text is damaged or was written by a later version.
+    Raises RepairStore when the text is damaged, UseOtherVersion when another version wrote it.
     """
     try:
         document = json.loads(text)
+        _require_unchanged(text, document)
         if document["version"] != MANIFEST_VERSION:
-            raise RepairStore(
+            raise UseOtherVersion(
                 where,
                 f"manifest version {document['version']}",
                 f"version {MANIFEST_VERSION}",
                 "use the version of standby that wrote it",
             )
-        _require_unchanged(text, document)
+        _require_known(document)
         return _manifest(document)
     except (
         ValueError,
@@ -100,6 +101,9 @@ def _require_unchanged(text: str, document: Mapping[str, object]) -> None:
     above, _, _ = text.partition(_CHECKSUM)
     if "checksum" in document and document["checksum"] != _checksum(above):
         raise ValueError("its checksum is that of another text")
+
+
+def _require_known(document: Mapping[str, object]) -> None:
     if unknown := set(document) - _KEYS:
         raise ValueError(f"unknown entries {sorted(unknown)}")
 

@@ -103,6 +103,10 @@ mv -T standby.json.new standby.json
 sync .
 # Published. The copy is for the day that the manifest is damaged; if it fails, the next one comes.
 cp standby.json kept/standby.json.new && mv -T kept/standby.json.new kept/standby.json || true
+# The marks are for the day that the copy is lost as well: nothing else tells that a merge may be
+# writing into a point.
+sed -n 's/^ *{"name": "\\(V[0-9_]*\\)", "standing": "given up".*/\\1/p' standby.json |
+  while read -r name; do : > "points/$name/given-up" && sync "points/$name"; done || true
 """
 
 # Arguments: directory, relative paths. Keeps a damaged manifest, as a copy: the publication that

@@ -34,7 +34,7 @@ from standby.target import layout, programs
 from standby.target.domain_interface import DormantDomain
 from standby.target.filesystems import require_promises
 from standby.target.head import Heads, Variables
-from standby.target.healing import manifest_or_copy
+from standby.target.healing import Healing
 from standby.target.incoming import Incoming, files_of, serve_incoming, useless_files
 from standby.target.layout import StandbyDirectory
 from standby.target.listing import Listing, manifest_of, parse_listing
@@ -92,8 +92,9 @@ def open_store(
         listing = look(host, directory)
         where = f"{directory.manifest} on {host.name}"
         require_promises(listing.filesystem if listing else "", directory.path)
-        before = manifest_or_copy(host, directory, listing) if listing else None
-        manifest = before or _first_manifest(first, where)
+        begun = replace(first, token=first.token or secrets.token_hex(4)) if first else None
+        before = Healing(host, directory, listing, begun).manifest() if listing else None
+        manifest = before or _first_manifest(begun, where)
         work = Work(host, directory, domain, lock, allocation, speed)
         if profile is not None:
             manifest = manifest.with_profile(profile)
@@ -355,7 +356,7 @@ class KvmStore:
 def _first_manifest(first: Manifest | None, where: str) -> Manifest:
     if first is None:
         raise RepairStore(where, "no manifest", "a standby", "make it: standby run PROFILE")
-    return replace(first, token=first.token or secrets.token_hex(4))
+    return first
 
 
 def mounted(listing: Listing) -> Sequence[User]:
