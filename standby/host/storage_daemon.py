@@ -17,6 +17,7 @@ from standby.errors import CommandFailed, TransferFailed
 from standby.host.interface import Held, Host
 from standby.host.qmp import QmpSession
 from standby.model.extent import NbdEndpoint
+from standby.model.priority import Priority
 
 # Seconds without a heartbeat after which the daemon ends: longer than a manager needs to notice
 # a cut link by itself (see interface.DEFAULT_HEARTBEAT_S).
@@ -71,6 +72,12 @@ class Export:
     bitmaps: tuple[str, ...] = ()
 
 
+_PREFIXES: Final = {
+    Priority.NORMAL: (),
+    Priority.LOW: ("nice", "-n", "19", "ionice", "-c", "3"),  # 3: the idle class
+}
+
+
 @dataclass(frozen=True, slots=True)
 class DaemonSettings:
     """What a daemon serves. `pidfile` is an absolute path on the host."""
@@ -78,6 +85,7 @@ class DaemonSettings:
     pidfile: str
     blockdevs: tuple[Mapping[str, object], ...]
     exports: tuple[Export, ...] = ()
+    priority: Priority = Priority.NORMAL
 
 
 class StorageDaemon:
@@ -159,6 +167,7 @@ def _command(settings: DaemonSettings, sockets: str) -> tuple[str, ...]:
     blockdevs = (("--blockdev", json.dumps(node)) for node in settings.blockdevs)
     exports = (("--export", json.dumps(_export(export))) for export in settings.exports)
     return (
+        *_PREFIXES[settings.priority],
         *("env", *_ALLOCATOR, "qemu-storage-daemon"),
         *("--pidfile", settings.pidfile),
         *("--chardev", f"socket,id=qmp,path={sockets}/qmp,server=on,wait=off"),
