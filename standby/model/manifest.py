@@ -34,10 +34,15 @@ class Role(Enum):
 
 @dataclass(frozen=True, slots=True)
 class DefinedDomain:
-    """Our dormant domain: its UUID, and a digest of the XML it was defined from."""
+    """Our dormant domain: its UUID, and digests of the XML it was defined from and became.
+
+    What libvirt shows of it is another text than what we gave; if it is not the one that it became,
+    somebody edited it.
+    """
 
     uuid: str
     digest: str
+    became: str = ""
 
 
 @dataclass(frozen=True, slots=True)

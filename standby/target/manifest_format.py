@@ -117,7 +117,9 @@ def _compact(value: object) -> str:
 
 
 def _domain_record(domain: DefinedDomain | None) -> Mapping[str, str] | None:
-    return {"uuid": domain.uuid, "digest": domain.digest} if domain else None
+    if domain is None:
+        return None
+    return {"uuid": domain.uuid, "digest": domain.digest, "became": domain.became}
 
 
 def _awaited_record(awaited: AwaitedSeed | None) -> Mapping[str, str | None] | None:
