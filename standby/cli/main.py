@@ -19,6 +19,7 @@ from standby.cli import (
     resync,
     revert,
     run,
+    schedule,
     seeds,
     show,
     verify,
@@ -46,6 +47,7 @@ app = typer.Typer(
 app.command(epilog=check.EPILOG, short_help="Look at all that a profile depends on.")(check.check)
 app.command(epilog=run.EPILOG, short_help="Run one cycle now.")(run.run)
 app.command(epilog=resync.EPILOG, short_help="Send what differs.")(resync.resync)
+app.command(epilog=schedule.EPILOG, short_help="List its coming runs.")(schedule.schedule)
 app.command(
     "export-seed", epilog=seeds.EXPORT_EPILOG, short_help="Write a first copy to a medium."
 )(seeds.export_seed)

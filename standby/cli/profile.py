@@ -52,7 +52,7 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Print every value that holds for a profile, and where it comes from."""
-    loaded = Configuration(_root(context, config)).profile(profile)
+    loaded = Configuration(configuration_root(context, config)).profile(profile)
     if as_json:
         _print_json(_as_json(loaded))
     else:
@@ -71,7 +71,7 @@ def check(
     as_json: JsonOption = False,
 ) -> None:
     """Look for mistakes in the files. No host is contacted: standby check does that."""
-    configuration = Configuration(_root(context, config))
+    configuration = Configuration(configuration_root(context, config))
     try:
         loaded = _each(configuration, profiles) if profiles else survey(configuration)
     except ProfileMistakes as error:
@@ -140,7 +140,8 @@ def print_reference() -> None:
     typer.echo(reference(), nl=False)
 
 
-def _root(context: typer.Context, config: Path | None) -> Path:
+def configuration_root(context: typer.Context, config: Path | None) -> Path:
+    """Return the configuration root that a command names, or that is found."""
     return find_root(_named(context, config), os.environ, Path.home())
 
 
