@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from standby.cli import profile_edit
 from standby.profile import Configuration, Profile, find_root, survey
 from standby.profile.effective import values_of
 from standby.profile.keys import one_line
@@ -52,7 +53,7 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Print every value that holds for a profile, and where it comes from."""
-    loaded = Configuration(configuration_root(context, config)).profile(profile)
+    loaded = Configuration(_root(context, config)).profile(profile)
     if as_json:
         _print_json(_as_json(loaded))
     else:
@@ -71,7 +72,7 @@ def check(
     as_json: JsonOption = False,
 ) -> None:
     """Look for mistakes in the files. No host is contacted: standby check does that."""
-    configuration = Configuration(configuration_root(context, config))
+    configuration = Configuration(_root(context, config))
     try:
         loaded = _each(configuration, profiles) if profiles else survey(configuration)
     except ProfileMistakes as error:
@@ -120,6 +121,9 @@ def new(
     typer.echo(f"next: edit it, then: standby profile check {name}")
 
 
+app.command(epilog=profile_edit.EPILOG)(profile_edit.edit)
+
+
 @app.command(epilog="Example: standby profile schema > profile.schema.json")
 def schema(
     *,
@@ -140,8 +144,7 @@ def print_reference() -> None:
     typer.echo(reference(), nl=False)
 
 
-def configuration_root(context: typer.Context, config: Path | None) -> Path:
-    """Return the configuration root that a command names, or that is found."""
+def _root(context: typer.Context, config: Path | None) -> Path:
     return find_root(_named(context, config), os.environ, Path.home())
 
 

@@ -12,8 +12,8 @@ import typer
 
 from standby.cli.options import ConfigOption, JsonOption, ProfileArgument
 from standby.cli.output import print_json, print_note, print_table, utc
-from standby.cli.profile import configuration_root
 from standby.cli.schedule_words import in_words, moved_in_words
+from standby.cli.work import config_root
 from standby.model.schedule import MissedRuns, Once, OnEvent, Schedule
 from standby.planning.clock_changes import moved_times
 from standby.planning.schedule import Due, MissingDate, coming, missing_dates, moment_of
@@ -52,7 +52,7 @@ def schedule(
     Local time is that of the schedule's own zone. Runs by hand, after events of the machine and
     after failures come besides. No host is contacted.
     """
-    loaded = Configuration(configuration_root(context, config)).profile(profile)
+    loaded = Configuration(config_root(context, config)).profile(profile)
     outlook = look_ahead(loaded, datetime.now(UTC), number)
     if as_json:
         print_json(outlook_as_json(outlook))

@@ -187,9 +187,7 @@ class ManagerFile(Section):
     history: HistoryFile = Field(
         default_factory=HistoryFile, description="What was done, and when."
     )
-    daemon: DaemonFile = Field(
-        default_factory=DaemonFile, description="How the daemon behaves."
-    )
+    daemon: DaemonFile = Field(default_factory=DaemonFile, description="How the daemon behaves.")
     digests: DigestsFile = Field(
         default_factory=DigestsFile, description="When digests are sent, by our clock."
     )
