@@ -71,6 +71,7 @@ def run(session: Session, profile: Profile, request: CycleRequest) -> CycleRepor
             request=request,
             journal=Journal(profile.name, session.require_wanted),
             progress=session.report,
+            gate=session.gate,
         )
         return cycle.run()
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum
 from typing import Protocol
 
 from standby.model.disk import SourceDisk
@@ -158,6 +159,17 @@ class Store(Protocol):
 
 
 ProgressReport = Callable[[str, int, int], None]  # what, done bytes, total bytes
+
+
+class MergeTurn(Enum):
+    """When in its cycle a standby merges."""
+
+    BEFORE = "before"  # to make room, or to finish what was interrupted: a capture follows
+    LAST = "last"  # nothing follows
+
+
+MergeGate = Callable[[MergeTurn], AbstractContextManager[None]]
+"""Waits for one's turn where several standbys merge at once. Raises Cancelled."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,8 @@ from standby.cycle.interfaces import (
     Capture,
     Clock,
     Incoming,
+    MergeGate,
+    MergeTurn,
     Moved,
     Pending,
     ProgressReport,
@@ -68,6 +70,7 @@ class Cycle:
     request: CycleRequest
     journal: Journal
     progress: ProgressReport
+    gate: MergeGate
 
     def run(self) -> CycleReport:
         """Run the cycle. Raises StandbyError; then nothing of the new point is visible."""
@@ -241,6 +244,13 @@ class Cycle:
     def merge(self, phase: Phase = Phase.MERGE) -> MergePlan:
         """Merge what is due. What is in use is deferred, and the report says so."""
         planned = self._plan_merges()
+        if not planned.merges:
+            return planned
+        turn = MergeTurn.LAST if phase is Phase.MERGE else MergeTurn.BEFORE
+        with self.gate(turn):
+            return self._merge_all(planned, phase)
+
+    def _merge_all(self, planned: MergePlan, phase: Phase) -> MergePlan:
         for merge in planned.merges:
             about = f"older={merge.older} younger={merge.younger} ({merge.cause.value})"
             try:
