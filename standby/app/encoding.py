@@ -20,24 +20,23 @@ Noun = TypeVar("Noun")
 
 def encode(value: object) -> Plain:
     """Return a noun as JSON has it: seconds for spans of time, ISO 8601 for moments."""
-    match value:
-        case Enum():
-            return encode(value.value)
-        case None | bool() | int() | float() | str():
-            return value
-        case datetime():
-            return value.isoformat()
-        case timedelta():
-            return value.total_seconds()
-        case PointName() | Path():
-            return str(value)
-        case tuple() | list():
-            return [encode(item) for item in value]
-        case Mapping():
-            return {str(key): encode(item) for key, item in value.items()}
+    if isinstance(value, Enum):
+        return encode(value.value)
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, tuple | list):
+        return [encode(item) for item in value]
+    if isinstance(value, datetime | timedelta | PointName | Path):
+        return _encoded_single(value)
     if is_dataclass(value):
         return {it.name: encode(getattr(value, it.name)) for it in fields(value)}
     raise TypeError(f"{type(value).__name__} does not travel")
+
+
+def _encoded_single(value: datetime | timedelta | PointName | Path) -> Plain:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return value.total_seconds() if isinstance(value, timedelta) else str(value)
 
 
 def decode(kind: type[Noun], plain: Plain) -> Noun:
@@ -80,7 +79,9 @@ def _single(kind: Any, plain: Plain) -> Any:  # noqa: ANN401 - of whatever kind
         return timedelta(seconds=float(str(plain)))
     if kind is float and isinstance(plain, int) and not isinstance(plain, bool):
         return float(plain)
-    if isinstance(kind, type) and issubclass(kind, Enum | Path):
+    if kind is Path:
+        return Path(str(plain))
+    if isinstance(kind, type) and issubclass(kind, Enum):
         return kind(plain)
     if type(plain) is not kind:
         raise TypeError(f"{plain!r} is no {kind.__name__}")

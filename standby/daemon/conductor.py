@@ -353,8 +353,10 @@ class Conductor:
             self._memory.see(name, max(machine.due, self._memory.seen(name) or machine.due))
         self._note_trouble(machine, run)
         log.info("profile=%s run=%s ended: %s", name, run.id, run.result.value)
-        for tell in (*active.told, *(partial(_tell_run, it) for it in self.ended)):
+        for tell in active.told:
             tell(ended)
+        for hear in self.ended:
+            hear(run)
         if machine.leaving:
             del self._machines[name]
 
@@ -410,10 +412,6 @@ def _moved(moment: datetime | None, jump: timedelta) -> datetime | None:
 def _shown(it: Waiting, now: datetime) -> LiveWait:
     behind = None if it.newest is None else it.behind(now)
     return LiveWait(it.profile, it.kind, it.cause, it.due, behind)
-
-
-def _tell_run(tell: Callable[[Run], None], ended: Ended) -> None:
-    tell(ended.run)
 
 
 def _failed(active: Active, error: StandbyError, now: datetime) -> Ended:

@@ -24,7 +24,7 @@ Due = Callable[[str, datetime], None]
 logging.getLogger("apscheduler").setLevel(logging.WARNING)
 
 
-class ScheduleTrigger(BaseTrigger):  # type: ignore[misc] - the library has no types
+class ScheduleTrigger(BaseTrigger):  # type: ignore[misc]  # it has no types
     """Fires as a schedule says. What was due several times before now is due once."""
 
     def __init__(self, name: str, schedule: Schedule) -> None:
@@ -39,7 +39,7 @@ class ScheduleTrigger(BaseTrigger):  # type: ignore[misc] - the library has no t
         return next((due.moment for due in coming(self.schedule, after, self.name)), None)
 
 
-class Timetable(BaseScheduler):  # type: ignore[misc] - the library has no types
+class Timetable(BaseScheduler):  # type: ignore[misc]  # it has no types
     """The next run of every machine. `due` is called with its name and the moment it was due."""
 
     def __init__(self, clock: Clock, due: Due) -> None:
