@@ -182,11 +182,16 @@ class Pending:
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """What a transfer moved, in bytes. `unchanged` was looked at and there already."""
+    """What a transfer moved, in bytes. `unchanged` was looked at and there already.
+
+    `read` came from the source; `changed` counts blocks of 64 KiB, sent or told as zeroes.
+    """
 
     data: int
     zero: int
     unchanged: int = 0
+    read: int = 0
+    changed: int = 0
 
 
 class Transfer(Protocol):

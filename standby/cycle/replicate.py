@@ -99,6 +99,9 @@ class Cycle:
             started=started,
             seconds=self.journal.seconds,
             phases=tuple(self.journal.phases),
+            read=moved.read,
+            stored=sum(d.stored for d in point.deltas) if point.name == plan.point else 0,
+            changed=moved.changed,
         )
 
     def look_and_plan(self, request: CycleRequest | None = None) -> CyclePlan:
@@ -151,6 +154,7 @@ class Cycle:
 
     def replicate(self, plan: CyclePlan) -> tuple[BootPoint, Moved]:
         """Capture, transfer, publish: return the newest point and what was moved."""
+        self.journal.listener.planned(plan)
         try:
             with ExitStack() as stack:
                 with self.journal.phase(Phase.CAPTURE, f"since={plan.capture.since}"):
@@ -178,13 +182,14 @@ class Cycle:
             pending = [self.transfer.survey(disk) for disk in capture.disks]
         newest = self.store.manifest.newest
         if newest is not None and nothing_changed(plan, pending, capture, newest):
-            return self._stamp(newest, capture), Moved(0, 0)
+            return self._stamp(plan, newest, capture), Moved(0, 0)
         self._require_space(plan.capture.disks, pending)
         with self.store.incoming(plan) as incoming:
             moved = self._transfer(capture, incoming, pending)
             point = new_point(plan, capture, incoming, moved)
             with self.journal.phase(Phase.PUBLISH, f"point={point.name} bytes={moved.data}"):
                 self.store.publish(plan, point, capture.definition)
+                self.journal.listener.replicated(plan, point, moved)
         return point, moved
 
     def _transfer(self, capture: Capture, incoming: Incoming, pending: Sequence[Pending]) -> Moved:
@@ -205,10 +210,11 @@ class Cycle:
             capture.require_alive()
         return moved
 
-    def _stamp(self, newest: BootPoint, capture: Capture) -> BootPoint:
+    def _stamp(self, plan: CyclePlan, newest: BootPoint, capture: Capture) -> BootPoint:
         capture.require_alive()
         with self.journal.phase(Phase.STAMP, f"point={newest.name}"):
             self.store.stamp(self.clock.now())
+        self.journal.listener.replicated(plan, newest, Moved(0, 0))
         return newest
 
     def _require_space(self, disks: Sequence[DiskPlan], pending: Sequence[Pending]) -> None:
@@ -256,6 +262,7 @@ class Cycle:
             try:
                 with self.journal.phase(phase, about):
                     self.store.merge(merge.older, self.progress)
+                self.journal.listener.merged(merge.older)
             except TryLater as error:
                 log.warning("merge of %s waits for the next cycle: %s", merge.older, error)
                 return self._plan_merges()
