@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import Connection, Select, Update, delete, func, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, delete, func, insert, select, update
 
 from standby.errors import FixRequest, RepairHistory
 from standby.history.database import Damaged, Database, Use
@@ -23,6 +23,12 @@ Value = TypeVar("Value")
 
 _AT_ONCE: Final = 1000  # rows in one transaction, so that nobody else waits long
 _MATCHES_SHOWN: Final = 5
+
+# Made once: to put a statement together costs more than to execute it.
+_THIS: Final = runs.c.id == bindparam("this")
+_INSERT: Final = insert(runs)
+_UPDATE: Final = update(runs).where(_THIS)
+_DELETE: Final = delete(runs).where(_THIS)
 
 
 def _now() -> datetime:
@@ -66,24 +72,23 @@ class History:
             begun = run
             while connection.scalar(select(runs.c.id).where(runs.c.id == begun.id)):
                 begun = replace(begun, id=new_id())
-            connection.execute(insert(runs).values(**values_of(begun), owner=owner))
+            connection.execute(_INSERT, {**values_of(begun), "owner": owner})
             return begun
 
         return self._do(Use.WRITE, work)
 
     def progress(self, run: Run) -> None:
         """Keep what is known of a run that is under way."""
-        values = values_of(run)
-        self._do(Use.WRITE, lambda it: it.execute(_this(run.id).values(**values)))
+        values = {**values_of(run), "this": run.id}
+        self._do(Use.WRITE, lambda it: it.execute(_UPDATE, values))
 
     def end(self, *ended: Run) -> None:
         """Keep how runs ended; also those whose beginning nobody could keep."""
+        values = [{**values_of(run), "owner": None} for run in ended]
 
         def work(connection: Connection) -> None:
-            for run in ended:
-                values = {**values_of(run), "owner": None}
-                if not connection.execute(_this(run.id).values(**values)).rowcount:
-                    connection.execute(insert(runs).values(**values))
+            connection.execute(_DELETE, [{"this": run.id} for run in ended])
+            connection.execute(_INSERT, values)
 
         self._do(Use.WRITE, work)
 
@@ -100,9 +105,10 @@ class History:
             return ()
 
         def work(connection: Connection) -> None:
+            still = _UPDATE.where(runs.c.result == RunResult.RUNNING)
             for run in ended:
-                still = _this(run.id).where(runs.c.result == RunResult.RUNNING)
-                connection.execute(still.values(result=run.result, ended=run.ended, owner=None))
+                values = {"result": run.result, "ended": run.ended, "owner": None}
+                connection.execute(still, {**values, "this": run.id})
 
         self._do(Use.WRITE, work)
         return tuple(ended)
@@ -227,10 +233,6 @@ class History:
             raise RepairHistory(
                 self._database.where, f"a run that cannot be read: {error}", "runs as we write them"
             ) from error
-
-
-def _this(run_id: str) -> Update:
-    return update(runs).where(runs.c.id == run_id)
 
 
 def _running(connection: Connection) -> list[tuple[str, Run]]:
