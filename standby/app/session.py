@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
+from standby.app.overall import Overall
 from standby.cycle.interfaces import MergeGate, MergeTurn
 from standby.errors import Cancelled, FixProfile
 from standby.host.address import HostAddress, Secret
@@ -17,6 +18,7 @@ from standby.host.connections import Connections
 from standby.host.interface import Host
 from standby.host.logs import Chatter
 from standby.host.privilege import Privilege
+from standby.model.priority import NO_PRIORITY, Priority
 from standby.profile import (
     Compression,
     Configuration,
@@ -55,6 +57,7 @@ class Session:
     cancel: threading.Event = field(default_factory=threading.Event)
     chatter: Chatter = Chatter.NONE
     gate: MergeGate = open_gate
+    overall: Overall = field(default_factory=Overall)
     _stack: ExitStack = field(default_factory=ExitStack)
     _connections: Connections | None = None
 
@@ -99,24 +102,31 @@ class Session:
 
     def source_host(self, profile: Profile) -> Host:
         """Return the host that the machine runs on."""
-        return self.host(profile.source_host, profile.transfer.compression)
+        return self.host(profile.source_host, profile.transfer.compression, profile.priority)
 
     def kvm_host(self, profile: Profile) -> Host:
         """Return the host that keeps the standby."""
-        return self.host(profile.target_host, profile.transfer.compression)
+        return self.host(profile.target_host, profile.transfer.compression, profile.priority)
 
-    def host(self, settings: HostSettings, compression: Compression = Compression.NONE) -> Host:
-        """Return a host, connected when it is first used."""
+    def host(
+        self,
+        settings: HostSettings,
+        compression: Compression = Compression.NONE,
+        priority: Priority = NO_PRIORITY,
+    ) -> Host:
+        """Return a host, connected when it is first used; all it starts has that priority."""
         if self._connections is None:
             raise FixProfile("session", "not entered", "a session used as a context")
-        return self._connections.host(host_address(settings, compression))
+        return self._connections.host(host_address(settings, compression, priority))
 
 
-def host_address(settings: HostSettings, compression: Compression) -> HostAddress:
+def host_address(
+    settings: HostSettings, compression: Compression, priority: Priority = NO_PRIORITY
+) -> HostAddress:
     """Say in the words of the host room how a host is reached."""
     privilege = Privilege.SUDO if settings.sudo else Privilege.LOGIN
     if isinstance(settings.address, LocalAddress):
-        return HostAddress(settings.name, None, privilege=privilege)
+        return HostAddress(settings.name, None, privilege=privilege, priority=priority)
     return HostAddress(
         name=settings.name,
         destination=ssh_destination(settings.address),
@@ -128,6 +138,7 @@ def host_address(settings: HostSettings, compression: Compression) -> HostAddres
         compression=compression is Compression.SSH,
         passphrase=_secret(settings.passphrase),
         password=_secret(settings.password),
+        priority=priority,
     )
 
 

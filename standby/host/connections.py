@@ -20,7 +20,6 @@ class Connections:
     def __init__(self, chatter: Chatter = Chatter.NONE) -> None:
         set_chatter(chatter)
         self._runtime = RuntimeDirectory()
-        self._manager = LocalHost("manager")
         self._lock = threading.Lock()
         self._hosts: dict[HostAddress, Host] = {}
 
@@ -52,5 +51,7 @@ class Connections:
 
     def _make(self, address: HostAddress) -> Host:
         if address.destination is None:
-            return LocalHost(address.name, address.privilege)
-        return SshHost(address, self._manager, self._runtime)
+            return LocalHost(address.name, address.privilege, address.priority)
+        # Its ssh runs here, and gives way as well.
+        manager = LocalHost("manager", priority=address.priority)
+        return SshHost(address, manager, self._runtime)
