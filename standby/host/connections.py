@@ -17,8 +17,12 @@ from standby.host.ssh import SshHost
 class Connections:
     """Gives hosts to whoever asks; may be shared by threads."""
 
-    def __init__(self, chatter: Chatter = Chatter.NONE) -> None:
+    def __init__(
+        self, chatter: Chatter = Chatter.NONE, cancel: threading.Event | None = None
+    ) -> None:
+        """Once `cancel` is set nobody waits any longer for a host that does not answer."""
         set_chatter(chatter)
+        self._cancel = cancel or threading.Event()
         self._runtime = RuntimeDirectory()
         self._lock = threading.Lock()
         self._hosts: dict[HostAddress, Host] = {}
@@ -54,4 +58,4 @@ class Connections:
             return LocalHost(address.name, address.privilege, address.priority)
         # Its ssh runs here, and gives way as well.
         manager = LocalHost("manager", priority=address.priority)
-        return SshHost(address, manager, self._runtime)
+        return SshHost(address, manager, self._runtime, self._cancel)
