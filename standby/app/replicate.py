@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from standby.app.domain import dormant_domain
 from standby.app.session import Session
@@ -17,14 +17,20 @@ from standby.app.wiring import (
     transfer_of,
 )
 from standby.cycle.replicate import Cycle, expected_bytes, observe_source, plan
-from standby.cycle.report import CycleReport, Journal
+from standby.cycle.report import CycleListener, CycleReport, Journal, NobodyListens
 from standby.model.machine import MachineIdentity
 from standby.model.manifest import Manifest
 from standby.model.observation import HeadObservation, HeadUse, SourceObservation, TargetObservation
 from standby.model.plan import CyclePlan, CycleRequest, DiskPlan
 from standby.model.point import Way
+from standby.model.run import Cause
 from standby.planning.forecast import Forecast, forecast
 from standby.planning.obstacles import obstacles
+from standby.planning.pauses import (
+    pause_warning,
+    refuse_while_failed_over,
+    refuse_while_paused,
+)
 from standby.planning.retention import MergePlan, plan_merges
 from standby.planning.seeds import refuse_while_waiting
 from standby.planning.space import DiskWrite, bytes_for_disk
@@ -56,12 +62,25 @@ class Estimate:
     forecast: Forecast
 
 
-def run(session: Session, profile: Profile, request: CycleRequest) -> CycleReport:
-    """Run one cycle now. Raises StandbyError; then nothing of a new point is visible."""
+def run(
+    session: Session,
+    profile: Profile,
+    request: CycleRequest,
+    cause: Cause = Cause.HAND,
+    listener: CycleListener | None = None,
+) -> CycleReport:
+    """Run one cycle now. Raises StandbyError; then nothing of a new point is visible.
+
+    Raises Paused for a cycle that nobody asked for by hand while the standby is paused.
+    """
     source = source_of(session, profile)
     identity = source.identity()
     with locked_store(session, profile, identity) as store:
         refuse_while_waiting(store.manifest, profile.name)
+        now = session.clock.now()
+        refuse_while_paused(store.manifest, profile.name, cause, now)
+        refuse_while_failed_over(store.manifest)
+        warnings = pause_warning(store.manifest, now)
         cycle = Cycle(
             source=source,
             store=store,
@@ -69,10 +88,12 @@ def run(session: Session, profile: Profile, request: CycleRequest) -> CycleRepor
             clock=session.clock,
             policy=policy_of(profile, store.directory),
             request=request,
-            journal=Journal(profile.name, session.require_wanted),
+            journal=Journal(profile.name, session.require_wanted, listener or NobodyListens()),
             progress=session.report,
+            gate=session.gate,
         )
-        return cycle.run()
+        report = cycle.run()
+        return replace(report, warnings=(*warnings, *report.warnings))
 
 
 @contextmanager
@@ -106,9 +127,11 @@ def dry_run(session: Session, profile: Profile, request: CycleRequest) -> Estima
         available_below(host, directory),
     )
     refuse_while_waiting(target.manifest, profile.name)
+    refuse_while_failed_over(target.manifest)
     policy, now = policy_of(profile, directory), session.clock.now()
     observed = observe_source(source, target, policy)
     planned = plan(observed, target, policy, request, now)
+    planned = replace(planned, warnings=(*pause_warning(target.manifest, now), *planned.warnings))
     disks = tuple((disk, _changed(disk, observed)) for disk in planned.capture.disks)
     new = sum(_needed(disk, changed) for disk, changed in disks)
     return Estimate(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from standby.app.places import place_of
 from standby.app.replicate import locked_store
-from standby.app.session import Session
+from standby.app.session import Session, open_gate
 from standby.app.transfer import ProfileTransfer
 from standby.app.wiring import policy_of, source_of
 from standby.cycle.interfaces import Moved, Source
@@ -27,6 +27,7 @@ from standby.profile import Profile
 from standby.target.layout import StandbyDirectory
 from standby.target.media import Medium, is_finished, open_medium, take_in, write_checksums
 from standby.target.store import KvmStore, make_directory, open_store
+from standby.transfer.rate import limit_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ def export_seed(session: Session, profile: Profile, directory: Path) -> Exported
     source = source_of(session, profile)
     identity = source.identity()
     medium = StandbyDirectory(f"{directory.resolve()}/{profile.standby_name}")
-    host = session.host(session.configuration.host("local"))
+    host = session.host(session.configuration.host("local"), priority=profile.priority)
     if is_finished(host, medium):  # opening a store changes its manifest
         raise _in_the_way(medium)
     with locked_store(session, profile, identity) as store:
@@ -107,13 +108,20 @@ def _cycle(session: Session, profile: Profile, source: Source, store: KvmStore) 
     return Cycle(
         source=source,
         store=store,
-        # Without the profile's bandwidth: that is of the link which this avoids.
-        transfer=ProfileTransfer(None, session.progress, session.cancel, store.manifest.digests),
+        # Without limits of what is sent: those are of the link which this avoids.
+        transfer=ProfileTransfer(
+            None,
+            session.progress,
+            session.cancel,
+            store.manifest.digests,
+            reading=limit_of(profile.source.read_rate),
+        ),
         clock=session.clock,
         policy=replace(policy_of(profile, store.directory), storage=place, images=NO_IMAGES),
         request=CycleRequest(),
         journal=Journal(profile.name, session.require_wanted),
         progress=session.report,
+        gate=open_gate,
     )
 
 

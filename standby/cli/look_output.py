@@ -85,7 +85,7 @@ def _row_not_seen(seen: NotSeen) -> tuple[str, ...]:
 
 def state(look: StandbyLook) -> str:
     """Return the standby's state in a few words."""
-    text = look.manifest.role.value
+    text = look.manifest.state_at(look.at).value
     return f"{text}, runs" if look.target.head.use is HeadUse.RUNNING else text
 
 
@@ -119,7 +119,7 @@ def look_as_json(look: StandbyLook) -> Plain:
         "source_host": profile.source_host.name,
         "kvm_host": look.place.host.name,
         "directory": look.place.directory.path,
-        "state": manifest.role.value,
+        "state": manifest.state_at(look.at).value,
         "domain": {
             "found": target.domain.value,
             "uuid": manifest.domain.uuid if manifest.domain else None,

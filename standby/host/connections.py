@@ -24,7 +24,6 @@ class Connections:
         set_chatter(chatter)
         self._cancel = cancel or threading.Event()
         self._runtime = RuntimeDirectory()
-        self._manager = LocalHost("manager")
         self._lock = threading.Lock()
         self._hosts: dict[HostAddress, Host] = {}
 
@@ -56,5 +55,7 @@ class Connections:
 
     def _make(self, address: HostAddress) -> Host:
         if address.destination is None:
-            return LocalHost(address.name, address.privilege)
-        return SshHost(address, self._manager, self._runtime, self._cancel)
+            return LocalHost(address.name, address.privilege, address.priority)
+        # Its ssh runs here, and gives way as well.
+        manager = LocalHost("manager", priority=address.priority)
+        return SshHost(address, manager, self._runtime, self._cancel)

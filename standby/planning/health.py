@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
-from standby.model.manifest import Role
 from standby.model.names import PointName
 from standby.model.observation import DomainFound, HeadUse, TargetObservation
 from standby.model.point import BootPoint, Standing
@@ -73,7 +72,7 @@ def _of_the_domain(target: TargetObservation, called: str) -> Iterator[Problem]:
             f"domain {name} on the KVM host is not ours; it is left alone",
             f"give the standby another name in its profile, or rename it: virsh domrename {name}",
         )
-    if target.manifest.role is Role.WAITING_FOR_SEED:
+    if not target.manifest.whole_points:
         yield Problem(Severity.WARNING, "waiting for its first seed", f"standby run {called}")
     elif target.domain is DomainFound.ABSENT:
         yield Problem(
