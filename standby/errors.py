@@ -132,6 +132,12 @@ class TryLater(StandbyError):
     exit_status = ExitStatus.TRY_LATER
 
 
+class RepairScript(StandbyError):
+    """A script of the profile failed, and the profile says that the run fails with it."""
+
+    retry = Retry.LATER
+
+
 class CaptureLost(StandbyError):
     """The capture ended before everything was read; nothing was published."""
 
