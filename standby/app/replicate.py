@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from standby.app.domain import dormant_domain
+from standby.app.hooks import hooks_of
 from standby.app.session import Session
 from standby.app.wiring import (
     SPACE_RESERVE,
@@ -56,23 +57,29 @@ class Estimate:
     forecast: Forecast
 
 
-def run(session: Session, profile: Profile, request: CycleRequest) -> CycleReport:
-    """Run one cycle now. Raises StandbyError; then nothing of a new point is visible."""
-    source = source_of(session, profile)
-    identity = source.identity()
-    with locked_store(session, profile, identity) as store:
-        refuse_while_waiting(store.manifest, profile.name)
-        cycle = Cycle(
-            source=source,
-            store=store,
-            transfer=transfer_of(session, profile, store.manifest.digests),
-            clock=session.clock,
-            policy=policy_of(profile, store.directory),
-            request=request,
-            journal=Journal(profile.name, session.require_wanted),
-            progress=session.report,
-        )
-        return cycle.run()
+def run(session: Session, profile: Profile, request: CycleRequest, run_id: str = "") -> CycleReport:
+    """Run one cycle now. Raises StandbyError; then nothing of a new point is visible.
+
+    Scripts of the profile are told `run_id`.
+    """
+    journal = Journal(profile.name, session.require_wanted)
+    hooks = hooks_of(session, profile, journal.phase, run_id)
+    with hooks.around_run():
+        source = source_of(session, profile)
+        with locked_store(session, profile, source.identity()) as store:
+            refuse_while_waiting(store.manifest, profile.name)
+            cycle = Cycle(
+                source=source,
+                store=store,
+                transfer=transfer_of(session, profile, store.manifest.digests),
+                hooks=hooks,
+                clock=session.clock,
+                policy=policy_of(profile, store.directory),
+                request=request,
+                journal=journal,
+                progress=session.report,
+            )
+            return cycle.run()
 
 
 @contextmanager
