@@ -17,7 +17,7 @@ from standby.app.wiring import (
     transfer_of,
 )
 from standby.cycle.replicate import Cycle, expected_bytes, observe_source, plan
-from standby.cycle.report import CycleReport, Journal
+from standby.cycle.report import CycleListener, CycleReport, Journal, NobodyListens
 from standby.model.machine import MachineIdentity
 from standby.model.manifest import Manifest
 from standby.model.observation import HeadObservation, HeadUse, SourceObservation, TargetObservation
@@ -63,7 +63,11 @@ class Estimate:
 
 
 def run(
-    session: Session, profile: Profile, request: CycleRequest, cause: Cause = Cause.HAND
+    session: Session,
+    profile: Profile,
+    request: CycleRequest,
+    cause: Cause = Cause.HAND,
+    listener: CycleListener | None = None,
 ) -> CycleReport:
     """Run one cycle now. Raises StandbyError; then nothing of a new point is visible.
 
@@ -84,8 +88,9 @@ def run(
             clock=session.clock,
             policy=policy_of(profile, store.directory),
             request=request,
-            journal=Journal(profile.name, session.require_wanted),
+            journal=Journal(profile.name, session.require_wanted, listener or NobodyListens()),
             progress=session.report,
+            gate=session.gate,
         )
         report = cycle.run()
         return replace(report, warnings=(*warnings, *report.warnings))

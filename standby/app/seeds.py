@@ -9,7 +9,7 @@ from pathlib import Path
 
 from standby.app.places import place_of
 from standby.app.replicate import locked_store
-from standby.app.session import Session
+from standby.app.session import Session, open_gate
 from standby.app.transfer import ProfileTransfer
 from standby.app.wiring import policy_of, source_of
 from standby.cycle.interfaces import Moved, Source
@@ -111,6 +111,7 @@ def _cycle(session: Session, profile: Profile, source: Source, store: KvmStore) 
         request=CycleRequest(),
         journal=Journal(profile.name, session.require_wanted),
         progress=session.report,
+        gate=open_gate,
     )
 
 
