@@ -10,7 +10,7 @@ from pathlib import Path
 from standby.app.hooks import hooks_of
 from standby.app.places import place_of
 from standby.app.replicate import locked_store
-from standby.app.session import Session
+from standby.app.session import Session, open_gate
 from standby.app.transfer import ProfileTransfer
 from standby.app.wiring import policy_of, source_of
 from standby.cycle.interfaces import Moved, Source
@@ -114,6 +114,7 @@ def _cycle(session: Session, profile: Profile, source: Source, store: KvmStore) 
         request=CycleRequest(),
         journal=journal,
         progress=session.report,
+        gate=open_gate,
     )
 
 

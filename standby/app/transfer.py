@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from standby.cycle.interfaces import CapturedDisk, IncomingDisk, Moved, Pending
-from standby.model.digest import DigestAlgorithm
+from standby.model.digest import DigestAlgorithm, blocks_of
 from standby.model.extent import NbdEndpoint
 from standby.model.plan import DiskPlan
 from standby.model.point import Way
@@ -73,6 +73,8 @@ class ProfileTransfer:
             data=sum(result.data_bytes for result in results),
             zero=sum(result.zero_bytes for result in results),
             unchanged=sum(result.unchanged_bytes for result in results),
+            read=sum(result.read_bytes for result in results),
+            changed=sum(blocks_of(result.data_bytes + result.zero_bytes) for result in results),
         )
 
 

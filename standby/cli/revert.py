@@ -15,7 +15,7 @@ from standby.cli.output import local, print_facts, print_json
 from standby.cli.points import spoilt_as_json
 from standby.cli.work import working
 from standby.cli.zone import local_zone
-from standby.planning.health import damage
+from standby.planning.damage import damage
 from standby.planning.selection import Spoilt
 
 EPILOG = "Example: standby revert web1 latest~2"

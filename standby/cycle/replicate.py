@@ -19,6 +19,8 @@ from standby.cycle.interfaces import (
     Clock,
     Hooks,
     Incoming,
+    MergeGate,
+    MergeTurn,
     Moved,
     Pending,
     ProgressReport,
@@ -70,6 +72,7 @@ class Cycle:
     request: CycleRequest
     journal: Journal
     progress: ProgressReport
+    gate: MergeGate
 
     def run(self) -> CycleReport:
         """Run the cycle. Raises StandbyError; then nothing of the new point is visible."""
@@ -101,6 +104,9 @@ class Cycle:
             started=started,
             seconds=self.journal.seconds,
             phases=tuple(self.journal.phases),
+            read=moved.read,
+            stored=sum(d.stored for d in point.deltas) if point.name == plan.point else 0,
+            changed=moved.changed,
         )
 
     def look_and_plan(self, request: CycleRequest | None = None) -> CyclePlan:
@@ -153,6 +159,7 @@ class Cycle:
 
     def replicate(self, plan: CyclePlan) -> tuple[BootPoint, Moved]:
         """Capture, transfer, publish: return the newest point and what was moved."""
+        self.journal.listener.planned(plan)
         try:
             with ExitStack() as stack:
                 with (
@@ -183,13 +190,14 @@ class Cycle:
             pending = [self.transfer.survey(disk) for disk in capture.disks]
         newest = self.store.manifest.newest
         if newest is not None and nothing_changed(plan, pending, capture, newest):
-            return self._stamp(newest, capture), Moved(0, 0)
+            return self._stamp(plan, newest, capture), Moved(0, 0)
         self._require_space(plan.capture.disks, pending)
         with self.store.incoming(plan) as incoming:
             moved = self._transfer(capture, incoming, pending)
             point = new_point(plan, capture, incoming, moved)
             with self.journal.phase(Phase.PUBLISH, f"point={point.name} bytes={moved.data}"):
                 self.store.publish(plan, point, capture.definition)
+                self.journal.listener.replicated(plan, point, moved)
         return point, moved
 
     def _transfer(self, capture: Capture, incoming: Incoming, pending: Sequence[Pending]) -> Moved:
@@ -210,10 +218,11 @@ class Cycle:
             capture.require_alive()
         return moved
 
-    def _stamp(self, newest: BootPoint, capture: Capture) -> BootPoint:
+    def _stamp(self, plan: CyclePlan, newest: BootPoint, capture: Capture) -> BootPoint:
         capture.require_alive()
         with self.journal.phase(Phase.STAMP, f"point={newest.name}"):
             self.store.stamp(self.clock.now())
+        self.journal.listener.replicated(plan, newest, Moved(0, 0))
         return newest
 
     def _require_space(self, disks: Sequence[DiskPlan], pending: Sequence[Pending]) -> None:
@@ -254,11 +263,19 @@ class Cycle:
     def merge(self, phase: Phase = Phase.MERGE) -> MergePlan:
         """Merge what is due. What is in use is deferred, and the report says so."""
         planned = self._plan_merges()
+        if not planned.merges:
+            return planned
+        turn = MergeTurn.LAST if phase is Phase.MERGE else MergeTurn.BEFORE
+        with self.gate(turn):
+            return self._merge_all(planned, phase)
+
+    def _merge_all(self, planned: MergePlan, phase: Phase) -> MergePlan:
         for merge in planned.merges:
             about = f"older={merge.older} younger={merge.younger} ({merge.cause.value})"
             try:
                 with self.journal.phase(phase, about):
                     self.store.merge(merge.older, self.progress)
+                self.journal.listener.merged(merge.older)
             except TryLater as error:
                 log.warning("merge of %s waits for the next cycle: %s", merge.older, error)
                 return self._plan_merges()

@@ -65,6 +65,7 @@ class Lane:
         self._done_bytes = 0
         self._sent = dict.fromkeys(ExtentKind, 0)
         self._unchanged_bytes = 0
+        self._read_bytes = 0
         self._started = time.monotonic()
         self._seconds: float | None = None
 
@@ -88,6 +89,7 @@ class Lane:
             self._sent[ExtentKind.ZERO],
             self._seconds if self._seconds is not None else 0.0,
             self._unchanged_bytes,
+            self._read_bytes,
         )
 
     def progress(self) -> tuple[str, int, int]:
@@ -114,6 +116,7 @@ class Lane:
     def receive(self, part: Part) -> None:
         """Take what was read, and send what of it the target does not have."""
         part.waiting = 1  # not released before all of it is queued
+        self._read_bytes += 0 if part.buffer is None else part.length
         leave_out = self._copy.zeroes is ZeroPolicy.LEAVE_OUT
         runs = [r for r in self._sieve(part) if r.kind is ExtentKind.DATA or not leave_out]
         left = part.length - sum(run.length for run in runs)

@@ -69,6 +69,7 @@ class LibvirtSource:
             checkpoints=self._tracked(domain, power, disks, owner),
             scratch=() if off else scratch_spaces(self._host, disks, self._settings),
             warnings=(*machine.remarks, *_warnings(defined)),
+            moving=machine.moving,
         )
 
     @contextmanager
