@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from standby.app.hooks import hooks_of
 from standby.app.places import place_of
 from standby.app.replicate import locked_store
-from standby.app.session import Session
+from standby.app.session import Session, open_gate
 from standby.app.transfer import ProfileTransfer
 from standby.app.wiring import policy_of, source_of
 from standby.cycle.interfaces import Moved, Source
@@ -101,16 +102,19 @@ def export_seed(session: Session, profile: Profile, directory: Path) -> Exported
 
 def _cycle(session: Session, profile: Profile, source: Source, store: KvmStore) -> Cycle:
     place = store.directory.path
+    journal = Journal(profile.name, session.require_wanted)
     return Cycle(
         source=source,
         store=store,
         # Without the profile's bandwidth: that is of the link which this avoids.
         transfer=ProfileTransfer(None, session.progress, session.cancel, store.manifest.digests),
+        hooks=hooks_of(session, profile, journal.phase),
         clock=session.clock,
         policy=replace(policy_of(profile, store.directory), storage=place, images=NO_IMAGES),
         request=CycleRequest(),
-        journal=Journal(profile.name, session.require_wanted),
+        journal=journal,
         progress=session.report,
+        gate=open_gate,
     )
 
 

@@ -16,10 +16,11 @@ from standby.cli.output import (
 )
 from standby.cli.points import point_as_json
 from standby.errors import ReachHost
+from standby.model.health import Problem, Severity
 from standby.model.manifest import AwaitedSeed
 from standby.model.observation import HeadUse
 from standby.model.point import BootPoint
-from standby.planning.health import Problem, Severity, damage
+from standby.planning.damage import damage
 from standby.planning.retention import MergePlan
 from standby.profile.mistakes import Plain
 
@@ -85,7 +86,7 @@ def _row_not_seen(seen: NotSeen) -> tuple[str, ...]:
 
 def state(look: StandbyLook) -> str:
     """Return the standby's state in a few words."""
-    text = look.manifest.role.value
+    text = look.manifest.state_at(look.at).value
     return f"{text}, runs" if look.target.head.use is HeadUse.RUNNING else text
 
 
@@ -119,7 +120,7 @@ def look_as_json(look: StandbyLook) -> Plain:
         "source_host": profile.source_host.name,
         "kvm_host": look.place.host.name,
         "directory": look.place.directory.path,
-        "state": manifest.role.value,
+        "state": manifest.state_at(look.at).value,
         "domain": {
             "found": target.domain.value,
             "uuid": manifest.domain.uuid if manifest.domain else None,

@@ -17,7 +17,10 @@ from standby.cycle.images import copy_images, to_be_copied
 from standby.cycle.interfaces import (
     Capture,
     Clock,
+    Hooks,
     Incoming,
+    MergeGate,
+    MergeTurn,
     Moved,
     Pending,
     ProgressReport,
@@ -63,11 +66,13 @@ class Cycle:
     source: Source
     store: Store
     transfer: Transfer
+    hooks: Hooks
     clock: Clock
     policy: Policy
     request: CycleRequest
     journal: Journal
     progress: ProgressReport
+    gate: MergeGate
 
     def run(self) -> CycleReport:
         """Run the cycle. Raises StandbyError; then nothing of the new point is visible."""
@@ -80,7 +85,10 @@ class Cycle:
             point, moved = self.replicate(plan)
         self.forget_old_checkpoints(plan)
         head = self.move_head(plan.head)
-        merges = self.merge()
+        try:
+            self.tell_published(plan, point)
+        finally:
+            merges = self.merge()  # a script that fails for ever lets no chain grow for ever
         return CycleReport(
             outcome=Outcome.PUBLISHED if point.name == plan.point else Outcome.STILL_TRUE,
             point=point.name,
@@ -154,7 +162,10 @@ class Cycle:
         self.journal.listener.planned(plan)
         try:
             with ExitStack() as stack:
-                with self.journal.phase(Phase.CAPTURE, f"since={plan.capture.since}"):
+                with (
+                    self.hooks.around_capture(plan),
+                    self.journal.phase(Phase.CAPTURE, f"since={plan.capture.since}"),
+                ):
                     capture = stack.enter_context(self.source.capture(plan.capture))
                 return self._move(plan, capture)
         except StandbyError:
@@ -244,9 +255,21 @@ class Cycle:
             self.store.move_head(move)
         return move
 
+    def tell_published(self, plan: CyclePlan, point: BootPoint) -> None:
+        """Run the scripts that follow a publication; a point that is still true had its own."""
+        if point.name == plan.point:
+            self.hooks.after_publish(point)
+
     def merge(self, phase: Phase = Phase.MERGE) -> MergePlan:
         """Merge what is due. What is in use is deferred, and the report says so."""
         planned = self._plan_merges()
+        if not planned.merges:
+            return planned
+        turn = MergeTurn.LAST if phase is Phase.MERGE else MergeTurn.BEFORE
+        with self.gate(turn):
+            return self._merge_all(planned, phase)
+
+    def _merge_all(self, planned: MergePlan, phase: Phase) -> MergePlan:
         for merge in planned.merges:
             about = f"older={merge.older} younger={merge.younger} ({merge.cause.value})"
             try:
