@@ -18,7 +18,6 @@ from standby.model.plan import CyclePlan
 from standby.model.point import BootPoint
 from standby.model.run import Amounts, Failure, Run, RunPhase, RunResult
 
-_NOTHING: Final = Amounts()
 _KEPT_EVERY_S: Final = 1.0  # what a kill may take of the phases of a run under way
 
 
@@ -72,9 +71,12 @@ class RunRecorder:
 
     # ---- other work tells --------------------------------------------------------------
 
-    def done(self, point: PointName | None = None, amounts: Amounts = _NOTHING) -> None:
-        """Take what work that is no cycle did."""
-        self.run = replace(self.run, point=point or self.run.point, amounts=amounts)
+    def done(self, point: PointName | None = None, amounts: Amounts | None = None) -> None:
+        """Take what work that is no cycle did; None: nothing, or what a cycle told already."""
+        self._good = RunResult.DONE
+        self.run = replace(
+            self.run, point=point or self.run.point, amounts=amounts or self.run.amounts
+        )
 
     def fails(self, failure: Failure) -> None:
         """Take what is wrong although the work came to its end."""

@@ -16,6 +16,8 @@ from standby.model.run import Run
 
 log = logging.getLogger("standby.history")
 
+_SSH_LIBRARY: Final = "paramiko"
+
 _of_thread: ContextVar[str] = ContextVar("run", default="")
 _under_way: set[str] = set()
 _lock: Final = threading.Lock()
@@ -29,9 +31,10 @@ def logged(recorder: RunRecorder, path: Path) -> Generator[None]:
     """
     run_id = recorder.run.id
 
-    def belongs() -> bool:
+    def belongs(record: logging.LogRecord) -> bool:
         speaks = _of_thread.get()
-        return speaks == run_id or (not speaks and _under_way == {run_id})
+        ours = speaks == run_id or (not speaks and _under_way == {run_id})
+        return ours and not _is_small_talk(record)
 
     file = RunLog(path, belongs)
     root, token = logging.getLogger(), _of_thread.set(run_id)
@@ -50,6 +53,11 @@ def logged(recorder: RunRecorder, path: Path) -> Generator[None]:
         file.close()
         if file.lost_lines:
             log.warning("%d lines of the log %s are lost: %s", file.lost_lines, path, file.trouble)
+
+
+def _is_small_talk(record: logging.LogRecord) -> bool:
+    """Tell the inner life of libraries, which says nothing that our commands do not."""
+    return record.name.startswith(_SSH_LIBRARY) and record.levelno < logging.INFO
 
 
 def _beginning(run: Run) -> str:

@@ -68,10 +68,10 @@ def run_and_print(
 def _cycle(
     context: typer.Context, config: Path | None, profile: str, request: CycleRequest
 ) -> CycleReport:
-    from standby.app import replicate  # noqa: PLC0415 - 0.3 s that --help does not need
+    from standby.app import by_hand  # noqa: PLC0415 - 0.3 s that --help does not need
 
     with progress_display() as report, working(context, config, report) as session:
-        return replicate.run(session, session.profile(profile), request)
+        return by_hand.run(session, session.profile(profile), request)
 
 
 def _estimate(

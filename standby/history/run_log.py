@@ -20,8 +20,10 @@ _TAILS: Final = (".older", ".newer")  # the end: the newer is begun anew when it
 class RunLog(logging.Handler):
     """Writes what the loggers say of one run. It never raises: a full disk costs lines only."""
 
-    def __init__(self, path: Path, belongs: Callable[[], bool], limit: int = LIMIT) -> None:
-        """`belongs` tells whether the thread that says something works for this run."""
+    def __init__(
+        self, path: Path, belongs: Callable[[logging.LogRecord], bool], limit: int = LIMIT
+    ) -> None:
+        """Ask `belongs`, in the thread that says something, whether that is about the run."""
         super().__init__()
         self.path = path
         self.lost_lines = 0
@@ -34,7 +36,7 @@ class RunLog(logging.Handler):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Take only what is said of this run."""
-        return self._belongs() and bool(super().filter(record))
+        return self._belongs(record) and bool(super().filter(record))
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one line, or several."""
