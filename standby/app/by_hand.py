@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import tzinfo
 from pathlib import Path
-from typing import Final
 
 from standby.app import points, replicate, seeds
 from standby.app.places import Place
@@ -16,18 +15,17 @@ from standby.app.verify import VerifyReport, VerifyRequest
 from standby.app.verify import verify as verify_points
 from standby.cycle.report import CycleReport
 from standby.errors import Retry
-from standby.model.plan import Copying, CycleRequest
+from standby.model.plan import CycleRequest
 from standby.model.point import BootPoint
 from standby.model.run import Amounts, Cause, Failure, RunKind
 from standby.planning.selection import Spoilt
 from standby.profile import Profile
 
-_KINDS: Final = {Copying.WHAT_DIFFERS: RunKind.RESYNC, Copying.EVERYTHING: RunKind.FULL_COPY}
 
-
-def run(session: Session, profile: Profile, request: CycleRequest) -> CycleReport:
+def run(
+    session: Session, profile: Profile, request: CycleRequest, kind: RunKind = RunKind.CYCLE
+) -> CycleReport:
     """Run one cycle now. Raises StandbyError; then nothing of a new point is visible."""
-    kind = _KINDS.get(request.copying, RunKind.CYCLE)
     with recorded(session, profile, kind) as recorder:
         run_id = recorder.run.id
         return replicate.run(session, profile, request, Cause.HAND, recorder, run_id)
