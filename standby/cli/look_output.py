@@ -16,10 +16,11 @@ from standby.cli.output import (
 )
 from standby.cli.points import point_as_json
 from standby.errors import ReachHost
+from standby.model.health import Problem, Severity
 from standby.model.manifest import AwaitedSeed
 from standby.model.observation import HeadUse
 from standby.model.point import BootPoint
-from standby.planning.health import Problem, Severity, damage
+from standby.planning.damage import damage
 from standby.planning.retention import MergePlan
 from standby.profile.mistakes import Plain
 

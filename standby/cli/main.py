@@ -11,7 +11,9 @@ import typer
 from standby.cli import (
     cancel,
     check,
+    history,
     host,
+    log,
     mount,
     pause,
     pin,
@@ -24,6 +26,7 @@ from standby.cli import (
     seeds,
     serve,
     show,
+    stats,
     verify,
     vms,
     watch,
@@ -71,6 +74,9 @@ app.command(epilog=mount.EPILOG, short_help="Read files of a boot point.")(mount
 app.command(epilog=verify.EPILOG, short_help="Compare with the digests.")(verify.verify)
 app.command(epilog=vms.EPILOG, short_help="List the standbys found on a host.")(vms.vms)
 app.command(epilog=remove.EPILOG, short_help="Stop protecting a machine.")(remove.remove)
+app.command(epilog=history.EPILOG, short_help="List what was done.")(history.history)
+app.command(epilog=log.EPILOG, short_help="Print the log of a run.")(log.log)
+app.command(epilog=stats.EPILOG, short_help="Count a machine's cycles.")(stats.stats)
 app.add_typer(host.app)
 app.add_typer(profile.app)
 
