@@ -106,11 +106,10 @@ def look_at(
     session: Session,
     place: Place,
     known: Known = NOTHING_KNOWN,
-    source: SourceObservation | None = None,
 ) -> StandbyLook:
-    """Look at one standby, without its lock. `source` is what a look at its machine showed."""
+    """Look at one standby, without its lock."""
     target = observe_unlocked(place.host, place.directory, place.domain) or _unseeded(place)
-    return judge(place, target, session.clock.now(), known, source)
+    return judge(place, target, session.clock.now(), known)
 
 
 def judge(
@@ -120,7 +119,7 @@ def judge(
     known: Known = NOTHING_KNOWN,
     source: SourceObservation | None = None,
 ) -> StandbyLook:
-    """Say what an observation means."""
+    """Say what an observation means. `source` is what a look at the machine showed."""
     keep, points = place.profile.boot_points.kept, target.manifest.points
     merges = plan_merges(points, keep, now, obstacles(target))
     facts = replace(
