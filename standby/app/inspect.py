@@ -10,7 +10,7 @@ from functools import partial
 from queue import SimpleQueue
 from typing import TypeVar
 
-from standby.app.known import NOTHING_KNOWN, Doing, Known, rpo_of, schedule_of
+from standby.app.known import NOTHING_KNOWN, Doing, Known
 from standby.app.places import Place, found_on, place_of, recorded_place
 from standby.app.session import Session
 from standby.app.wiring import SPACE_RESERVE
@@ -225,8 +225,8 @@ def _facts(called: str, profile: Profile, known: Known, seen: Seen | StandbyErro
     return Facts(
         called=called,
         name=profile.name,
-        schedule=schedule_of(profile),
-        rpo=rpo_of(profile),
+        schedule=profile.schedule.planned(),
+        rpo=profile.rpo.target,
         reserve=SPACE_RESERVE,
         storage=f"the storage on {profile.target_host.name}",
         seen=seen,

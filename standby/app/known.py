@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 from standby.app.live import Live, LiveRun, Outlook
 from standby.model.run import Run
-from standby.model.schedule import Schedule
 from standby.model.state import State
 from standby.planning.states import state_at_work
 from standby.planning.statistics import Statistics
-from standby.profile import Profile
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +81,3 @@ NOTHING_KNOWN = Known()
 def _share(run: LiveRun) -> float | None:
     total = sum(step.total for step in run.steps)
     return min(sum(step.done for step in run.steps) / total, 1.0) if total else None
-
-
-def schedule_of(profile: Profile) -> Schedule:
-    """Return when a profile's cycles run."""
-    del profile
-    return Schedule(UTC)
-
-
-def rpo_of(profile: Profile) -> timedelta | None:
-    """Return how far a standby may be behind, as its profile says."""
-    del profile
-    return None

@@ -124,7 +124,7 @@ def worst(problems: tuple[Problem, ...]) -> str:
     return f"{grave[0].severity.value}: {grave[0].text}{more}"
 
 
-def look_as_json(look: StandbyLook) -> Plain:
+def look_as_json(look: StandbyLook) -> dict[str, Plain]:
     """Return what is known of a standby for programs. Bytes, seconds, UTC."""
     manifest, profile, target = look.manifest, look.place.profile, look.target
     newest = manifest.newest

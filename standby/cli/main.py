@@ -9,9 +9,11 @@ from typing import Annotated
 import typer
 
 from standby.cli import (
+    cancel,
     check,
     host,
     mount,
+    pause,
     pin,
     points,
     profile,
@@ -20,9 +22,11 @@ from standby.cli import (
     revert,
     run,
     seeds,
+    serve,
     show,
     verify,
     vms,
+    watch,
 )
 from standby.cli import list as list_
 from standby.cli.logs import start_logging, wanted
@@ -46,6 +50,11 @@ app = typer.Typer(
 app.command(epilog=check.EPILOG, short_help="Look at all that a profile depends on.")(check.check)
 app.command(epilog=run.EPILOG, short_help="Run one cycle now.")(run.run)
 app.command(epilog=resync.EPILOG, short_help="Send what differs.")(resync.resync)
+app.command(epilog=serve.EPILOG, short_help="Run all profiles by schedule.")(serve.serve)
+app.command(epilog=watch.EPILOG, short_help="Show what runs now.")(watch.watch)
+app.command(epilog=cancel.EPILOG, short_help="Stop a run.")(cancel.cancel)
+app.command(epilog=pause.PAUSE_EPILOG, short_help="Leave a machine alone.")(pause.pause)
+app.command(epilog=pause.RESUME_EPILOG, short_help="End a pause.")(pause.resume)
 app.command(
     "export-seed", epilog=seeds.EXPORT_EPILOG, short_help="Write a first copy to a medium."
 )(seeds.export_seed)

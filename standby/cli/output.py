@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from standby.cli.zone import local_zone
 from standby.planning.durations import readable_duration
 from standby.profile.mistakes import Plain
+from standby.profile.zone import local_zone
 
 PIPED_WIDTH = 200  # columns; what reads a pipe wants whole lines
 NOTHING = "-"
@@ -32,17 +32,23 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]
 
     The first column names what the row is about, so it is never broken.
     """
+    out = console()
+    if title:
+        out.print(Text(title, style="bold"))
+    out.print(table_of("", columns, rows))
+
+
+def table_of(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    """Return such a table."""
     cells = [tuple(row) for row in rows]
     shown = [n for n in range(len(columns)) if not cells or any(row[n] for row in cells)]
-    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, title=title or None)
+    table.title_justify = "left"
     for n in shown:
         table.add_column(columns[n], overflow="fold", no_wrap=n == 0)
     for row in cells:
         table.add_row(*(Text(row[n]) for n in shown))
-    out = console()
-    if title:
-        out.print(Text(title, style="bold"))
-    out.print(table)
+    return table
 
 
 def print_facts(facts: Iterable[tuple[str, str]]) -> None:

@@ -117,5 +117,3 @@ def _peer(connection: socket.socket) -> str:
     except KeyError:
         name = str(user)
     return f"{name} (process {process})"
-
-

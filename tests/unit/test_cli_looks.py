@@ -87,7 +87,7 @@ def test_problems_come_with_the_command_that_helps_and_its_name_for_the_standby(
     seen = look(tmp_path, observed(EMPTY))
     (problem,) = seen.problems
     assert problem.remedy == "standby run web1"
-    told = list(show_command.facts(seen))
+    told = [*show_command.facts(seen), *show_command.problem_facts(seen)]
     assert told[-2:] == [("warning", "waiting for its first seed"), ("", "standby run web1")]
     assert ("newest boot point", "-") in told
 
