@@ -12,6 +12,7 @@ from standby.cli import (
     cancel,
     check,
     host,
+    metrics,
     mount,
     pause,
     pin,
@@ -69,6 +70,7 @@ app.command(epilog=pin.PIN_EPILOG, short_help="Keep a boot point.")(pin.pin)
 app.command(epilog=pin.UNPIN_EPILOG, short_help="Let a boot point be merged.")(pin.unpin)
 app.command(epilog=mount.EPILOG, short_help="Read files of a boot point.")(mount.mount)
 app.command(epilog=verify.EPILOG, short_help="Compare with the digests.")(verify.verify)
+app.command(epilog=metrics.EPILOG, short_help="Print figures for Prometheus.")(metrics.metrics)
 app.command(epilog=vms.EPILOG, short_help="List the standbys found on a host.")(vms.vms)
 app.command(epilog=remove.EPILOG, short_help="Stop protecting a machine.")(remove.remove)
 app.add_typer(host.app)

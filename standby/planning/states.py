@@ -9,7 +9,7 @@ from standby.model.health import Concern, Problem, Severity
 from standby.model.run import RunKind
 from standby.model.state import State
 
-_MERGES: Final = frozenset({"merge", "finish merges"})
+MERGES: Final = frozenset({"merge", "finish merges"})
 _MAY_BE_AN_ERROR: Final = frozenset({State.PROTECTED, State.WAITING_FOR_SEED, State.REVERSED})
 
 
@@ -18,7 +18,7 @@ def state_at_work(kind: RunKind, phase: str, lasting: State | None) -> State | N
 
     `phase` is that of the cycle, `lasting` the state without the run, None when nobody knows.
     """
-    if phase in _MERGES:
+    if phase in MERGES:
         return State.MERGING
     if kind is RunKind.RESYNC:
         return State.RESYNCING
