@@ -105,11 +105,19 @@ class Session:
         """Return the host that keeps the standby."""
         return self.host(profile.target_host, profile.transfer.compression)
 
+    def manager_host(self) -> Host:
+        """Return this machine, as the manager's own user."""
+        return self._connected.manager
+
     def host(self, settings: HostSettings, compression: Compression = Compression.NONE) -> Host:
         """Return a host, connected when it is first used."""
+        return self._connected.host(host_address(settings, compression))
+
+    @property
+    def _connected(self) -> Connections:
         if self._connections is None:
             raise FixProfile("session", "not entered", "a session used as a context")
-        return self._connections.host(host_address(settings, compression))
+        return self._connections
 
 
 def host_address(settings: HostSettings, compression: Compression) -> HostAddress:

@@ -52,10 +52,10 @@ def _survey(
     context: typer.Context, config: Path | None, profiles: list[str] | tuple[()]
 ) -> tuple[Path, tuple[StandbyLook | NotSeen, ...]]:
     from standby.app.inspect import survey  # noqa: PLC0415 - 0.3 s that --help does not need
-    from standby.app.knowing import known_to  # noqa: PLC0415
+    from standby.app.knowing import knowing  # noqa: PLC0415
 
-    with looking(context, config) as session:
-        return session.root, survey(session, known_to(session), profiles)
+    with looking(context, config) as session, knowing(session) as known:
+        return session.root, survey(session, known, profiles)
 
 
 def _print_for_monitoring(

@@ -11,7 +11,9 @@ import typer
 from standby.cli import (
     cancel,
     check,
+    history,
     host,
+    log,
     metrics,
     mount,
     pause,
@@ -25,6 +27,7 @@ from standby.cli import (
     seeds,
     serve,
     show,
+    stats,
     verify,
     vms,
     watch,
@@ -73,6 +76,9 @@ app.command(epilog=verify.EPILOG, short_help="Compare with the digests.")(verify
 app.command(epilog=metrics.EPILOG, short_help="Print figures for Prometheus.")(metrics.metrics)
 app.command(epilog=vms.EPILOG, short_help="List the standbys found on a host.")(vms.vms)
 app.command(epilog=remove.EPILOG, short_help="Stop protecting a machine.")(remove.remove)
+app.command(epilog=history.EPILOG, short_help="List what was done.")(history.history)
+app.command(epilog=log.EPILOG, short_help="Print the log of a run.")(log.log)
+app.command(epilog=stats.EPILOG, short_help="Count a machine's cycles.")(stats.stats)
 app.add_typer(host.app)
 app.add_typer(profile.app)
 

@@ -35,11 +35,10 @@ def metrics(
     """
     from standby.app.figures import report_of  # noqa: PLC0415 - 0.3 s that --help does not need
     from standby.app.inspect import survey  # noqa: PLC0415
-    from standby.app.knowing import known_to  # noqa: PLC0415
+    from standby.app.knowing import knowing  # noqa: PLC0415
     from standby.app.textfile import write_textfile  # noqa: PLC0415
 
-    with looking(context, config) as session:
-        known = known_to(session)
+    with looking(context, config) as session, knowing(session) as known:
         text = exposition(report_of(survey(session, known), known.live, session.clock.now()))
         if textfile is not None:
             write_textfile(textfile, text)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 import typer
@@ -53,10 +53,16 @@ def table_of(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) 
 
 def print_facts(facts: Iterable[tuple[str, str]]) -> None:
     """Print what is known of one thing, a line for each fact; empty ones are left out."""
+    for line in facts_as_lines(facts):
+        typer.echo(line, nl=False)
+
+
+def facts_as_lines(facts: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """Yield what is known of one thing, a line for each fact; empty ones are left out."""
     told = [(name, value) for name, value in facts if value]
     width = max((len(name) for name, _ in told), default=0)
     for name, value in told:
-        typer.echo(f"{name:<{width}}  {value}")
+        yield f"{name:<{width}}  {value}\n"
 
 
 def print_note(text: str) -> None:

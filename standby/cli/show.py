@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import typer
@@ -11,7 +12,7 @@ from standby.cli.look_output import UNKNOWN, look_as_json, newest_and_age, state
 from standby.cli.options import ConfigOption, JsonOption, StandbyArgument
 from standby.cli.output import local, print_facts, print_json
 from standby.cli.run_output import merge_lines
-from standby.cli.statistics_output import statistics_as_json, statistics_facts
+from standby.cli.stats import statistics_as_json, statistics_facts
 from standby.cli.work import looking
 from standby.planning.durations import readable_duration
 from standby.planning.replicate import checkpoint_owner
@@ -21,6 +22,8 @@ from standby.profile.mistakes import Plain
 if TYPE_CHECKING:
     from standby.app.health_page import HealthPage, Pending
     from standby.app.inspect import StandbyLook
+
+_ERRORS_SHOWN = 5  # the last; standby stats tells more
 
 EPILOG = "Example: standby show web1"
 
@@ -38,11 +41,11 @@ def show(
     is called unknown: statistics without a history, the next run without a daemon.
     """
     from standby.app.health_page import look_closely  # noqa: PLC0415 - 0.3 s not for --help
-    from standby.app.knowing import known_to  # noqa: PLC0415
+    from standby.app.knowing import knowing  # noqa: PLC0415
     from standby.app.places import locate  # noqa: PLC0415
 
-    with looking(context, config) as session:
-        page = look_closely(session, locate(session, standby), known_to(session))
+    with looking(context, config) as session, knowing(session) as known:
+        page = look_closely(session, locate(session, standby), known)
     if as_json:
         print_json(page_as_json(page))
     else:
@@ -70,7 +73,8 @@ def page_facts(page: HealthPage) -> Iterator[tuple[str, str]]:
     if page.statistics is None:
         yield "statistics", f"{UNKNOWN}, there is no history here"
     else:
-        yield from statistics_facts(page.statistics)
+        last = page.statistics.errors[-_ERRORS_SHOWN:]
+        yield from statistics_facts(replace(page.statistics, errors=last))
     yield from problem_facts(page.look)
 
 

@@ -198,6 +198,8 @@ class Conductor:
                 "no run of this machine",
                 f"wait for it: standby watch; or stop it: standby cancel {name}",
             )
+        if self.stopping:
+            raise TryLater("the daemon", "stops", remedy="ask again when it runs again")
         if begun is not None:
             machine.begun = (*machine.begun, begun)
         machine.reason = reason or machine.reason

@@ -5,15 +5,17 @@ from __future__ import annotations
 import logging
 import os
 import signal
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from queue import Empty
 
 from standby.app.control import socket_path
 from standby.app.glance import Glance, glance
 from standby.app.orders import MergePlaces, ProfileRunner, Recording
 from standby.app.session import Session
+from standby.app.source_events import Listener, SourceEvents
 from standby.daemon.active import StopPatience
 from standby.daemon.clock import Clock, SystemClock
 from standby.daemon.conductor import Conductor
@@ -27,6 +29,7 @@ from standby.daemon.pauses import Pauses
 from standby.daemon.reloading import Reloading
 from standby.daemon.roster import Roster
 from standby.errors import StandbyError
+from standby.model.schedule import SourceEvent
 from standby.profile.manager import ManagerSettings
 
 log = logging.getLogger("standby.daemon")
@@ -57,6 +60,7 @@ class _Daemon:
         recording: Recording,
     ) -> None:
         self._session = session
+        self._recording = recording
         self._settings = settings
         self._clock = clock
         self._notifier = from_environment()
@@ -67,6 +71,7 @@ class _Daemon:
         self._conductor = Conductor(clock, runner, settings.at_once, self._memory)
         self._reloading = Reloading(self._roster, self._conductor, clock, self._configured)
         self._looker = Looker(self._conductor, self._look, self._kvm_host)
+        self._events = SourceEvents(session, self._happened)
         self._settings_problem = ""
         pauses = Pauses(session, self._conductor, self._roster.profile, self._look)
         self._desk = DaemonDesk(
@@ -140,6 +145,7 @@ class _Daemon:
     def _configured(self) -> None:
         """Take in the settings of the manager; wrong ones leave the last good ones in force."""
         self._looker.look_soon()
+        self._events.listen_for(list(self._listeners()))
         try:
             self._settings = self._session.configuration.manager()
         except StandbyError as error:
@@ -151,6 +157,18 @@ class _Daemon:
         self._merges.limit = self._settings.at_once.merges
         self._notifier.ready(self._status())
 
+    def _listeners(self) -> Iterator[Listener]:
+        for name in self._roster.names():
+            profile = self._roster.profile(name)
+            if profile.schedule.on_event:
+                yield Listener(profile, frozenset(profile.schedule.on_event))
+
+    def _happened(self, name: str, event: SourceEvent) -> None:
+        """Take what happened to a machine, in the thread that heard it."""
+        self._conductor.post(
+            partial(self._conductor.happened, name, f"{event.value} of the machine")
+        )
+
     def _look(self, name: str) -> Glance:
         return glance(self._session, self._roster.profile(name))
 
@@ -158,7 +176,12 @@ class _Daemon:
         return self._roster.profile(name).target_host.name
 
     def _problems(self) -> tuple[str, ...]:
-        found = (self._roster.problem, self._settings_problem, self._memory.problem)
+        found = (
+            self._roster.problem,
+            self._settings_problem,
+            self._memory.problem,
+            self._recording.trouble,
+        )
         return tuple(problem for problem in found if problem)
 
     def _status(self) -> str:

@@ -31,6 +31,11 @@ class Connections:
                 self._hosts[address] = self._make(address)
             return self._hosts[address]
 
+    @property
+    def manager(self) -> Host:
+        """The machine that we run on, as whoever runs us."""
+        return self._manager
+
     def close(self) -> None:
         """Close every connection and remove the runtime directory."""
         with self._lock:
