@@ -24,6 +24,7 @@ from standby.cli import (
     resync,
     revert,
     run,
+    schedule,
     seeds,
     serve,
     show,
@@ -54,6 +55,7 @@ app = typer.Typer(
 app.command(epilog=check.EPILOG, short_help="Look at all that a profile depends on.")(check.check)
 app.command(epilog=run.EPILOG, short_help="Run one cycle now.")(run.run)
 app.command(epilog=resync.EPILOG, short_help="Send what differs.")(resync.resync)
+app.command(epilog=schedule.EPILOG, short_help="List its coming runs.")(schedule.schedule)
 app.command(epilog=serve.EPILOG, short_help="Run all profiles by schedule.")(serve.serve)
 app.command(epilog=watch.EPILOG, short_help="Show what runs now.")(watch.watch)
 app.command(epilog=cancel.EPILOG, short_help="Stop a run.")(cancel.cancel)
