@@ -14,6 +14,7 @@ from standby.cli import (
     history,
     host,
     log,
+    metrics,
     mount,
     pause,
     pin,
@@ -74,6 +75,7 @@ app.command(epilog=pin.PIN_EPILOG, short_help="Keep a boot point.")(pin.pin)
 app.command(epilog=pin.UNPIN_EPILOG, short_help="Let a boot point be merged.")(pin.unpin)
 app.command(epilog=mount.EPILOG, short_help="Read files of a boot point.")(mount.mount)
 app.command(epilog=verify.EPILOG, short_help="Compare with the digests.")(verify.verify)
+app.command(epilog=metrics.EPILOG, short_help="Print figures for Prometheus.")(metrics.metrics)
 app.command(epilog=vms.EPILOG, short_help="List the standbys found on a host.")(vms.vms)
 app.command(epilog=remove.EPILOG, short_help="Stop protecting a machine.")(remove.remove)
 app.command(epilog=history.EPILOG, short_help="List what was done.")(history.history)
