@@ -74,7 +74,7 @@ def images_of(profile: Profile) -> SeedImages:
 
 def transfer_of(session: Session, profile: Profile, algorithm: DigestAlgorithm) -> ProfileTransfer:
     """Return the copy engine with a profile's limits."""
-    bandwidth = profile.transfer.bandwidth
+    bandwidth = profile.transfer.rate
     limiter = RateLimit(bandwidth) if bandwidth else None
     reading = profile.resync.bandwidth
     return ProfileTransfer(

@@ -7,7 +7,7 @@ import sys
 from datetime import datetime
 from enum import Enum
 
-from standby.cli.zone import local_zone
+from standby.profile.zone import local_zone
 
 _PHASES = "standby.cycle"  # the logger of phases
 _SSH_LIBRARY = "paramiko"

@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from standby.cli.zone import local_zone
 from standby.planning.durations import readable_duration
 from standby.profile.mistakes import Plain
+from standby.profile.zone import local_zone
 
 PIPED_WIDTH = 200  # columns; what reads a pipe wants whole lines
 NOTHING = "-"

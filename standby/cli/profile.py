@@ -124,7 +124,10 @@ def new(
 def schema(
     *,
     kind: Annotated[
-        FileKind, typer.Option(help="Profiles, what they share (defaults, policies), or hosts.")
+        FileKind,
+        typer.Option(
+            help="Profiles, what they share (defaults, policies), hosts, or the manager's own."
+        ),
     ] = FileKind.PROFILE,
 ) -> None:
     """Print the JSON Schema of a kind of file, for editors."""

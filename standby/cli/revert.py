@@ -14,9 +14,9 @@ from standby.cli.options import (
 from standby.cli.output import local, print_facts, print_json
 from standby.cli.points import spoilt_as_json
 from standby.cli.work import working
-from standby.cli.zone import local_zone
 from standby.planning.damage import damage
 from standby.planning.selection import Spoilt
+from standby.profile.zone import local_zone
 
 EPILOG = "Example: standby revert web1 latest~2"
 

@@ -11,12 +11,12 @@ from standby.cli.options import ConfigOption, JsonOption, StandbyArgument
 from standby.cli.output import print_json, print_note, print_table
 from standby.cli.progress import progress_display
 from standby.cli.work import working
-from standby.cli.zone import local_zone
 from standby.errors import ExitStatus, FixRequest
 from standby.model.spoilt import Range, total
 from standby.planning.space import readable
 from standby.profile.mistakes import Plain
 from standby.profile.units import parse_rate
+from standby.profile.zone import local_zone
 
 if TYPE_CHECKING:
     from standby.app.verify import VerifyReport

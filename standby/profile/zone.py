@@ -1,4 +1,4 @@
-"""The time zone of whoever sits at this terminal, with its changes of the clock."""
+"""The time zone of this machine or of whoever asks, with its changes of the clock."""
 
 from __future__ import annotations
 
