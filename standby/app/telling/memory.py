@@ -21,6 +21,8 @@ from standby.planning.news import Told, Voice
 log = logging.getLogger("standby.news")
 
 VERSION: Final = 1
+_PAUSE_S: Final = 1.0  # between two writes
+_WRITE_S: Final = 5.0  # that the last one may take
 
 
 @dataclass
@@ -30,8 +32,10 @@ class Memory:
     file: Path
     _told: dict[str, Told] = field(default_factory=dict)
     _digests: dict[News, datetime] = field(default_factory=dict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _changed: threading.Condition = field(default_factory=threading.Condition)
     _dirty: bool = False
+    _closed: bool = False
+    _thread: threading.Thread | None = None
 
     @classmethod
     def load(cls, file: Path) -> Memory:
@@ -48,34 +52,58 @@ class Memory:
 
     def told(self, profile: str) -> Told:
         """Return what was told of a machine."""
-        with self._lock:
+        with self._changed:
             return self._told.get(profile, Told())
 
     def remember(self, profile: str, told: Told) -> None:
-        """Note what was told of a machine; it is written by `save`."""
-        with self._lock:
+        """Note what was told of a machine; a thread writes it soon."""
+        with self._changed:
             if self._told.get(profile) != told:
                 self._told[profile] = told
-                self._dirty = True
+                self._write_soon()
 
     def digest_sent(self, news: News) -> datetime | None:
         """Return when the last digest of its kind was sent, UTC."""
-        with self._lock:
+        with self._changed:
             return self._digests.get(news)
 
     def remember_digest(self, news: News, at: datetime) -> None:
-        """Note when a digest was sent."""
-        with self._lock:
+        """Note when a digest was sent; a thread writes it soon."""
+        with self._changed:
             self._digests[news] = at
-            self._dirty = True
+            self._write_soon()
 
-    def save(self) -> None:
-        """Write it if anything changed; a file that cannot be written is said, and no more."""
-        with self._lock:
-            if not self._dirty:
-                return
-            text = json.dumps(self._as_json(), indent=1)
-            self._dirty = False
+    def close(self) -> None:
+        """Write what is not written yet."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        if self._thread is not None:
+            self._thread.join(_WRITE_S)
+
+    def _write_soon(self) -> None:
+        self._dirty = True
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._write, daemon=True, name="news memory")
+            self._thread.start()
+        self._changed.notify()
+
+    def _write(self) -> None:
+        """Write what changes, several changes at once: a storage that hangs delays nobody else."""
+        while True:
+            with self._changed:
+                while not self._dirty:
+                    if self._closed:
+                        return
+                    self._changed.wait()
+                text = json.dumps(self._as_json(), indent=1)
+                self._dirty = False
+            self._write_file(text)
+            with self._changed:
+                if not self._closed:
+                    self._changed.wait(_PAUSE_S)
+
+    def _write_file(self, text: str) -> None:
         new = self.file.with_name(f"{self.file.name}.new")
         try:
             new.write_text(text, encoding="utf-8")
