@@ -12,6 +12,7 @@ from standby.cli import (
     check,
     host,
     mount,
+    notify,
     pin,
     points,
     profile,
@@ -64,6 +65,7 @@ app.command(epilog=vms.EPILOG, short_help="List the standbys found on a host.")(
 app.command(epilog=remove.EPILOG, short_help="Stop protecting a machine.")(remove.remove)
 app.add_typer(host.app)
 app.add_typer(profile.app)
+app.add_typer(notify.app)
 
 
 def _print_version(wanted_version: bool) -> None:  # noqa: FBT001 - typer calls it so
