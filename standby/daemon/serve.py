@@ -61,6 +61,7 @@ class _Daemon:
     ) -> None:
         self._session = session
         self._session.overall.follow(settings.bandwidth)
+        self._recording = recording
         self._settings = settings
         self._clock = clock
         self._notifier = from_environment()
@@ -177,7 +178,12 @@ class _Daemon:
         return self._roster.profile(name).target_host.name
 
     def _problems(self) -> tuple[str, ...]:
-        found = (self._roster.problem, self._settings_problem, self._memory.problem)
+        found = (
+            self._roster.problem,
+            self._settings_problem,
+            self._memory.problem,
+            self._recording.trouble,
+        )
         return tuple(problem for problem in found if problem)
 
     def _status(self) -> str:

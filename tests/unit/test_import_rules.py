@@ -45,6 +45,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 # A library, and the only rooms that may import it.
 MAY_USE: dict[str, set[str]] = {
     "libvirt": {"host", "sources", "target"},
+    "libvirt_qemu": {"host", "sources"},
     "paramiko": {"host"},
     "qemu": {"host"},
     "subprocess": {"host"},
