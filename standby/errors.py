@@ -104,6 +104,14 @@ class UseOtherStorage(StandbyError):
     """The storage cannot keep our promises: locks, renames or flushes do not hold there."""
 
 
+class RepairHistory(StandbyError):
+    """The history on this host cannot be read or written; no run needs it."""
+
+
+class UpgradeManager(StandbyError):
+    """A newer version of this program wrote what is here."""
+
+
 class ChooseOtherName(StandbyError):
     """Something that is not ours has the name; it is never touched."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import datetime, timedelta
 from enum import Enum
@@ -71,21 +71,23 @@ def _dataclass(kind: Any, plain: Plain) -> Any:  # noqa: ANN401 - of whatever ki
 
 
 def _single(kind: Any, plain: Plain) -> Any:  # noqa: ANN401 - of whatever kind
-    if kind is PointName:
-        return PointName.parse(str(plain))
-    if kind is datetime:
-        return datetime.fromisoformat(str(plain))
-    if kind is timedelta:
-        return timedelta(seconds=float(str(plain)))
-    if kind is float and isinstance(plain, int) and not isinstance(plain, bool):
-        return float(plain)
-    if kind is Path:
-        return Path(str(plain))
+    if kind in _FROM_TEXT:
+        return _FROM_TEXT[kind](str(plain))
     if isinstance(kind, type) and issubclass(kind, Enum):
         return kind(plain)
+    if kind is float and type(plain) is int:
+        return float(plain)
     if type(plain) is not kind:
         raise TypeError(f"{plain!r} is no {kind.__name__}")
     return plain
+
+
+_FROM_TEXT: dict[Any, Callable[[str], object]] = {
+    PointName: PointName.parse,
+    datetime: datetime.fromisoformat,
+    timedelta: lambda text: timedelta(seconds=float(text)),
+    Path: Path,
+}
 
 
 def _list(plain: Plain) -> list[Plain]:

@@ -10,7 +10,7 @@ from functools import partial
 from queue import SimpleQueue
 from typing import TypeVar
 
-from standby.app.known import NOTHING_KNOWN, Doing, Known, rpo_of, schedule_of
+from standby.app.known import NOTHING_KNOWN, Doing, Known
 from standby.app.places import Place, found_on, place_of, recorded_place
 from standby.app.session import Session
 from standby.app.wiring import SPACE_RESERVE
@@ -31,6 +31,7 @@ from standby.planning.lag import newest_state
 from standby.planning.naming import next_point_name
 from standby.planning.obstacles import obstacles
 from standby.planning.retention import MergePlan, plan_merges
+from standby.planning.states import resting_state
 from standby.profile import Profile
 from standby.target.space import available_below
 from standby.target.store import observe_unlocked
@@ -65,7 +66,9 @@ class StandbyLook:
     @property
     def state(self) -> State:
         """What it is, or what is being done to it."""
-        return self.doing.state if self.doing else self.manifest.state_at(self.at)
+        if self.doing is not None:
+            return self.doing.state
+        return resting_state(self.manifest.state_at(self.at), self.problems)
 
     @property
     def runs(self) -> tuple[Run, ...] | None:
@@ -90,6 +93,7 @@ class NotSeen:
 
     called: str
     error: StandbyError
+    at: datetime  # UTC
     condition: Condition
     profile: Profile | None = None  # None: the profile itself is wrong
     doing: Doing | None = None
@@ -102,11 +106,10 @@ def look_at(
     session: Session,
     place: Place,
     known: Known = NOTHING_KNOWN,
-    source: SourceObservation | None = None,
 ) -> StandbyLook:
-    """Look at one standby, without its lock. `source` is what a look at its machine showed."""
+    """Look at one standby, without its lock."""
     target = observe_unlocked(place.host, place.directory, place.domain) or _unseeded(place)
-    return judge(place, target, session.clock.now(), known, source)
+    return judge(place, target, session.clock.now(), known)
 
 
 def judge(
@@ -116,7 +119,7 @@ def judge(
     known: Known = NOTHING_KNOWN,
     source: SourceObservation | None = None,
 ) -> StandbyLook:
-    """Say what an observation means."""
+    """Say what an observation means. `source` is what a look at the machine showed."""
     keep, points = place.profile.boot_points.kept, target.manifest.points
     merges = plan_merges(points, keep, now, obstacles(target))
     facts = replace(
@@ -132,22 +135,27 @@ def judge(
         facts=facts,
         condition=condition(facts, now),
         at=now,
-        doing=known.doing(place.profile.name),
+        doing=known.doing(place.profile.name, target.manifest.state_at(now)),
         next_run=known.next_run(place.profile.name),
     )
 
 
-def survey(session: Session, known: Known = NOTHING_KNOWN) -> tuple[StandbyLook | NotSeen, ...]:
-    """Look at the standby of every profile; hosts are asked side by side, none is fatal."""
+def survey(
+    session: Session, known: Known = NOTHING_KNOWN, only: Sequence[str] = ()
+) -> tuple[StandbyLook | NotSeen, ...]:
+    """Look at the standby of every profile, or of `only` some; none is fatal.
+
+    Hosts are asked side by side.
+    """
     configuration = session.configuration
     by_host: dict[str, list[Profile]] = {}
     wrong: list[StandbyLook | NotSeen] = []
-    for name in configuration.profile_names():
+    for name in only or configuration.profile_names():
         try:
             profile = configuration.profile(name)
             by_host.setdefault(profile.target_host.name, []).append(profile)
         except StandbyError as error:
-            wrong.append(_unreadable(name, error, known))
+            wrong.append(_unreadable(name, error, session.clock.now(), known))
 
     def ask(profiles: Sequence[Profile]) -> list[StandbyLook | NotSeen]:
         return list(_look_at_each(session, profiles, known))
@@ -165,7 +173,7 @@ def standbys_on(
         try:
             looks.append(look_at(session, recorded_place(session, host, found)))
         except StandbyError as error:
-            looks.append(NotSeen(found.directory.path, error, Condition(Health.UNKNOWN)))
+            looks.append(_damaged(found.directory.path, error, session.clock.now()))
     return tuple(looks)
 
 
@@ -186,22 +194,28 @@ def not_seen(profile: Profile, error: StandbyError, now: datetime, known: Known)
     return NotSeen(
         called=profile.name,
         error=error,
+        at=now,
         condition=condition(facts, now),
         profile=profile,
-        doing=known.doing(profile.name),
+        doing=known.doing(profile.name, None),
         next_run=known.next_run(profile.name),
         lag=facts.lag(now),
         runs=facts.runs,
     )
 
 
-def _unreadable(name: str, error: StandbyError, known: Known) -> NotSeen:
+def _damaged(where: str, error: StandbyError, now: datetime) -> NotSeen:
+    return NotSeen(where, error, now, Condition(Health.UNKNOWN))
+
+
+def _unreadable(name: str, error: StandbyError, now: datetime, known: Known) -> NotSeen:
     in_effect = bool(known.outdated(name))
     return NotSeen(
         called=name,
         error=error,
+        at=now,
         condition=without_profile(error, earlier_in_effect=in_effect),
-        doing=known.doing(name),
+        doing=known.doing(name, None),
         next_run=known.next_run(name),
         runs=known.runs(name),
     )
@@ -211,8 +225,8 @@ def _facts(called: str, profile: Profile, known: Known, seen: Seen | StandbyErro
     return Facts(
         called=called,
         name=profile.name,
-        schedule=schedule_of(profile),
-        rpo=rpo_of(profile),
+        schedule=profile.schedule.planned(),
+        rpo=profile.rpo.target,
         reserve=SPACE_RESERVE,
         storage=f"the storage on {profile.target_host.name}",
         seen=seen,

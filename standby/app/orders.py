@@ -5,18 +5,20 @@ from __future__ import annotations
 import secrets
 import threading
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
 from standby.app.replicate import run
 from standby.app.session import Session
-from standby.cycle.interfaces import MergeTurn
-from standby.cycle.report import CycleReport, Outcome
+from standby.cycle.interfaces import MergeGate, MergeTurn, Moved
+from standby.cycle.report import CycleListener, CycleReport, Phase
 from standby.errors import Cancelled, ExitStatus, StandbyError
-from standby.model.plan import Copying, CycleRequest
-from standby.model.run import Amounts, Cause, Failure, Run, RunKind, RunPhase, RunResult
+from standby.model.names import PointName
+from standby.model.plan import Copying, CyclePlan, CycleRequest
+from standby.model.point import BootPoint
+from standby.model.run import Cause, Failure, Run, RunKind, RunResult
 from standby.profile import Profile
 
 _ID_BYTES = 4
@@ -44,10 +46,11 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class RunWatch:
-    """Who is told how far a run is, and what asks it to stop."""
+    """Who is told how far a run is, in its threads, and what asks it to stop."""
 
     cancel: threading.Event
     progress: Callable[[str, int, int], None]
+    phase: Callable[[str, float | None], None]  # one begins, or is over after so many seconds
     merges_last: Callable[[], None]  # all that is left to do are merges
 
 
@@ -89,20 +92,62 @@ class MergePlaces:
                 self._free.notify()
 
 
+class Recorder(CycleListener, Protocol):
+    """Records one run while it happens."""
+
+    @property
+    def run(self) -> Run:
+        """What is known of the run; whole once the context that gave the recorder is left."""
+
+
+class Recording(Protocol):
+    """Records runs, each with its errors; never in the way of a run."""
+
+    @property
+    def trouble(self) -> str:
+        """Why runs are not being recorded right now; "" when they are."""
+
+    def run(
+        self, profile: Profile, kind: RunKind, cause: Cause, reason: str = "", run_id: str = ""
+    ) -> AbstractContextManager[Recorder]:
+        """Record one run. Its errors go on to the caller once they are recorded."""
+
+
 class ProfileRunner:
     """Runs cycles of profiles by one session whose connections they share."""
 
     def __init__(
-        self, session: Session, profile: Callable[[str], Profile], merges: MergePlaces
+        self,
+        session: Session,
+        profile: Callable[[str], Profile],
+        merges: MergePlaces,
+        recording: Recording,
     ) -> None:
         self._session = session
         self._profile = profile
         self._merges = merges
+        self._recording = recording
 
     def run(self, order: Order, watch: RunWatch) -> Ended:
         """Do one run to its end."""
         session = self._session.beside(progress=watch.progress, cancel=watch.cancel)
+        session.gate = self._gate(session, watch)
+        profile = self._profile(order.profile)
+        recorder: Recorder | None = None
+        try:
+            with self._recording.run(
+                profile, order.kind, order.cause, order.reason, order.id
+            ) as recorder:
+                listener = _Both(recorder, watch)
+                request, run_id = request_for(order.kind), recorder.run.id
+                report = run(session, profile, request, order.cause, listener, run_id)
+        except StandbyError as error:
+            if recorder is None:
+                raise
+            return Ended(recorder.run, error=error)
+        return Ended(recorder.run, report)
 
+    def _gate(self, session: Session, watch: RunWatch) -> MergeGate:
         @contextmanager
         def gate(turn: MergeTurn) -> Generator[None]:
             if turn is MergeTurn.LAST:
@@ -110,27 +155,32 @@ class ProfileRunner:
             with self._merges.one(lambda: session.require_wanted("merge")):
                 yield
 
-        session.gate = gate
-        return run_profile(session, self._profile(order.profile), order)
+        return gate
 
 
-def run_profile(session: Session, profile: Profile, order: Order) -> Ended:
-    """Run one cycle of a profile; what went wrong is in the result."""
-    begun = Run(
-        order.id,
-        order.profile,
-        order.kind,
-        order.cause,
-        session.clock.now(),
-        profile.source_host.name,
-        profile.target_host.name,
-        reason=order.reason,
-    )
-    try:
-        report = run(session, profile, request_for(order.kind))
-    except StandbyError as error:
-        return Ended(failed(begun, error, session.clock.now()), error=error)
-    return Ended(_succeeded(begun, report, session.clock.now()), report)
+@dataclass(frozen=True, slots=True)
+class _Both:
+    """Tells what a cycle does to its recorder, and its phases to whoever watches."""
+
+    recorder: CycleListener
+    watch: RunWatch
+
+    def planned(self, plan: CyclePlan) -> None:
+        self.recorder.planned(plan)
+
+    def replicated(self, plan: CyclePlan, point: BootPoint, moved: Moved) -> None:
+        self.recorder.replicated(plan, point, moved)
+
+    def merged(self, older: PointName) -> None:
+        self.recorder.merged(older)
+
+    def begins(self, phase: Phase) -> None:
+        self.recorder.begins(phase)
+        self.watch.phase(phase.value, None)
+
+    def ends(self, phase: Phase, seconds: float) -> None:
+        self.recorder.ends(phase, seconds)
+        self.watch.phase(phase.value, seconds)
 
 
 def request_for(kind: RunKind) -> CycleRequest:
@@ -151,18 +201,3 @@ def _bad_result(error: StandbyError) -> RunResult:
     if isinstance(error, Cancelled):
         return RunResult.CANCELLED
     return RunResult.BUSY if error.exit_status is ExitStatus.TRY_LATER else RunResult.FAILED
-
-
-def _succeeded(run_: Run, report: CycleReport, now: datetime) -> Run:
-    published = report.outcome is Outcome.PUBLISHED
-    return replace(
-        run_,
-        ended=now,
-        result=RunResult.PUBLISHED if published else RunResult.STILL_TRUE,
-        way=report.way,
-        reason=report.reason,
-        point=report.point,
-        merged=report.merged,
-        amounts=Amounts(sent=report.data),
-        phases=tuple(RunPhase(it.phase.value, report.started, it.seconds) for it in report.phases),
-    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 import typer
@@ -32,25 +32,37 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]
 
     The first column names what the row is about, so it is never broken.
     """
+    out = console()
+    if title:
+        out.print(Text(title, style="bold"))
+    out.print(table_of("", columns, rows))
+
+
+def table_of(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    """Return such a table."""
     cells = [tuple(row) for row in rows]
     shown = [n for n in range(len(columns)) if not cells or any(row[n] for row in cells)]
-    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, title=title or None)
+    table.title_justify = "left"
     for n in shown:
         table.add_column(columns[n], overflow="fold", no_wrap=n == 0)
     for row in cells:
         table.add_row(*(Text(row[n]) for n in shown))
-    out = console()
-    if title:
-        out.print(Text(title, style="bold"))
-    out.print(table)
+    return table
 
 
 def print_facts(facts: Iterable[tuple[str, str]]) -> None:
     """Print what is known of one thing, a line for each fact; empty ones are left out."""
+    for line in facts_as_lines(facts):
+        typer.echo(line, nl=False)
+
+
+def facts_as_lines(facts: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """Yield what is known of one thing, a line for each fact; empty ones are left out."""
     told = [(name, value) for name, value in facts if value]
     width = max((len(name) for name, _ in told), default=0)
     for name, value in told:
-        typer.echo(f"{name:<{width}}  {value}")
+        yield f"{name:<{width}}  {value}\n"
 
 
 def print_note(text: str) -> None:

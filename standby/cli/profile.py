@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from standby.cli import profile_edit
 from standby.profile import Configuration, Profile, find_root, survey
 from standby.profile.effective import values_of
 from standby.profile.keys import one_line
@@ -118,6 +119,9 @@ def new(
     file = write_starter(layout, name, given)
     typer.echo(f"written: {file}")
     typer.echo(f"next: edit it, then: standby profile check {name}")
+
+
+app.command(epilog=profile_edit.EPILOG)(profile_edit.edit)
 
 
 @app.command(epilog="Example: standby profile schema > profile.schema.json")

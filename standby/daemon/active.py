@@ -15,6 +15,7 @@ from standby.model.queue import UnderWay
 _RATE_OVER_S: Final = 5.0
 
 Follow = Callable[[str, int, int], None]
+FollowPhase = Callable[[str, float], None]
 
 
 @dataclass
@@ -44,6 +45,16 @@ class Meter:
     _steps: dict[str, _Step] = field(default_factory=dict)
     phase: str = ""
     followers: tuple[Follow, ...] = ()
+    phase_followers: tuple[FollowPhase, ...] = ()
+
+    def phases(self, phase: str, seconds: float | None) -> None:
+        """Take that a phase begins, or is over after so many seconds."""
+        if seconds is None:
+            self.phase = phase
+            self._steps = {}
+            return
+        for follow in self.phase_followers:
+            follow(phase, seconds)
 
     def __call__(self, what: str, done: int, total: int) -> None:
         """Take the bytes done, of all, of a disk or a merge."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from standby.model.schedule import OnEvent, Schedule, SourceEvent
+from standby.model.schedule import Once, OnEvent, Schedule, SourceEvent
 from standby.planning.rpo import derived_rpo
+from standby.planning.schedule import moment_of
 from standby.profile import Profile
 
 
@@ -20,6 +21,7 @@ class Assignment:
     source_host: str
     kvm_host: str
     domain: str = ""
+    seed_at: datetime | None = None  # UTC; the first copy does not begin by itself before
 
     @property
     def events(self) -> frozenset[SourceEvent]:
@@ -31,6 +33,9 @@ class Assignment:
 def assignment_of(profile: Profile, now: datetime) -> Assignment:
     """Return what a profile asks of the daemon."""
     schedule = profile.schedule.planned()
+    seed_at = None if schedule.seed_at is None else moment_of(schedule.seed_at, schedule.zone)
+    if schedule.seed_at is not None:
+        schedule = replace(schedule, entries=(*schedule.entries, Once(schedule.seed_at)))
     return Assignment(
         name=profile.name,
         schedule=schedule,
@@ -38,4 +43,5 @@ def assignment_of(profile: Profile, now: datetime) -> Assignment:
         source_host=profile.source_host.name,
         kvm_host=profile.target_host.name,
         domain=profile.source.domain,
+        seed_at=seed_at,
     )

@@ -22,7 +22,8 @@ from standby.daemon.assignment import Assignment
 from standby.daemon.clock import Clock, JumpWatch
 from standby.daemon.memory import Memory
 from standby.daemon.timetable import Timetable
-from standby.errors import Cancelled, FixRequest, StandbyError, TryLater
+from standby.errors import Cancelled, FixRequest, Paused, StandbyError, TryLater
+from standby.model.pause import Pause
 from standby.model.queue import AtOnce, UnderWay, Waiting
 from standby.model.run import Cause, Run, RunKind, RunResult
 from standby.model.schedule import Every, MissedRuns, Once
@@ -51,6 +52,23 @@ class Machine:
     active: Active | None = None
     due: datetime | None = None  # what the active run was due by its schedule
     leaving: bool = False  # its profile is gone: nothing begins any more
+    paused: Pause | None = None  # as last seen on the KVM host
+    held: int = 0  # by so many who want nothing to begin for a moment
+
+    def may_begin(self, cause: Cause, now: datetime) -> bool:
+        """Tell whether a run that is due is to be tried at all."""
+        if cause is Cause.HAND:
+            return True
+        paused = self.paused is not None and self.paused.holds(now)
+        return (
+            not paused
+            and not self._seeds_later(now)
+            and retries.may_begin(cause, self.trouble, now)
+        )
+
+    def _seeds_later(self, now: datetime) -> bool:
+        seed_at = self.assignment.seed_at
+        return seed_at is not None and now < seed_at and self.newest is None
 
 
 class Conductor:
@@ -126,10 +144,38 @@ class Conductor:
         """Return the machines in the daemon's care."""
         return frozenset(name for name, it in self._machines.items() if not it.leaving)
 
-    def learn(self, name: str, newest: datetime | None) -> None:
-        """Take what a look at the KVM host says of a machine's newest boot point."""
+    def learn(self, name: str, newest: datetime | None, paused: Pause | None = None) -> None:
+        """Take what a look at the KVM host says of a machine."""
+        machine = self._machines.get(name)
+        if machine is None:
+            return
+        _set_newest(machine, newest)
+        machine.paused = paused
+        if machine.waiting is not None and not machine.may_begin(
+            machine.waiting.cause, self._clock.now()
+        ):
+            machine.waiting = None
+
+    def paused(self) -> frozenset[str]:
+        """Return the machines that were paused when they were last looked at."""
+        now = self._clock.now()
+        return frozenset(
+            name for name, it in self._machines.items() if it.paused and it.paused.holds(now)
+        )
+
+    def hold(self, name: str) -> None:
+        """Begin nothing for a machine until it is let go; what is under way goes on."""
         if name in self._machines:
-            _set_newest(self._machines[name], newest)
+            self._machines[name].held += 1
+
+    def let_go(self, name: str) -> None:
+        """Undo one `hold`."""
+        if name in self._machines:
+            self._machines[name].held -= 1
+
+    def is_at_work(self, name: str) -> bool:
+        """Whether a run of a machine is under way."""
+        return name in self._machines and self._machines[name].active is not None
 
     def remember_only_these(self) -> None:
         """Forget what is remembered of machines that are protected no more."""
@@ -152,6 +198,8 @@ class Conductor:
                 "no run of this machine",
                 f"wait for it: standby watch; or stop it: standby cancel {name}",
             )
+        if self.stopping:
+            raise TryLater("the daemon", "stops", remedy="ask again when it runs again")
         if begun is not None:
             machine.begun = (*machine.begun, begun)
         machine.reason = reason or machine.reason
@@ -178,9 +226,10 @@ class Conductor:
     def happened(self, name: str, what: str) -> None:
         """Begin a run since something happened to a machine."""
         machine = self._machines.get(name)
-        if machine is not None and not machine.leaving:
+        now = self._clock.now()
+        if machine is not None and not machine.leaving and machine.may_begin(Cause.EVENT, now):
             machine.reason = what
-            self._wait_for_turn(machine, RunKind.CYCLE, Cause.EVENT, self._clock.now())
+            self._wait_for_turn(machine, RunKind.CYCLE, Cause.EVENT, now)
 
     # ---- looking -----------------------------------------------------------------------
 
@@ -206,7 +255,7 @@ class Conductor:
 
     def _scheduled(self, name: str, moment: datetime) -> None:
         machine, now = self._machines[name], self._clock.now()
-        if retries.may_begin(Cause.SCHEDULE, machine.trouble, now):
+        if machine.may_begin(Cause.SCHEDULE, now):
             self._wait_for_turn(machine, RunKind.CYCLE, Cause.SCHEDULE, moment)
 
     def _retry_those_due(self, now: datetime) -> Iterator[float]:
@@ -217,7 +266,8 @@ class Conductor:
                 yield (machine.retry - now).total_seconds()
                 continue
             due, machine.retry = machine.retry, None
-            self._wait_for_turn(machine, RunKind.CYCLE, Cause.RETRY, due)
+            if machine.may_begin(Cause.RETRY, now):
+                self._wait_for_turn(machine, RunKind.CYCLE, Cause.RETRY, due)
 
     def _wait_for_turn(self, machine: Machine, kind: RunKind, cause: Cause, due: datetime) -> None:
         it = machine.assignment
@@ -234,7 +284,7 @@ class Conductor:
             self._memory.see(name, now)
             return
         due = missed(machine.assignment.schedule, seen, now, name)
-        if due is not None:
+        if due is not None and machine.may_begin(Cause.MISSED, now):
             self._wait_for_turn(machine, RunKind.CYCLE, Cause.MISSED, due.moment)
 
     def _once_now(self, machine: Machine, now: datetime) -> None:
@@ -295,7 +345,7 @@ class Conductor:
     # ---- runs --------------------------------------------------------------------------
 
     def _queue(self) -> list[Waiting]:
-        return [it.waiting for it in self._machines.values() if it.waiting is not None]
+        return [it.waiting for it in self._machines.values() if it.waiting and not it.held]
 
     def _begin(self, now: datetime) -> None:
         queue = [] if self.stopping else self._queue()
@@ -329,7 +379,10 @@ class Conductor:
     def _work(self, machine: Machine, active: Active) -> None:
         """Do a run, in a thread of its own; whatever happens, its end is told."""
         watch = RunWatch(
-            active.cancel, active.meter, lambda: self.post(partial(self._only_merges, active))
+            active.cancel,
+            active.meter,
+            active.meter.phases,
+            lambda: self.post(partial(self._only_merges, active)),
         )
         ended: list[Ended] = []
         try:
@@ -346,6 +399,8 @@ class Conductor:
     def _over(self, machine: Machine, active: Active, ended: Ended) -> None:
         run, name = ended.run, machine.assignment.name
         machine.active = None
+        if isinstance(ended.error, Paused):
+            machine.paused = Pause(run.begun, ended.error.until)
         if run.result in {RunResult.PUBLISHED, RunResult.STILL_TRUE}:
             _set_newest(machine, run.begun)
         if machine.due is not None and not run.result.is_bad and run.result is not RunResult.BUSY:
@@ -361,8 +416,10 @@ class Conductor:
             del self._machines[name]
 
     def _note_trouble(self, machine: Machine, run: Run) -> None:
-        machine.trouble = retries.after(run, machine.trouble)
         machine.retry = None
+        if machine.paused is not None and run.result is RunResult.BUSY:
+            return
+        machine.trouble = retries.after(run, machine.trouble)
         if machine.trouble is None or machine.leaving or run.result is RunResult.CANCELLED:
             return
         if run.cause is not Cause.HAND:

@@ -59,6 +59,7 @@ class Roster:
         try:
             own = _signatures(layout.profiles.directory)
             shared = self._shared_files(layout)
+            settings = _signature(layout.root / f"manager{SUFFIX}")
         except OSError as error:
             self.problem = f"{error.filename}: cannot be read ({error.strerror}); {_GO_ON}"
             return Changes()
@@ -66,29 +67,30 @@ class Roster:
             self.problem = f"{layout.profiles.directory}: all profiles are gone; {_GO_ON}, {_SURE}"
             return Changes()
         self.problem = ""
-        return self._take(layout, own, shared)
+        is_new, self._settings = settings != self._settings, settings
+        return Changes(*self._take(own, shared), is_new)
 
     def _shared_files(self, layout: Layout) -> dict[str, _Signature]:
-        found = {}
-        for directory in (layout.policies.directory, layout.hosts.directory):
-            if directory.exists():
-                found.update(_signatures(directory))
+        found = {
+            f"{directory}/{name}": signature
+            for directory in (layout.policies.directory, layout.hosts.directory)
+            if directory.exists()
+            for name, signature in _signatures(directory).items()
+        }
         defaults = _signature(layout.defaults)
         return found if defaults is None else {**found, str(layout.defaults): defaults}
 
     def _take(
-        self, layout: Layout, own: dict[str, _Signature], shared: dict[str, _Signature]
-    ) -> Changes:
+        self, own: dict[str, _Signature], shared: dict[str, _Signature]
+    ) -> tuple[tuple[Profile, ...], frozenset[str]]:
         others = shared != self._shared
         changed = [name for name in own if others or own[name] != self._own.get(name)]
         removed = frozenset(self._own) - frozenset(own)
-        settings = _signature(layout.root / f"manager{SUFFIX}")
-        is_new, self._settings = settings != self._settings, settings
         self._own, self._shared = own, shared
         for name in removed:
             self._profiles.pop(name, None)
             self._broken.pop(name, None)
-        return Changes(tuple(self._read(changed)), removed, is_new)
+        return tuple(self._read(changed)), removed
 
     def _read(self, names: Iterable[str]) -> Iterable[Profile]:
         configuration = Configuration(self.root)

@@ -32,6 +32,9 @@ class RunFilter:
     until: datetime | None = None
 
 
+ALL_RUNS: Final = RunFilter()
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """Some of the runs that were asked for. `number` counts from 1."""

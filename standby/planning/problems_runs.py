@@ -80,7 +80,7 @@ def many_changes(runs: Sequence[Run], size: int, called: str) -> Iterator[Proble
             Concern.CHANGES,
             Severity.WARNING,
             f"{readable(changed)} of {readable(size)} changed before the last boot point",
-            f"find out what writes so much in the machine; runs of it: standby history {called}",
+            f"find out what writes so much in the machine; its runs: standby history {called}",
         )
 
 

@@ -26,7 +26,8 @@ def _moving(source: SourceObservation) -> Iterator[Problem]:
 
 
 def _many_changes(source: SourceObservation, called: str) -> Iterator[Problem]:
-    pending = changed_since(source)
+    newest = source.checkpoints[-1].name if source.checkpoints else ""
+    pending = changed_since(source, newest)
     for disk in source.disks:
         changed = pending.get(disk.name)
         if changed is not None and 2 * changed > disk.size:
@@ -39,11 +40,10 @@ def _many_changes(source: SourceObservation, called: str) -> Iterator[Problem]:
             )
 
 
-def changed_since(source: SourceObservation, checkpoint: str | None = None) -> dict[str, int]:
-    """Return how many bytes of each disk changed since a checkpoint of ours, its newest if None.
+def changed_since(source: SourceObservation, checkpoint: str) -> dict[str, int]:
+    """Return how many bytes of each disk changed since a checkpoint of ours.
 
     What cannot be told is left out.
     """
-    ours = [it for it in source.checkpoints if checkpoint in {None, it.name}]
-    tracked = ours[-1].disks if ours else ()
+    tracked = next((it.disks for it in source.checkpoints if it.name == checkpoint), ())
     return {it.disk: it.changed for it in tracked if it.changed is not None and it.lost is None}

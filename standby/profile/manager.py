@@ -131,7 +131,7 @@ class HistoryFile(Section):
 
 
 class DaemonFile(Section):
-    """How `standby serve` behaves."""
+    """How the daemon behaves."""
 
     socket_group: GroupName | None = Field(
         default=None,
@@ -187,9 +187,7 @@ class ManagerFile(Section):
     history: HistoryFile = Field(
         default_factory=HistoryFile, description="What was done, and when."
     )
-    daemon: DaemonFile = Field(
-        default_factory=DaemonFile, description="How `standby serve` behaves."
-    )
+    daemon: DaemonFile = Field(default_factory=DaemonFile, description="How the daemon behaves.")
     digests: DigestsFile = Field(
         default_factory=DigestsFile, description="When digests are sent, by our clock."
     )

@@ -34,6 +34,7 @@ _CLOCK = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
 _MOMENT = re.compile(rf"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}(?: {_CLOCK.pattern})?")
 _LISTEN = re.compile(r"(?:([0-9.]+)|\[([0-9A-Fa-f:.]+)\]):([0-9]{1,5})")
 _HIGHEST_PORT = 65535
+_YEARS = range(1970, 9000)  # far inside of what a datetime holds, in any zone
 
 DURATION_PATTERN = f"(?=.){_DURATION.pattern}"
 SIZE_PATTERN = f"[0-9]{{1,19}} ?({'|'.join(_BYTES)})"
@@ -79,18 +80,18 @@ def parse_moment(text: str) -> datetime:
     if _MOMENT.fullmatch(text) is None:
         raise ValueError(_unreadable(text, "time", MOMENT_EXAMPLES))
     try:
-        return datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(text)
     except ValueError as error:
         raise ValueError(f"{text!r} is no date of the calendar") from error
+    if moment.year not in _YEARS:
+        raise ValueError(f"{text!r} is too far away")
+    return moment
 
 
 def parse_last_moment(text: str) -> datetime:
     """Read the same; a date alone: its end."""
     moment = parse_moment(text)
-    try:
-        return moment if ":" in text else moment + timedelta(days=1)
-    except OverflowError as error:
-        raise ValueError(f"{text!r} is too far away") from error
+    return moment if ":" in text else moment + timedelta(days=1)
 
 
 def format_moment(moment: datetime) -> str:
