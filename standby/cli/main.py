@@ -16,6 +16,7 @@ from standby.cli import (
     log,
     metrics,
     mount,
+    notify,
     pause,
     pin,
     points,
@@ -83,6 +84,7 @@ app.command(epilog=log.EPILOG, short_help="Print the log of a run.")(log.log)
 app.command(epilog=stats.EPILOG, short_help="Count a machine's cycles.")(stats.stats)
 app.add_typer(host.app)
 app.add_typer(profile.app)
+app.add_typer(notify.app)
 
 
 def _print_version(wanted_version: bool) -> None:  # noqa: FBT001 - typer calls it so
