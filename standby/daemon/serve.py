@@ -61,6 +61,7 @@ class _Daemon:
     ) -> None:
         self._session = session
         self._recording = recording
+        self._session.overall.follow(settings.bandwidth)
         self._settings = settings
         self._clock = clock
         self._notifier = from_environment()
@@ -153,6 +154,7 @@ class _Daemon:
             log.warning("%s", self._settings_problem)
             return
         self._settings_problem = ""
+        self._session.overall.follow(self._settings.bandwidth)
         self._conductor.at_once = self._settings.at_once
         self._merges.limit = self._settings.at_once.merges
         self._notifier.ready(self._status())

@@ -22,3 +22,6 @@ class Priority:
 
     nice: int = 0
     input_output: InputOutputClass = InputOutputClass.NORMAL
+
+
+NO_PRIORITY = Priority()
