@@ -11,6 +11,7 @@ from datetime import timedelta
 from functools import partial
 from queue import Empty
 
+from standby.app.announcing import Announcer
 from standby.app.control import socket_path
 from standby.app.glance import Glance, glance
 from standby.app.orders import MergePlaces, ProfileRunner, Recording
@@ -73,6 +74,8 @@ class _Daemon:
         self._reloading = Reloading(self._roster, self._conductor, clock, self._configured)
         self._looker = Looker(self._conductor, self._look, self._kvm_host)
         self._events = SourceEvents(session, self._happened)
+        self._news = Announcer(session, settings, self._roster.names, self._roster.profile)
+        self._conductor.ended.append(self._news.hear)
         self._settings_problem = ""
         pauses = Pauses(session, self._conductor, self._roster.profile, self._look)
         self._desk = DaemonDesk(
@@ -92,11 +95,13 @@ class _Daemon:
         ):
             self._reloading.start()
             self._looker.start()
+            self._news.start()
             self._notifier.ready(self._status())
             log.info("%s, in %s", self._status(), self._session.root)
             while not self._is_over():
                 self._turn()
         self._memory.save()
+        self._news.close(_LAST_WORDS)
         log.info("stopped")
 
     def _turn(self) -> None:
@@ -157,6 +162,7 @@ class _Daemon:
         self._session.overall.follow(self._settings.bandwidth)
         self._conductor.at_once = self._settings.at_once
         self._merges.limit = self._settings.at_once.merges
+        self._news.use(self._settings)
         self._notifier.ready(self._status())
 
     def _listeners(self) -> Iterator[Listener]:
@@ -191,6 +197,7 @@ class _Daemon:
 
 
 _LONGEST_WAIT_S = 1.0
+_LAST_WORDS = timedelta(seconds=10)  # for messages that wait when all runs have ended
 _WIND_DOWN = timedelta(seconds=30)  # for runs that were cancelled to leave nothing behind
 
 
