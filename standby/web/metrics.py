@@ -67,8 +67,17 @@ class MetricsServer:
         """The port it listens at."""
         return int(self._server.server_address[1])
 
-    def __enter__(self) -> Self:
+    def start(self) -> None:
+        """Begin to answer."""
         threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True).start()
+
+    def close(self) -> None:
+        """End it, once it was started."""
+        self._server.shutdown()
+        self._server.server_close()
+
+    def __enter__(self) -> Self:
+        self.start()
         return self
 
     def __exit__(
@@ -77,8 +86,7 @@ class MetricsServer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        self.close()
 
 
 class _Server(ThreadingHTTPServer):
