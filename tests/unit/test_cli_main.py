@@ -264,4 +264,28 @@ def test_a_signal_ends_what_only_looks_with_130_and_no_traceback(
     assert b"Traceback" not in err
 
 
+SLOW_LIBRARY = """
+import time
+print("loading", flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_signal_before_the_program_is_loaded_ends_it_without_a_traceback(tmp_path: Path) -> None:
+    (tmp_path / "typer.py").write_text(SLOW_LIBRARY)
+    program = "from standby.__main__ import main; main()"
+    with subprocess.Popen(
+        (sys.executable, "-c", program),
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as command:
+        assert command.stdout is not None
+        assert command.stdout.readline() == b"loading\n"
+        os.kill(command.pid, signal.SIGINT)
+        _, err = command.communicate(timeout=30)
+    assert command.returncode == -signal.SIGINT
+    assert err == b""
+
+
 Capture = pytest.CaptureFixture[str]
