@@ -76,13 +76,16 @@ def test_help_names_the_exit_statuses() -> None:
     assert "0 done, 1 failed, 2 wrong usage, 75 busy" in " ".join(helped().split())
 
 
-def test_help_costs_less_than_half_a_second() -> None:
+def processor_time_of_help() -> float:
+    """Return seconds of the processor: other processes slow the clock's, and these a little."""
     before = getrusage(RUSAGE_CHILDREN)
     subprocess.run([*COMMAND, "--help"], check=True, capture_output=True)
     after = getrusage(RUSAGE_CHILDREN)
-    # Time of the processor, since other processes of this machine slow the clock's.
-    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    assert used < STARTS_WITHIN_S
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def test_help_costs_less_than_half_a_second() -> None:
+    assert min(processor_time_of_help() for _ in range(3)) < STARTS_WITHIN_S
 
 
 def test_help_loads_nothing_that_talks_to_hosts() -> None:
