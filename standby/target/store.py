@@ -102,7 +102,8 @@ def open_store(
         host.run(leftovers, timeout=_LOOK_S)
         listing = look(host, directory)
         where = f"{directory.manifest} on {host.name}"
-        require_promises(listing.filesystem if listing else "", directory.path)
+        if listing:
+            require_promises(listing.filesystem, directory.path, listing.mounted_with)
         before = manifest_or_copy(host, directory, listing) if listing else None
         manifest = before or _first_manifest(first, where)
         work = Work(host, directory, domain, lock, allocation, speed)
