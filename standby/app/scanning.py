@@ -11,7 +11,7 @@ from standby.app.session import Session
 from standby.model.manifest import Manifest
 from standby.model.names import PointName
 from standby.model.point import Base, BootPoint, Delta
-from standby.model.priority import Priority
+from standby.model.priority import NO_PRIORITY, Priority
 from standby.model.spoilt import Range, SpoiltDisk, joined, spoilt_disk, without
 from standby.target.export import digests_export, serve_point
 from standby.target.images import broken_images, images_of
@@ -84,7 +84,7 @@ class Scanner:
     manifest: Manifest
     broken: tuple[BrokenTable, ...]
     limiter: RateLimit | None
-    priority: Priority = Priority.NORMAL
+    priority: Priority = NO_PRIORITY
 
     @property
     def pace(self) -> Pace:

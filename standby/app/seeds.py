@@ -61,6 +61,9 @@ class NoDomain:
         del definition, point
         return False
 
+    def place_tpm(self, definition: MachineDefinition, state: str) -> None:
+        """Do nothing: it has no TPM."""
+
     def files_in_use(self) -> Sequence[str]:
         """Return nothing: nobody uses any."""
         return ()

@@ -52,7 +52,7 @@ class Session:
     _connections: Connections | None = None
 
     def __enter__(self) -> Self:
-        self._connections = self._stack.enter_context(Connections(self.chatter))
+        self._connections = self._stack.enter_context(Connections(self.chatter, self.cancel))
         return self
 
     def __exit__(self, *exception: object) -> None:

@@ -25,7 +25,7 @@ from standby.errors import Cancelled, FixRequest, StandbyError, TryLater
 from standby.model.manifest import Manifest
 from standby.model.names import PointName
 from standby.model.point import BootPoint
-from standby.model.priority import Priority
+from standby.model.priority import NO_PRIORITY, Priority
 from standby.model.spoilt import SpoiltDisk
 from standby.planning.selection import select_point
 from standby.target.store import KvmStore
@@ -64,7 +64,7 @@ class VerifyRequest:
     then: Then = Then.MARK
     images: Mapping[str, str] = field(default_factory=dict)
     limit: int | None = None
-    priority: Priority = Priority.NORMAL  # of what reads on the KVM host
+    priority: Priority = NO_PRIORITY  # of what reads on the KVM host
 
 
 @dataclass(frozen=True, slots=True)

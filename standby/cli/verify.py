@@ -14,7 +14,7 @@ from standby.cli.progress import progress_display
 from standby.cli.work import working
 from standby.cli.zone import local_zone
 from standby.errors import ExitStatus, FixRequest
-from standby.model.priority import Priority
+from standby.model.priority import GIVES_WAY, NO_PRIORITY
 from standby.model.spoilt import Range, total
 from standby.planning.space import readable
 from standby.profile.mistakes import Plain
@@ -94,7 +94,7 @@ def verify(  # noqa: PLR0913 - a parameter for each option
         verifying.Then.MEND if repair or images else verifying.Then.MARK,
         dict(_image(text) for text in images or ()),
         _limit(limit, scrub=scrub),
-        Priority.LOW if scrub else Priority.NORMAL,
+        GIVES_WAY if scrub else NO_PRIORITY,
     )
     if scrub:
         os.setpriority(os.PRIO_PROCESS, 0, 19)

@@ -22,7 +22,7 @@ from standby.host.storage_daemon import (
 )
 from standby.model.names import PointName
 from standby.model.point import Delta
-from standby.model.priority import Priority
+from standby.model.priority import NO_PRIORITY, Priority
 from standby.target import layout
 from standby.target.layout import StandbyDirectory
 
@@ -35,7 +35,7 @@ def serve_point(
     directory: StandbyDirectory,
     point: PointName,
     deltas: Sequence[Delta],
-    priority: Priority = Priority.NORMAL,
+    priority: Priority = NO_PRIORITY,
 ) -> Generator[StorageDaemon]:
     """Serve these disks of a point, each under its own name, until the context is left.
 

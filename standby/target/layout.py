@@ -31,6 +31,7 @@ RUN = "run"
 DEFINITION = "machine.xml"
 GIVEN_UP = "given-up"
 NVRAM = "nvram.fd"
+TPM = "tpm.permall"
 
 _DELTA_FILE = re.compile(r"deltas/(?P<disk>[A-Za-z0-9_.-]+)\.(?P<number>\d{4,})\.(?:qcow2|digests)")
 _SEED_FILE = re.compile(

@@ -116,10 +116,11 @@ def _compact(value: object) -> str:
     return json.dumps(value, ensure_ascii=True)
 
 
-def _domain_record(domain: DefinedDomain | None) -> Mapping[str, str] | None:
+def _domain_record(domain: DefinedDomain | None) -> Mapping[str, object] | None:
     if domain is None:
         return None
-    return {"uuid": domain.uuid, "digest": domain.digest, "became": domain.became}
+    record = {"uuid": domain.uuid, "digest": domain.digest, "became": domain.became}
+    return {**record, "due": True} if domain.due else record
 
 
 def _awaited_record(awaited: AwaitedSeed | None) -> Mapping[str, str | None] | None:

@@ -70,6 +70,17 @@ def look(host: Host, directory: StandbyDirectory) -> Listing | None:
     return parse_listing(done.text, f"{directory.path} on {host.name}")
 
 
+def read_definition(host: Host, directory: StandbyDirectory, name: PointName) -> MachineDefinition:
+    """Read what, besides disks, makes the machine at a point."""
+    folder = directory / layout.point_directory(name)
+    xml = host.read_file(f"{folder}/{layout.DEFINITION}") or b""
+    return MachineDefinition(
+        xml.decode(),
+        nvram=host.read_file(f"{folder}/{layout.NVRAM}"),
+        tpm=host.read_file(f"{folder}/{layout.TPM}") if b"<tpm" in xml else None,
+    )
+
+
 @contextmanager
 def open_store(
     host: Host,
@@ -249,12 +260,15 @@ class KvmStore:
         if move is HeadMove.SET_ASIDE:
             self._heads.set_aside()
         listing = self._look()
-        if self._heads.stands_on(point, listing) and self._domain.found() is DomainFound.OURS:
+        if self._heads.stands_on(point, listing) and self._is_defined():
             return
         definition = self._read_definition(point.name)
         variables = self._domain.takes_variables(definition, point)
         self._heads.stand_on(point, listing, Variables.COPIED if variables else Variables.FRESH)
         defined = self._domain.define(definition, point, self._manifest.domain)
+        if definition.tpm is not None:
+            state = self._directory / f"{layout.point_directory(point.name)}/{layout.TPM}"
+            self._domain.place_tpm(definition, state)
         if defined != self._manifest.domain:
             self._publish(self._manifest.with_domain(defined))
 
@@ -314,6 +328,10 @@ class KvmStore:
         reverted = self._manifest.reverted_to
         return self._manifest.point(reverted) if reverted else self._manifest.newest
 
+    def _is_defined(self) -> bool:
+        known = self._manifest.domain
+        return known is not None and not known.due and self._domain.found() is DomainFound.OURS
+
     def _keep_definition(self, folder: str, definition: MachineDefinition) -> None:
         self._host.run(("mkdir", "-p", "--", self._directory / folder), timeout=_LOOK_S)
         path = self._directory / f"{folder}/{layout.DEFINITION}"
@@ -322,12 +340,11 @@ class KvmStore:
             self._host.write_file(
                 self._directory / f"{folder}/{layout.NVRAM}", definition.nvram, 0o600
             )
+        if definition.tpm is not None:
+            self._host.write_file(self._directory / f"{folder}/{layout.TPM}", definition.tpm, 0o600)
 
     def _read_definition(self, name: PointName) -> MachineDefinition:
-        folder = layout.point_directory(name)
-        xml = self._host.read_file(self._directory / f"{folder}/{layout.DEFINITION}")
-        nvram = self._host.read_file(self._directory / f"{folder}/{layout.NVRAM}")
-        return MachineDefinition((xml or b"").decode(), nvram)
+        return read_definition(self._host, self._directory, name)
 
     def _foreign_domains(self, listing: Listing) -> Sequence[User]:
         inside = f"{self._directory.path}/"

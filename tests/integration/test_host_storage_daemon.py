@@ -10,12 +10,12 @@ import pytest
 
 from standby.host.local import LocalHost
 from standby.host.storage_daemon import DaemonSettings, storage_daemon
-from standby.model.priority import Priority
+from standby.model.priority import GIVES_WAY, NO_PRIORITY, Priority
 
 
 @pytest.mark.parametrize(
     ("priority", "nice", "scheduling"),
-    [(Priority.NORMAL, 0, ("none", "best-effort")), (Priority.LOW, 19, ("idle",))],
+    [(NO_PRIORITY, 0, ("none", "best-effort")), (GIVES_WAY, 19, ("idle",))],
 )
 def test_a_daemon_of_low_priority_takes_what_others_leave(
     tmp_path: Path, priority: Priority, nice: int, scheduling: tuple[str, ...]

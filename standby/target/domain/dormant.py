@@ -12,7 +12,7 @@ from typing import Final
 
 import libvirt
 
-from standby.errors import ChooseOtherName, FixProfile, StopStandbyFirst
+from standby.errors import ChooseOtherName, FixProfile, StandbyError, StopStandbyFirst
 from standby.host.interface import Host
 from standby.host.libvirt import libvirt_calls
 from standby.model.machine import MachineDefinition
@@ -29,6 +29,7 @@ from standby.target.domain.render import read_mark, render_domain
 from standby.target.domain.settings import DomainNames, DomainSettings, Identifier
 from standby.target.domain.shedding import shed
 from standby.target.domain.spec import NAMESPACE, DomainPlan, DomainSpec
+from standby.target.domain.tpm import place_state, tpm_version
 from standby.target.layout import StandbyDirectory
 
 log = logging.getLogger(__name__)
@@ -99,9 +100,9 @@ class LibvirtDormantDomain:
         plan = self.plan(definition, point, own)
         xml = render_domain(plan.spec, self._order.template)
         defined = DefinedDomain(plan.spec.uuid, _digest(xml))
-        if there and known and defined == replace(known, became=""):
+        if there and known and defined == replace(known, became="", due=False):
             self._note_edits(there, known)
-            return known
+            return replace(known, due=False)
         if there:
             self._keep_edited(there, known)
         elif known:
@@ -203,6 +204,23 @@ class LibvirtDormantDomain:
             return False
         return self.plan(definition, point, str(uuid.uuid4())).takes_nvram
 
+    def place_tpm(self, definition: MachineDefinition, state: str) -> None:
+        """Give the domain's TPM a point's state, for its next start. A failure is logged."""
+        domain = self._lookup()
+        if domain is None:
+            return
+        with libvirt_calls(self._subject):
+            ours = parse_xml(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE), self._subject)
+            uuid_ = domain.UUIDString()
+        version = tpm_version(ours)
+        machine = tpm_version(parse_xml(definition.domain_xml, self._subject))
+        if version is None or version is not machine:
+            return  # what it cannot have was reported when it was defined
+        try:
+            place_state(self._host, uuid_, version, state)
+        except StandbyError as error:
+            log.warning("the TPM of %s stays as it is: %s", self._order.standby, error)
+
     def plan(self, definition: MachineDefinition, point: BootPoint, own_uuid: str) -> DomainPlan:
         """Plan the domain for a point's machine on this host. `own_uuid`: if it is new, or ours."""
         machine = read_machine(definition.domain_xml)
@@ -217,6 +235,7 @@ class LibvirtDormantDomain:
             profile=self._order.profile,
             uuid=_another(machine.uuid) if shares else own_uuid,
             nvram_bytes=len(definition.nvram) if definition.nvram is not None else None,
+            holds_tpm=definition.tpm is not None,
         )
         return plan_domain(machine, settings, ask_host(self._host, machine, settings), names)
 
