@@ -7,6 +7,7 @@ found, what was expected, and the next step. The command line and the history re
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum
 from typing import ClassVar
 
@@ -107,6 +108,14 @@ class UseOtherStorage(StandbyError):
     """The storage cannot keep our promises: locks, renames or flushes do not hold there."""
 
 
+class RepairHistory(StandbyError):
+    """The history on this host cannot be read or written; no run needs it."""
+
+
+class UpgradeManager(StandbyError):
+    """A newer version of this program wrote what is here."""
+
+
 class ChooseOtherName(StandbyError):
     """Something that is not ours has the name; it is never touched."""
 
@@ -134,6 +143,19 @@ class TryLater(StandbyError):
 
     retry = Retry.LATER
     exit_status = ExitStatus.TRY_LATER
+
+
+class RepairScript(StandbyError):
+    """A script of the profile failed, and the profile says that the run fails with it."""
+
+    retry = Retry.LATER
+
+
+@dataclass(eq=False)
+class Paused(TryLater):
+    """Somebody asked that the machine be left alone; `until` is UTC, None: until he resumes."""
+
+    until: datetime | None = None
 
 
 class CaptureLost(StandbyError):

@@ -12,13 +12,13 @@ from standby.cli.options import ConfigOption, JsonOption, StandbyArgument
 from standby.cli.output import print_json, print_note, print_table
 from standby.cli.progress import progress_display
 from standby.cli.work import working
-from standby.cli.zone import local_zone
 from standby.errors import ExitStatus, FixRequest
 from standby.model.priority import GIVES_WAY, NO_PRIORITY
 from standby.model.spoilt import Range, total
 from standby.planning.space import readable
 from standby.profile.mistakes import Plain
 from standby.profile.units import parse_rate
+from standby.profile.zone import local_zone
 
 if TYPE_CHECKING:
     from standby.app.verify import VerifyReport
@@ -84,7 +84,8 @@ def verify(  # noqa: PLR0913 - a parameter for each option
     the newest boot point is whole again. Exit status 1 when damage remains. Merges at or below
     the point wait meanwhile.
     """
-    from standby.app import verify as verifying  # noqa: PLC0415 - 0.3 s that --help does not need
+    from standby.app import by_hand  # noqa: PLC0415 - 0.3 s that --help does not need
+    from standby.app import verify as verifying  # noqa: PLC0415
     from standby.app.places import locate  # noqa: PLC0415
 
     request = verifying.VerifyRequest(
@@ -100,7 +101,7 @@ def verify(  # noqa: PLR0913 - a parameter for each option
         os.setpriority(os.PRIO_PROCESS, 0, 19)
     with progress_display() as told, working(context, config, told) as session:
         place = locate(session, standby)
-        report = verifying.verify(session, place, request)
+        report = by_hand.verify(session, place, request)
     if as_json:
         print_json(report_as_json(report))
     else:

@@ -17,8 +17,15 @@ from typing import Any, Final
 from standby.errors import FixRequest, RepairStore, UseOtherVersion
 from standby.model.digest import DigestAlgorithm
 from standby.model.machine import MachineIdentity
-from standby.model.manifest import MANIFEST_VERSION, AwaitedSeed, DefinedDomain, Manifest
+from standby.model.manifest import (
+    FAILOVERS,
+    MANIFEST_VERSION,
+    AwaitedSeed,
+    DefinedDomain,
+    Manifest,
+)
 from standby.model.names import PointName
+from standby.model.pause import Pause
 from standby.model.point import (
     SPOILT,
     Base,
@@ -30,12 +37,14 @@ from standby.model.point import (
     Way,
 )
 from standby.model.spoilt import SpoiltDisk
+from standby.model.state import State
 
 _CHECKSUM: Final = '  "checksum": '
 _KEYS: Final = frozenset(
     {
         *("version", "generation", "standby", "role", "machine", "token", "domain", "digests"),
-        *("next_delta", "reverted_to", "awaits", "profile", "points", "checksum"),
+        *("next_delta", "reverted_to", "awaits", "paused", "failover"),
+        *("profile", "points", "checksum"),
     }
 )
 
@@ -54,6 +63,8 @@ def write_manifest(manifest: Manifest) -> str:
         ("next_delta", manifest.next_delta),
         ("reverted_to", str(manifest.reverted_to) if manifest.reverted_to else None),
         ("awaits", _awaited_record(manifest.awaits)),
+        ("paused", _pause_record(manifest.paused)),
+        ("failover", manifest.failover.value if manifest.failover else None),
         ("profile", dict(manifest.profile)),
     ]
     lines = [f'  "{key}": {_compact(value)},' for key, value in head]
@@ -139,6 +150,36 @@ def _awaited(record: Mapping[str, Any] | None) -> AwaitedSeed | None:
     return AwaitedSeed(record["medium"], _moment(record["since"]), record["checkpoint"])
 
 
+def _pause_record(pause: Pause | None) -> Mapping[str, str | None] | None:
+    if pause is None:
+        return None
+    return {
+        "since": _moment_text(pause.since),
+        "until": _moment_text(pause.until) if pause.until else None,
+        "reason": pause.reason,
+        "by": pause.by,
+    }
+
+
+def _pause(record: Mapping[str, Any] | None) -> Pause | None:
+    if record is None:
+        return None
+    until = record["until"]
+    return Pause(
+        since=_moment(record["since"]),
+        until=None if until is None else _moment(until),
+        reason=record["reason"],
+        by=record["by"],
+    )
+
+
+def _failover(word: str | None) -> State | None:
+    state = None if word is None else State(word)
+    if state not in {None, *FAILOVERS}:
+        raise ValueError(f"{word!r} is no state of a failover")
+    return state
+
+
 def _point_record(point: BootPoint) -> Mapping[str, object]:
     return {
         "name": str(point.name),
@@ -182,6 +223,8 @@ def _manifest(document: Mapping[str, Any]) -> Manifest:
         reverted_to=PointName.parse(reverted_to) if reverted_to else None,
         profile=document["profile"],
         awaits=_awaited(document.get("awaits")),
+        paused=_pause(document.get("paused")),
+        failover=_failover(document.get("failover")),
         points=tuple(_point(record) for record in _list(document["points"])),
     )
 
