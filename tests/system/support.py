@@ -77,8 +77,9 @@ class Protection:
         return tuple(str(point.name) for point in self.manifest.points)
 
     def configure(self, *, limit: int = 22, **more: object) -> None:
-        """Write the profile. `more` goes into `source`, transfer and merge beside it."""
-        beside = {key: more.pop(key) for key in ("transfer", "merge", "resync") if key in more}
+        """Write the profile. `more` goes into `source`, unless it is a section of its own."""
+        sections = ("transfer", "merge", "resync", "schedule", "limits")
+        beside = {key: more.pop(key) for key in sections if key in more}
         source = {
             "type": "libvirt",
             "host": str(self.guest.host),
