@@ -356,6 +356,7 @@ def new_point(plan: CyclePlan, capture: Capture, incoming: Incoming, moved: Move
                 size=disk.plan.disk.size,
                 stored=stored[disk.plan.disk.name],
                 base=Base.NOTHING if disk.plan.below is None else Base.BELOW,
+                image=disk.plan.disk.image,
             )
             for disk in incoming.disks
         ),
