@@ -145,6 +145,12 @@ class TryLater(StandbyError):
     exit_status = ExitStatus.TRY_LATER
 
 
+class RepairScript(StandbyError):
+    """A script of the profile failed, and the profile says that the run fails with it."""
+
+    retry = Retry.LATER
+
+
 @dataclass(eq=False)
 class Paused(TryLater):
     """Somebody asked that the machine be left alone; `until` is UTC, None: until he resumes."""

@@ -103,8 +103,12 @@ class Recorder(CycleListener, Protocol):
 class Recording(Protocol):
     """Records runs, each with its errors; never in the way of a run."""
 
+    @property
+    def trouble(self) -> str:
+        """Why runs are not being recorded right now; "" when they are."""
+
     def run(
-        self, profile: Profile, kind: RunKind, cause: Cause, reason: str = ""
+        self, profile: Profile, kind: RunKind, cause: Cause, reason: str = "", run_id: str = ""
     ) -> AbstractContextManager[Recorder]:
         """Record one run. Its errors go on to the caller once they are recorded."""
 
@@ -131,9 +135,12 @@ class ProfileRunner:
         profile = self._profile(order.profile)
         recorder: Recorder | None = None
         try:
-            with self._recording.run(profile, order.kind, order.cause, order.reason) as recorder:
+            with self._recording.run(
+                profile, order.kind, order.cause, order.reason, order.id
+            ) as recorder:
                 listener = _Both(recorder, watch)
-                report = run(session, profile, request_for(order.kind), order.cause, listener)
+                request, run_id = request_for(order.kind), recorder.run.id
+                report = run(session, profile, request, order.cause, listener, run_id)
         except StandbyError as error:
             if recorder is None:
                 raise

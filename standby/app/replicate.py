@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from standby.app.domain import dormant_domain
+from standby.app.hooks import hooks_of
 from standby.app.session import Session
 from standby.app.wiring import (
     SPACE_RESERVE,
@@ -68,32 +69,37 @@ def run(
     request: CycleRequest,
     cause: Cause = Cause.HAND,
     listener: CycleListener | None = None,
+    run_id: str = "",
 ) -> CycleReport:
     """Run one cycle now. Raises StandbyError; then nothing of a new point is visible.
 
-    Raises Paused for a cycle that nobody asked for by hand while the standby is paused.
+    Raises Paused for a cycle that nobody asked for by hand while the standby is paused. Scripts
+    of the profile are told `run_id`.
     """
-    source = source_of(session, profile)
-    identity = source.identity()
-    with locked_store(session, profile, identity) as store:
-        refuse_while_waiting(store.manifest, profile.name)
-        now = session.clock.now()
-        refuse_while_paused(store.manifest, profile.name, cause, now)
-        refuse_while_failed_over(store.manifest)
-        warnings = pause_warning(store.manifest, now)
-        cycle = Cycle(
-            source=source,
-            store=store,
-            transfer=transfer_of(session, profile, store.manifest.digests),
-            clock=session.clock,
-            policy=policy_of(profile, store.directory),
-            request=request,
-            journal=Journal(profile.name, session.require_wanted, listener or NobodyListens()),
-            progress=session.report,
-            gate=session.gate,
-        )
-        report = cycle.run()
-        return replace(report, warnings=(*warnings, *report.warnings))
+    journal = Journal(profile.name, session.require_wanted, listener or NobodyListens())
+    hooks = hooks_of(session, profile, journal.phase, run_id)
+    with hooks.around_run():
+        source = source_of(session, profile)
+        with locked_store(session, profile, source.identity()) as store:
+            refuse_while_waiting(store.manifest, profile.name)
+            now = session.clock.now()
+            refuse_while_paused(store.manifest, profile.name, cause, now)
+            refuse_while_failed_over(store.manifest)
+            warnings = pause_warning(store.manifest, now)
+            cycle = Cycle(
+                source=source,
+                store=store,
+                transfer=transfer_of(session, profile, store.manifest.digests),
+                hooks=hooks,
+                clock=session.clock,
+                policy=policy_of(profile, store.directory),
+                request=request,
+                journal=journal,
+                progress=session.report,
+                gate=session.gate,
+            )
+            report = cycle.run()
+            return replace(report, warnings=(*warnings, *report.warnings))
 
 
 @contextmanager

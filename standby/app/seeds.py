@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from standby.app.hooks import hooks_of
 from standby.app.places import place_of
 from standby.app.replicate import locked_store
 from standby.app.session import Session, open_gate
@@ -14,7 +15,7 @@ from standby.app.transfer import ProfileTransfer
 from standby.app.wiring import policy_of, source_of
 from standby.cycle.interfaces import Moved, Source
 from standby.cycle.replicate import Cycle
-from standby.cycle.report import Journal
+from standby.cycle.report import CycleListener, Journal, NobodyListens
 from standby.errors import FixRequest, RepairSource
 from standby.model.machine import MachineDefinition, MachineIdentity
 from standby.model.manifest import AwaitedSeed, DefinedDomain, Manifest
@@ -70,7 +71,9 @@ class NoDomain:
         return ()
 
 
-def export_seed(session: Session, profile: Profile, directory: Path) -> Exported:
+def export_seed(
+    session: Session, profile: Profile, directory: Path, listener: CycleListener | None = None
+) -> Exported:
     """Write the first copy of a machine to `directory` of this host, below its standby's name.
 
     The KVM host has to answer: from now on the standby there waits for this seed. Interrupted, it
@@ -97,13 +100,16 @@ def export_seed(session: Session, profile: Profile, directory: Path) -> Exported
         if store.manifest.token != token:
             raise _in_the_way(medium)
         _wait(session, profile, awaited)
-        point, moved = _copy(_cycle(session, profile, source, store))
+        journal = Journal(profile.name, session.require_wanted, listener or NobodyListens())
+        point, moved = _copy(_cycle(session, profile, source, store, journal))
         write_checksums(host, medium, store.manifest)
     _note_checkpoint(session, profile, replace(awaited, checkpoint=point.checkpoint))
     return Exported(medium.path, point, moved)
 
 
-def _cycle(session: Session, profile: Profile, source: Source, store: KvmStore) -> Cycle:
+def _cycle(
+    session: Session, profile: Profile, source: Source, store: KvmStore, journal: Journal
+) -> Cycle:
     place = store.directory.path
     return Cycle(
         source=source,
@@ -116,10 +122,11 @@ def _cycle(session: Session, profile: Profile, source: Source, store: KvmStore) 
             store.manifest.digests,
             reading=limit_of(profile.source.read_rate),
         ),
+        hooks=hooks_of(session, profile, journal.phase),
         clock=session.clock,
         policy=replace(policy_of(profile, store.directory), storage=place, images=NO_IMAGES),
         request=CycleRequest(),
-        journal=Journal(profile.name, session.require_wanted),
+        journal=journal,
         progress=session.report,
         gate=open_gate,
     )

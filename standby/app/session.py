@@ -108,6 +108,10 @@ class Session:
         """Return the host that keeps the standby."""
         return self.host(profile.target_host, profile.transfer.compression, profile.priority)
 
+    def manager_host(self) -> Host:
+        """Return this machine, as the manager's own user."""
+        return self._connected.manager
+
     def host(
         self,
         settings: HostSettings,
@@ -115,9 +119,13 @@ class Session:
         priority: Priority = NO_PRIORITY,
     ) -> Host:
         """Return a host, connected when it is first used; all it starts has that priority."""
+        return self._connected.host(host_address(settings, compression, priority))
+
+    @property
+    def _connected(self) -> Connections:
         if self._connections is None:
             raise FixProfile("session", "not entered", "a session used as a context")
-        return self._connections.host(host_address(settings, compression, priority))
+        return self._connections
 
 
 def host_address(

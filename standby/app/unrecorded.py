@@ -48,15 +48,17 @@ class PlainRecorder:
 class Unrecorded:
     """Records nothing."""
 
+    trouble = ""
+
     @contextmanager
     def run(
-        self, profile: Profile, kind: RunKind, cause: Cause, reason: str = ""
+        self, profile: Profile, kind: RunKind, cause: Cause, reason: str = "", run_id: str = ""
     ) -> Generator[PlainRecorder]:
         """Follow one run."""
         clock = WallClock()
         recorder = PlainRecorder(
             Run(
-                new_id(),
+                run_id or new_id(),
                 profile.name,
                 kind,
                 cause,

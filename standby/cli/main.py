@@ -11,8 +11,12 @@ import typer
 from standby.cli import (
     cancel,
     check,
+    history,
     host,
+    log,
+    metrics,
     mount,
+    notify,
     pause,
     pin,
     points,
@@ -25,6 +29,7 @@ from standby.cli import (
     seeds,
     serve,
     show,
+    stats,
     verify,
     vms,
     watch,
@@ -73,10 +78,15 @@ app.command(epilog=pin.PIN_EPILOG, short_help="Keep a boot point.")(pin.pin)
 app.command(epilog=pin.UNPIN_EPILOG, short_help="Let a boot point be merged.")(pin.unpin)
 app.command(epilog=mount.EPILOG, short_help="Read files of a boot point.")(mount.mount)
 app.command(epilog=verify.EPILOG, short_help="Compare with the digests.")(verify.verify)
+app.command(epilog=metrics.EPILOG, short_help="Print figures for Prometheus.")(metrics.metrics)
 app.command(epilog=vms.EPILOG, short_help="List the standbys found on a host.")(vms.vms)
 app.command(epilog=remove.EPILOG, short_help="Stop protecting a machine.")(remove.remove)
+app.command(epilog=history.EPILOG, short_help="List what was done.")(history.history)
+app.command(epilog=log.EPILOG, short_help="Print the log of a run.")(log.log)
+app.command(epilog=stats.EPILOG, short_help="Count a machine's cycles.")(stats.stats)
 app.add_typer(host.app)
 app.add_typer(profile.app)
+app.add_typer(notify.app)
 
 
 def _print_version(wanted_version: bool) -> None:  # noqa: FBT001 - typer calls it so

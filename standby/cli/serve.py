@@ -17,8 +17,8 @@ def serve(context: typer.Context, *, config: ConfigOption = None) -> None:
     then they are cancelled; a second signal cancels them at once. SIGHUP: read what changed, which
     happens by itself within seconds too. Exit status 75: another daemon is at work here.
     """
-    from standby.app.unrecorded import Unrecorded  # noqa: PLC0415 - 0.3 s --help does not need
+    from standby.app.recording import recording_of  # noqa: PLC0415 - 0.5 s --help does not need
     from standby.daemon.serve import serve as run_daemon  # noqa: PLC0415
 
-    with opened(context, config) as session:
-        run_daemon(session, Unrecorded())
+    with opened(context, config) as session, recording_of(session) as recording:
+        run_daemon(session, recording)

@@ -84,7 +84,8 @@ def verify(  # noqa: PLR0913 - a parameter for each option
     the newest boot point is whole again. Exit status 1 when damage remains. Merges at or below
     the point wait meanwhile.
     """
-    from standby.app import verify as verifying  # noqa: PLC0415 - 0.3 s that --help does not need
+    from standby.app import by_hand  # noqa: PLC0415 - 0.3 s that --help does not need
+    from standby.app import verify as verifying  # noqa: PLC0415
     from standby.app.places import locate  # noqa: PLC0415
 
     request = verifying.VerifyRequest(
@@ -100,7 +101,7 @@ def verify(  # noqa: PLR0913 - a parameter for each option
         os.setpriority(os.PRIO_PROCESS, 0, 19)
     with progress_display() as told, working(context, config, told) as session:
         place = locate(session, standby)
-        report = verifying.verify(session, place, request)
+        report = by_hand.verify(session, place, request)
     if as_json:
         print_json(report_as_json(report))
     else:

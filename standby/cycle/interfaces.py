@@ -216,6 +216,20 @@ class Transfer(Protocol):
         """
 
 
+class Hooks(Protocol):
+    """An administrator's scripts. None of them ever runs while a guest is frozen."""
+
+    def around_capture(self, plan: CyclePlan) -> AbstractContextManager[None]:
+        """Run what comes before the capture, and on leaving what comes after it.
+
+        What comes after runs whatever happened, be it that what came before failed. Raises
+        RepairScript and what kept a script from running; Cancelled.
+        """
+
+    def after_publish(self, point: BootPoint) -> None:
+        """Run what comes after the publication of a point. Raises as around_capture."""
+
+
 class Clock(Protocol):
     """The manager's clock."""
 

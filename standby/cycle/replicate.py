@@ -17,6 +17,7 @@ from standby.cycle.images import copy_images, to_be_copied
 from standby.cycle.interfaces import (
     Capture,
     Clock,
+    Hooks,
     Incoming,
     MergeGate,
     MergeTurn,
@@ -67,6 +68,7 @@ class Cycle:
     source: Source
     store: Store
     transfer: Transfer
+    hooks: Hooks
     clock: Clock
     policy: Policy
     request: CycleRequest
@@ -85,7 +87,10 @@ class Cycle:
             point, moved = self.replicate(plan)
         self.forget_old_checkpoints(plan)
         head = self.move_head(plan.head)
-        merges = self.merge()
+        try:
+            self.tell_published(plan, point)
+        finally:
+            merges = self.merge()  # a script that fails for ever lets no chain grow for ever
         return CycleReport(
             outcome=Outcome.PUBLISHED if point.name == plan.point else Outcome.STILL_TRUE,
             point=point.name,
@@ -159,7 +164,10 @@ class Cycle:
         self.journal.listener.planned(plan)
         try:
             with ExitStack() as stack:
-                with self.journal.phase(Phase.CAPTURE, f"since={plan.capture.since}"):
+                with (
+                    self.hooks.around_capture(plan),
+                    self.journal.phase(Phase.CAPTURE, f"since={plan.capture.since}"),
+                ):
                     capture = stack.enter_context(self.source.capture(plan.capture))
                 return self._move(plan, capture)
         except StandbyError:
@@ -248,6 +256,11 @@ class Cycle:
         with self.journal.phase(Phase.HEAD, f"head: {move.value}"):
             self.store.move_head(move)
         return move
+
+    def tell_published(self, plan: CyclePlan, point: BootPoint) -> None:
+        """Run the scripts that follow a publication; a point that is still true had its own."""
+        if point.name == plan.point:
+            self.hooks.after_publish(point)
 
     def merge(self, phase: Phase = Phase.MERGE) -> MergePlan:
         """Merge what is due. What is in use is deferred, and the report says so."""

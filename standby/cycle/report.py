@@ -27,6 +27,7 @@ class Phase(Enum):
     CLEAN = "clean"
     FINISH_MERGES = "finish merges"
     COPY_IMAGES = "copy images"
+    SCRIPTS = "scripts"  # before and after the capture, after the publication, after a failure
     CAPTURE = "capture"
     SURVEY = "survey"
     TRANSFER = "transfer"

@@ -71,10 +71,12 @@ class Roster:
         return Changes(*self._take(own, shared), is_new)
 
     def _shared_files(self, layout: Layout) -> dict[str, _Signature]:
-        found = {}
-        for directory in (layout.policies.directory, layout.hosts.directory):
-            if directory.exists():
-                found.update(_signatures(directory))
+        found = {
+            f"{directory}/{name}": signature
+            for directory in (layout.policies.directory, layout.hosts.directory)
+            if directory.exists()
+            for name, signature in _signatures(directory).items()
+        }
         defaults = _signature(layout.defaults)
         return found if defaults is None else {**found, str(layout.defaults): defaults}
 

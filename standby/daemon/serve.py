@@ -11,16 +11,19 @@ from datetime import timedelta
 from functools import partial
 from queue import Empty
 
+from standby.app.announcing import Announcer
 from standby.app.control import socket_path
 from standby.app.glance import Glance, glance
 from standby.app.orders import MergePlaces, ProfileRunner, Recording
 from standby.app.session import Session
 from standby.app.source_events import Listener, SourceEvents
 from standby.daemon.active import StopPatience
+from standby.daemon.calling import call
 from standby.daemon.clock import Clock, SystemClock
 from standby.daemon.conductor import Conductor
 from standby.daemon.control import ControlServer
 from standby.daemon.desk import DaemonDesk
+from standby.daemon.figures import FiguresOffered
 from standby.daemon.instance import Instance, make_state_directory, only_one
 from standby.daemon.looker import Looker
 from standby.daemon.memory import Memory
@@ -60,6 +63,7 @@ class _Daemon:
         recording: Recording,
     ) -> None:
         self._session = session
+        self._recording = recording
         self._session.overall.follow(settings.bandwidth)
         self._settings = settings
         self._clock = clock
@@ -72,12 +76,20 @@ class _Daemon:
         self._reloading = Reloading(self._roster, self._conductor, clock, self._configured)
         self._looker = Looker(self._conductor, self._look, self._kvm_host)
         self._events = SourceEvents(session, self._happened)
+        self._news = Announcer(session, settings, self._roster.names, self._roster.profile)
+        self._conductor.ended.append(self._news.hear)
         self._settings_problem = ""
         pauses = Pauses(session, self._conductor, self._roster.profile, self._look)
         self._desk = DaemonDesk(
             me, clock, self._conductor, self._roster, self._reloading, pauses,
             self._problems, _log_cancelled,
         )  # fmt: skip
+        self._figures = FiguresOffered(
+            session,
+            self._roster,
+            lambda: call(self._conductor, lambda: self._desk.live(everything=True)),
+        )
+        self._conductor.ended.append(self._figures.hear)
         self._stop: StopPatience | None = None
 
     def run(self) -> None:
@@ -91,11 +103,15 @@ class _Daemon:
         ):
             self._reloading.start()
             self._looker.start()
+            self._news.start()
+            self._figures.use(self._settings.metrics)
             self._notifier.ready(self._status())
             log.info("%s, in %s", self._status(), self._session.root)
             while not self._is_over():
                 self._turn()
         self._memory.save()
+        self._figures.close()
+        self._news.close(_LAST_WORDS)
         log.info("stopped")
 
     def _turn(self) -> None:
@@ -156,6 +172,8 @@ class _Daemon:
         self._session.overall.follow(self._settings.bandwidth)
         self._conductor.at_once = self._settings.at_once
         self._merges.limit = self._settings.at_once.merges
+        self._news.use(self._settings)
+        self._figures.use(self._settings.metrics)
         self._notifier.ready(self._status())
 
     def _listeners(self) -> Iterator[Listener]:
@@ -177,7 +195,13 @@ class _Daemon:
         return self._roster.profile(name).target_host.name
 
     def _problems(self) -> tuple[str, ...]:
-        found = (self._roster.problem, self._settings_problem, self._memory.problem)
+        found = (
+            self._roster.problem,
+            self._settings_problem,
+            self._memory.problem,
+            self._recording.trouble,
+            *self._figures.problems,
+        )
         return tuple(problem for problem in found if problem)
 
     def _status(self) -> str:
@@ -185,6 +209,7 @@ class _Daemon:
 
 
 _LONGEST_WAIT_S = 1.0
+_LAST_WORDS = timedelta(seconds=10)  # for messages that wait when all runs have ended
 _WIND_DOWN = timedelta(seconds=30)  # for runs that were cancelled to leave nothing behind
 
 

@@ -30,13 +30,13 @@ class Owner:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._let_go()
+        self.release()
 
     def hold(self) -> None:
         """Hold the lock, anew when somebody removed its file."""
         if self._descriptor is not None and _is_at(self._file, self._descriptor):
             return
-        self._let_go()
+        self.release()
         try:
             self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             while self._descriptor is None:
@@ -49,9 +49,10 @@ class Owner:
         self._descriptor = os.open(self._file, flags, _PRIVATE)
         fcntl.flock(self._descriptor, fcntl.LOCK_EX)
         if not _is_at(self._file, self._descriptor):  # taken for dead just before it was locked
-            self._let_go()
+            self.release()
 
-    def _let_go(self) -> None:
+    def release(self) -> None:
+        """Let go of the lock."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
             if _is_at(self._file, descriptor):

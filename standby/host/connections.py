@@ -24,6 +24,7 @@ class Connections:
         set_chatter(chatter)
         self._cancel = cancel or threading.Event()
         self._runtime = RuntimeDirectory()
+        self._manager = LocalHost("manager")
         self._lock = threading.Lock()
         self._hosts: dict[HostAddress, Host] = {}
 
@@ -33,6 +34,11 @@ class Connections:
             if address not in self._hosts:
                 self._hosts[address] = self._make(address)
             return self._hosts[address]
+
+    @property
+    def manager(self) -> Host:
+        """The machine that we run on, as whoever runs us."""
+        return self._manager
 
     def close(self) -> None:
         """Close every connection and remove the runtime directory."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from standby.errors import RepairStore
 from standby.model.manifest import Manifest
@@ -26,6 +27,7 @@ class Listing:
     available: int
     filesystem: str  # as stat(1) names it: ext2/ext3, xfs, nfs, smb2
     manifest: str  # its text, "" without one
+    clock: datetime | None = None  # the host's, UTC
 
     def debris(self, manifest: Manifest) -> tuple[str, ...]:
         """Return what interrupted runs left: everything of ours that nothing refers to."""
@@ -103,8 +105,9 @@ def parse_listing(text: str, where: str) -> Listing:
             available=int(sections["available"]),
             filesystem=sections["type"].strip(),
             manifest=sections["manifest"],
+            clock=datetime.fromtimestamp(int(sections["clock"]), UTC),
         )
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, OverflowError, OSError) as error:
         raise RepairStore(where, f"unreadable directory listing ({error!r})") from error
 
 

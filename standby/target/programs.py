@@ -54,6 +54,8 @@ echo '== available'
 df -B1 --output=avail . | tail -n 1
 echo '== type'
 stat -f -c %T .
+echo '== clock'
+date +%s
 echo '== manifest'
 cat standby.json 2>/dev/null || true
 """

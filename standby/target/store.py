@@ -401,6 +401,7 @@ def observe_target(
         debris=listing.debris(manifest),
         unfinished=listing.unfinished(),
         users=(*mounted(listing), *kept_heads(listing)),
+        clock=listing.clock,
     )
 
 

@@ -23,6 +23,7 @@ KIB = 1 << 10
 MIB = 1 << 20
 SECTOR = 512
 STORAGE = Path("/srv/standby")
+_BESIDE = ("transfer", "merge", "resync", "schedule", "scripts", "notify", "limits")
 
 Content = Mapping[str, Path]
 """Raw copies of a machine's disks at one moment, by their names in the machine."""
@@ -77,9 +78,8 @@ class Protection:
         return tuple(str(point.name) for point in self.manifest.points)
 
     def configure(self, *, limit: int = 22, **more: object) -> None:
-        """Write the profile. `more` goes into `source`, unless it is a section of its own."""
-        sections = ("transfer", "merge", "resync", "schedule", "limits")
-        beside = {key: more.pop(key) for key in sections if key in more}
+        """Write the profile. `more` goes into `source`, other sections beside it."""
+        beside = {key: more.pop(key) for key in _BESIDE if key in more}
         source = {
             "type": "libvirt",
             "host": str(self.guest.host),

@@ -66,8 +66,10 @@ def test_the_command_line_has_the_daemon_run_and_shows_it(protect: Protect, daem
     resync = daemon.cli.json("resync", protection.name)
     assert resync["way"] == "resync"
     assert daemon.cli.json("run", protection.name, "--dry-run")["way"] == "incremental"
-    protection.guest.undefine()
-    assert "domain" in daemon.cli.fails("run", protection.name, status=1)
+    protection.configure(domain="nobody")
+    daemon.protect(protection)
+    said = daemon.cli.fails("run", protection.name, status=1)
+    assert "domain nobody: not found on source" in said
 
 
 def test_a_run_is_cancelled_by_the_command_or_by_the_ctrl_c_of_whoever_follows_it(
