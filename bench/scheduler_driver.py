@@ -186,7 +186,7 @@ def day(root: Path) -> None:
 
     class Simulation(datetime):
         @classmethod
-        def now(cls, tz: tzinfo | None = None) -> Any:
+        def now(cls, tz: tzinfo | None = None) -> Any:  # noqa: ANN401 - as datetime has it
             return clock.now().astimezone(tz)
 
     apscheduler.schedulers.base.datetime = Simulation

@@ -109,7 +109,8 @@ class Daemon:
         self._notifier.alive(self._clock.steady())
         self._work.turn(self._clock.now())
         try:
-            self._conductor.inbox.get(timeout=min(wait, _LONGEST_WAIT_S))()
+            longest = _LONGEST_WAIT_S if self._stop is None else _WAIT_WHILE_STOPPING_S
+            self._conductor.inbox.get(timeout=min(wait, longest))()
             while True:
                 self._conductor.inbox.get_nowait()()
         except Empty:
@@ -199,6 +200,7 @@ class Daemon:
 
 
 _LONGEST_WAIT_S = 1.0
+_WAIT_WHILE_STOPPING_S = 0.1
 _WIND_DOWN = timedelta(seconds=30)  # for runs that were cancelled to leave nothing behind
 
 
