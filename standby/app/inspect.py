@@ -118,12 +118,17 @@ def judge(
     now: datetime,
     known: Known = NOTHING_KNOWN,
     source: SourceObservation | None = None,
+    looked: datetime | None = None,
 ) -> StandbyLook:
-    """Say what an observation means. `source` is what a look at the machine showed."""
+    """Say what an observation means now.
+
+    `source` is what a look at the machine showed; `looked` is when the standby was looked at, now
+    unless given.
+    """
     keep, points = place.profile.boot_points.kept, target.manifest.points
     merges = plan_merges(points, keep, now, obstacles(target))
     facts = replace(
-        _facts(place.called, place.profile, known, Seen(target, merges, now)),
+        _facts(place.called, place.profile, known, Seen(target, merges, looked or now)),
         storage=place.where,
         source=source,
     )

@@ -18,10 +18,12 @@ from standby.app.orders import MergePlaces, ProfileRunner, Recording
 from standby.app.session import Session
 from standby.app.source_events import Listener, SourceEvents
 from standby.daemon.active import StopPatience
+from standby.daemon.calling import call
 from standby.daemon.clock import Clock, SystemClock
 from standby.daemon.conductor import Conductor
 from standby.daemon.control import ControlServer
 from standby.daemon.desk import DaemonDesk
+from standby.daemon.figures import FiguresOffered
 from standby.daemon.instance import Instance, make_state_directory, only_one
 from standby.daemon.looker import Looker
 from standby.daemon.memory import Memory
@@ -62,6 +64,7 @@ class _Daemon:
     ) -> None:
         self._session = session
         self._recording = recording
+        self._session.overall.follow(settings.bandwidth)
         self._settings = settings
         self._clock = clock
         self._notifier = from_environment()
@@ -81,6 +84,12 @@ class _Daemon:
             me, clock, self._conductor, self._roster, self._reloading, pauses,
             self._problems, _log_cancelled,
         )  # fmt: skip
+        self._figures = FiguresOffered(
+            session,
+            self._roster,
+            lambda: call(self._conductor, lambda: self._desk.live(everything=True)),
+        )
+        self._conductor.ended.append(self._figures.hear)
         self._stop: StopPatience | None = None
 
     def run(self) -> None:
@@ -95,11 +104,13 @@ class _Daemon:
             self._reloading.start()
             self._looker.start()
             self._news.start()
+            self._figures.use(self._settings.metrics)
             self._notifier.ready(self._status())
             log.info("%s, in %s", self._status(), self._session.root)
             while not self._is_over():
                 self._turn()
         self._memory.save()
+        self._figures.close()
         self._news.close(_LAST_WORDS)
         log.info("stopped")
 
@@ -158,9 +169,11 @@ class _Daemon:
             log.warning("%s", self._settings_problem)
             return
         self._settings_problem = ""
+        self._session.overall.follow(self._settings.bandwidth)
         self._conductor.at_once = self._settings.at_once
         self._merges.limit = self._settings.at_once.merges
         self._news.use(self._settings)
+        self._figures.use(self._settings.metrics)
         self._notifier.ready(self._status())
 
     def _listeners(self) -> Iterator[Listener]:
@@ -187,6 +200,7 @@ class _Daemon:
             self._settings_problem,
             self._memory.problem,
             self._recording.trouble,
+            *self._figures.problems,
         )
         return tuple(problem for problem in found if problem)
 
