@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from bench import chains, chaos, cycles, digests, growth, rpo, run, scheduler, transfer
+from bench import chains, chaos, cycles, digests, growth, history, rpo, run, scheduler, transfer
 from bench.run import Benchmark
 
 ALL: tuple[Benchmark, ...] = (
@@ -17,6 +17,7 @@ ALL: tuple[Benchmark, ...] = (
     *chaos.BENCHMARKS,
     *scheduler.BENCHMARKS,
     *rpo.BENCHMARKS,
+    *history.BENCHMARKS,
 )
 
 

@@ -6,6 +6,7 @@ What lies between goes first: how a run began and why it ended is what people lo
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -61,8 +62,9 @@ class RunLog(logging.Handler):
 
     def _write(self, line: bytes) -> None:
         if self._file is None:
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._file = self.path.open("ab", buffering=0)
+            _make_private(self.path.parent.parent)
+            _make_private(self.path.parent)
+            self._file = _opened(self.path, os.O_APPEND)
         if len(line) > self._left:
             self._go_on_in_tail()
         self._file.write(line[: self._tail])
@@ -74,7 +76,7 @@ class RunLog(logging.Handler):
             newer.replace(older)
         if self._file is not None:
             self._file.close()
-        self._file = newer.open("wb", buffering=0)
+        self._file = _opened(newer, os.O_TRUNC)
         self._left = self._tail
 
 
@@ -111,6 +113,15 @@ def remove_old_logs(directory: Path, before: datetime) -> None:
 
 def _tails(path: Path) -> tuple[Path, ...]:
     return tuple(path.with_name(path.name + suffix) for suffix in _TAILS)
+
+
+def _make_private(directory: Path) -> None:
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def _opened(path: Path, how: int) -> IO[bytes]:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | how
+    return os.fdopen(os.open(path, flags, 0o600), "wb", buffering=0)
 
 
 def _lines(path: Path) -> Iterator[str]:
