@@ -23,9 +23,7 @@ _MOMENT: Final = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z ")
 
 def log(
     context: typer.Context,
-    run: Annotated[
-        str, typer.Argument(metavar="RUN", help="Its id, or the beginning of it: standby history.")
-    ],
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Its id, or the beginning of it.")],
     *,
     file: Annotated[
         Path | None, typer.Option("--save", metavar="FILE", help="Write it there; times are UTC.")
