@@ -11,6 +11,7 @@ from standby.app.session import Session
 from standby.model.manifest import Manifest
 from standby.model.names import PointName
 from standby.model.point import Base, BootPoint, Delta
+from standby.model.priority import NO_PRIORITY, Priority
 from standby.model.spoilt import Range, SpoiltDisk, joined, spoilt_disk, without
 from standby.target.export import digests_export, serve_point
 from standby.target.images import broken_images, images_of
@@ -84,6 +85,7 @@ class Scanner:
     broken: tuple[BrokenTable, ...]
     limiter: RateLimit | None
     reading: RateLimit | None = None  # of the source
+    priority: Priority = NO_PRIORITY
 
     @property
     def pace(self) -> Pace:
@@ -133,8 +135,9 @@ class Scanner:
             yield ()
             return
         names = [it for delta in deltas for it in (delta.disk, digests_export(delta.disk))]
+        host, directory = self.place.host, self.place.directory
         with (
-            serve_point(self.place.host, self.place.directory, point.name, deltas) as daemon,
+            serve_point(host, directory, point.name, deltas, self.priority) as daemon,
             daemon.endpoints(names) as endpoints,
         ):
             reached = dict(zip(names, endpoints, strict=True))

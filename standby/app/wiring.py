@@ -61,6 +61,7 @@ def policy_of(profile: Profile, directory: StandbyDirectory) -> Policy:
         space_reserve=SPACE_RESERVE,
         resync_window=profile.resync.window,
         images=images_of(profile),
+        application_every=profile.schedule.application_every,
     )
 
 

@@ -32,14 +32,17 @@ FAILOVERS: Final = frozenset({State.PREPARED, State.FAILED_OVER, State.REVERSED}
 
 @dataclass(frozen=True, slots=True)
 class DefinedDomain:
-    """Our dormant domain: its UUID, and a digest of the XML it was defined from.
+    """Our dormant domain: its UUID, and digests of the XML it was defined from and became.
 
-    `due` says that profile or point have changed since, so that it may have to be defined anew.
+    What libvirt shows of it is another text than what we gave; if it is not the one that it became,
+    somebody edited it. `due` says that profile or point have changed since, so that it may have to
+    be defined anew.
     """
 
     uuid: str
     digest: str
     due: bool = False
+    became: str = ""
 
 
 @dataclass(frozen=True, slots=True)

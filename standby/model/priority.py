@@ -25,3 +25,4 @@ class Priority:
 
 
 NO_PRIORITY = Priority()
+GIVES_WAY = Priority(NICEST, InputOutputClass.IDLE)  # takes what others leave

@@ -34,7 +34,7 @@ from standby.target import layout, programs
 from standby.target.domain_interface import DormantDomain
 from standby.target.filesystems import require_promises
 from standby.target.head import Heads, Variables
-from standby.target.healing import manifest_or_copy
+from standby.target.healing import Healing
 from standby.target.incoming import Incoming, files_of, serve_incoming, useless_files
 from standby.target.layout import StandbyDirectory
 from standby.target.listing import Listing, manifest_of, parse_listing
@@ -103,8 +103,9 @@ def open_store(
         listing = look(host, directory)
         where = f"{directory.manifest} on {host.name}"
         require_promises(listing.filesystem if listing else "", directory.path)
-        before = manifest_or_copy(host, directory, listing) if listing else None
-        manifest = before or _first_manifest(first, where)
+        begun = replace(first, token=first.token or secrets.token_hex(4)) if first else None
+        before = Healing(host, directory, listing, begun).manifest() if listing else None
+        manifest = before or _first_manifest(begun, where)
         work = Work(host, directory, domain, lock, allocation, speed)
         if profile is not None:
             manifest = manifest.with_profile(profile)
@@ -219,13 +220,7 @@ class KvmStore:
         files = tuple(move for disk in disks for move in files_of(disk, generation).moves)
         moves = Moves(
             files=files,
-            flush=(
-                *(published for _, published in files),
-                layout.DELTAS,
-                layout.INCOMING,
-                folder,
-                layout.POINTS,
-            ),
+            flush=(layout.DELTAS, layout.INCOMING, folder, layout.POINTS),
         )
         self._publish(self._manifest.of_machine(plan.machine).with_point(point), moves)
 
@@ -244,8 +239,7 @@ class KvmStore:
         """Publish the only boot point of another manifest, its files being in incoming/."""
         folder = layout.point_directory(seed.points[0].name)
         self._keep_definition(folder, definition)
-        files = (published for _, published in moves)
-        flush = (*files, layout.DELTAS, layout.INCOMING, folder, layout.POINTS)
+        flush = (layout.DELTAS, layout.INCOMING, folder, layout.POINTS)
         self._publish(self._manifest.with_seed(seed), Moves(tuple(moves), flush))
 
     def stamp(self, moment: datetime) -> None:
@@ -379,7 +373,7 @@ class KvmStore:
 def _first_manifest(first: Manifest | None, where: str) -> Manifest:
     if first is None:
         raise RepairStore(where, "no manifest", "a standby", "make it: standby run PROFILE")
-    return replace(first, token=first.token or secrets.token_hex(4))
+    return first
 
 
 def mounted(listing: Listing) -> Sequence[User]:
