@@ -14,6 +14,8 @@ from queue import Empty
 from standby.app.announcing import Announcer
 from standby.app.control import socket_path
 from standby.app.glance import Glance, glance
+from standby.app.knowing import last_runs
+from standby.app.observatory import Observatory
 from standby.app.orders import MergePlaces, ProfileRunner, Recording
 from standby.app.session import Session
 from standby.app.source_events import Listener, SourceEvents
@@ -76,8 +78,9 @@ class _Daemon:
         self._reloading = Reloading(self._roster, self._conductor, clock, self._configured)
         self._looker = Looker(self._conductor, self._look, self._kvm_host)
         self._events = SourceEvents(session, self._happened)
-        self._news = Announcer(session, settings, self._roster.names, self._roster.profile)
-        self._conductor.ended.append(self._news.hear)
+        observatory = Observatory(session, self._roster, partial(last_runs, session))
+        self._news = Announcer(session, settings, self._roster, observatory)
+        self._conductor.ended += [self._news.hear, observatory.ended]
         self._settings_problem = ""
         pauses = Pauses(session, self._conductor, self._roster.profile, self._look)
         self._desk = DaemonDesk(
@@ -85,11 +88,8 @@ class _Daemon:
             self._problems, _log_cancelled,
         )  # fmt: skip
         self._figures = FiguresOffered(
-            session,
-            self._roster,
-            lambda: call(self._conductor, lambda: self._desk.live(everything=True)),
+            observatory, lambda: call(self._conductor, lambda: self._desk.live(everything=True))
         )
-        self._conductor.ended.append(self._figures.hear)
         self._stop: StopPatience | None = None
 
     def run(self) -> None:
