@@ -5,7 +5,18 @@ from __future__ import annotations
 import argparse
 import sys
 
-from bench import chains, chaos, cycles, digests, growth, history, run, transfer
+from bench import (
+    chains,
+    chaos,
+    cycles,
+    digests,
+    growth,
+    history,
+    rpo,
+    run,
+    scheduler,
+    transfer,
+)
 from bench.run import Benchmark
 
 ALL: tuple[Benchmark, ...] = (
@@ -16,6 +27,8 @@ ALL: tuple[Benchmark, ...] = (
     *growth.BENCHMARKS,
     *chaos.BENCHMARKS,
     *history.BENCHMARKS,
+    *scheduler.BENCHMARKS,
+    *rpo.BENCHMARKS,
 )
 
 
