@@ -104,11 +104,14 @@ class Simulated:
     def use(self, settings: ManagerSettings) -> None:
         """Use none."""
 
-    def start(self, profiles: Profiles, live: Callable[[], Live]) -> None:
-        """Tell nobody."""
+    def attach(self, profiles: Profiles, live: Callable[[], Live]) -> None:
+        del profiles, live
 
-    def ended(self, run: Run) -> None:
-        """Pass over it."""
+    def start(self) -> None:
+        """Nothing goes on all the time."""
+
+    def hear(self, run: Run) -> None:
+        del run
 
     def problems(self) -> tuple[str, ...]:
         return ()

@@ -14,7 +14,6 @@ from queue import Empty
 
 from standby.app.control import socket_path
 from standby.app.glance import Glance
-from standby.app.live import Live
 from standby.app.orders import MergePlaces
 from standby.app.recording import Recording
 from standby.app.session import Session
@@ -76,7 +75,7 @@ class Daemon:
         self._conductor = Conductor(clock, runner, settings.at_once, self._memory)
         self._reloading = Reloading(self._roster, self._conductor, clock, self._configured)
         self._looker = Looker(self._conductor, self._look, self._kvm_host)
-        self._conductor.ended.append(work.ended)
+        self._conductor.ended.append(work.hear)
         self._events = work.events(self._happened)
         self._settings_problem = ""
         pauses = Pauses(self._conductor, self._roster.profile, work)
@@ -84,6 +83,9 @@ class Daemon:
             me, clock, self._conductor, self._roster, self._reloading, pauses,
             self._problems, lambda name, who: work.cancelled(self._roster.profile(name), who),
         )  # fmt: skip
+        work.attach(
+            self._roster, lambda: call(self._conductor, lambda: self._desk.live(everything=True))
+        )
         self._stop: StopPatience | None = None
 
     def run(self) -> None:
@@ -97,7 +99,7 @@ class Daemon:
         ):
             self._reloading.start()
             self._looker.start()
-            self._work.start(self._roster, self._live)
+            self._work.start()
             self._notifier.ready(self._status())
             log.info("%s, in %s", self._status(), self._roster.root)
             while not self._is_over():
@@ -188,10 +190,6 @@ class Daemon:
 
     def _kvm_host(self, name: str) -> str:
         return self._roster.profile(name).target_host.name
-
-    def _live(self) -> Live:
-        """Return what the daemon does, to other threads than the conductor's."""
-        return call(self._conductor, lambda: self._desk.live(everything=True))
 
     def _problems(self) -> tuple[str, ...]:
         found = (

@@ -58,11 +58,14 @@ class Work(Protocol):
     def use(self, settings: ManagerSettings) -> None:
         """Go by other settings from now on."""
 
-    def start(self, profiles: Profiles, live: Callable[[], Live]) -> None:
-        """Begin to tell people and to offer figures. `live` may raise StandbyError."""
+    def attach(self, profiles: Profiles, live: Callable[[], Live]) -> None:
+        """Learn of the daemon that this is done for: its profiles, and what it does now."""
 
-    def ended(self, run: Run) -> None:
-        """Hear of a run that is over. Takes no time."""
+    def start(self) -> None:
+        """Begin what goes on all the time."""
+
+    def hear(self, run: Run) -> None:
+        """Hear of a run that has ended. Takes no time."""
 
     def problems(self) -> tuple[str, ...]:
         """Return what is wrong with all that."""
@@ -72,14 +75,30 @@ class Work(Protocol):
 
 
 class RealWork:
-    """Work on real hosts, recorded, and told to whoever wants to know."""
+    """Work on real hosts, recorded, told to whoever wants to know, and shown in figures."""
 
     def __init__(self, session: Session, recording: Recording, settings: ManagerSettings) -> None:
         self._session = session
         self._recording = recording
         self._settings = settings
-        self._told: _Told | None = None
         session.overall.follow(settings.bandwidth)
+
+    def attach(self, profiles: Profiles, live: Callable[[], Live]) -> None:
+        """Learn of the daemon that this is done for."""
+        session = self._session
+        self._observatory = Observatory(session, profiles, partial(last_runs, session))
+        self._news = Announcer(session, self._settings, profiles, self._observatory)
+        self._figures = FiguresOffered(self._observatory, live)
+
+    def start(self) -> None:
+        """Begin to tell and to show."""
+        self._news.start()
+        self._figures.use(self._settings.metrics)
+
+    def hear(self, run: Run) -> None:
+        """Hear of a run that has ended."""
+        self._news.hear(run)
+        self._observatory.ended(run)
 
     def runner(self, profile: Callable[[str], Profile], merges: MergePlaces) -> Runner:
         """Return what does runs of profiles."""
@@ -116,57 +135,16 @@ class RealWork:
         """Go by other settings from now on."""
         self._settings = settings
         self._session.overall.follow(settings.bandwidth)
-        if self._told is not None:
-            self._told.use(settings)
-
-    def start(self, profiles: Profiles, live: Callable[[], Live]) -> None:
-        """Begin to tell people and to offer figures. `live` may raise StandbyError."""
-        self._told = _Told(self._session, self._settings, profiles, live)
-
-    def ended(self, run: Run) -> None:
-        """Hear of a run that is over; returns at once."""
-        if self._told is not None:
-            self._told.hear(run)
-
-    def problems(self) -> tuple[str, ...]:
-        """Return why runs are not recorded, and which figures are not offered."""
-        trouble = self._recording.trouble
-        recording = (f"runs are not recorded: {trouble}",) if trouble else ()
-        return (*recording, *(self._told.problems() if self._told else ()))
-
-    def close(self) -> None:
-        """Send what can be sent."""
-        if self._told is not None:
-            self._told.close()
-
-
-class _Told:
-    """News and figures; both go by the same looks at standbys."""
-
-    def __init__(
-        self,
-        session: Session,
-        settings: ManagerSettings,
-        profiles: Profiles,
-        live: Callable[[], Live],
-    ) -> None:
-        self._observatory = Observatory(session, profiles, partial(last_runs, session))
-        self._news = Announcer(session, settings, profiles, self._observatory)
-        self._figures = FiguresOffered(self._observatory, live)
-        self._news.start()
-        self._figures.use(settings.metrics)
-
-    def hear(self, run: Run) -> None:
-        self._observatory.ended(run)
-        self._news.hear(run)
-
-    def use(self, settings: ManagerSettings) -> None:
         self._news.use(settings)
         self._figures.use(settings.metrics)
 
     def problems(self) -> tuple[str, ...]:
-        return self._figures.problems
+        """Return why runs are not recorded, and figures not shown."""
+        trouble = self._recording.trouble
+        recorded = (f"runs are not recorded: {trouble}",) if trouble else ()
+        return (*recorded, *self._figures.problems)
 
     def close(self) -> None:
+        """Send what can be sent."""
         self._figures.close()
         self._news.close(_NEWS_WITHIN)
