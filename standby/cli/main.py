@@ -9,9 +9,15 @@ from typing import Annotated
 import typer
 
 from standby.cli import (
+    cancel,
     check,
+    history,
     host,
+    log,
+    metrics,
     mount,
+    notify,
+    pause,
     pin,
     points,
     profile,
@@ -19,10 +25,14 @@ from standby.cli import (
     resync,
     revert,
     run,
+    schedule,
     seeds,
+    serve,
     show,
+    stats,
     verify,
     vms,
+    watch,
 )
 from standby.cli import list as list_
 from standby.cli.logs import start_logging, wanted
@@ -48,6 +58,12 @@ app = typer.Typer(
 app.command(epilog=check.EPILOG, short_help="Look at all that a profile depends on.")(check.check)
 app.command(epilog=run.EPILOG, short_help="Run one cycle now.")(run.run)
 app.command(epilog=resync.EPILOG, short_help="Send what differs.")(resync.resync)
+app.command(epilog=schedule.EPILOG, short_help="List its coming runs.")(schedule.schedule)
+app.command(epilog=serve.EPILOG, short_help="Run all profiles by schedule.")(serve.serve)
+app.command(epilog=watch.EPILOG, short_help="Show what runs now.")(watch.watch)
+app.command(epilog=cancel.EPILOG, short_help="Stop a run.")(cancel.cancel)
+app.command(epilog=pause.PAUSE_EPILOG, short_help="Leave a machine alone.")(pause.pause)
+app.command(epilog=pause.RESUME_EPILOG, short_help="End a pause.")(pause.resume)
 app.command(
     "export-seed", epilog=seeds.EXPORT_EPILOG, short_help="Write a first copy to a medium."
 )(seeds.export_seed)
@@ -62,10 +78,15 @@ app.command(epilog=pin.PIN_EPILOG, short_help="Keep a boot point.")(pin.pin)
 app.command(epilog=pin.UNPIN_EPILOG, short_help="Let a boot point be merged.")(pin.unpin)
 app.command(epilog=mount.EPILOG, short_help="Read files of a boot point.")(mount.mount)
 app.command(epilog=verify.EPILOG, short_help="Compare with the digests.")(verify.verify)
+app.command(epilog=metrics.EPILOG, short_help="Print figures for Prometheus.")(metrics.metrics)
 app.command(epilog=vms.EPILOG, short_help="List the standbys found on a host.")(vms.vms)
 app.command(epilog=remove.EPILOG, short_help="Stop protecting a machine.")(remove.remove)
+app.command(epilog=history.EPILOG, short_help="List what was done.")(history.history)
+app.command(epilog=log.EPILOG, short_help="Print the log of a run.")(log.log)
+app.command(epilog=stats.EPILOG, short_help="Count a machine's cycles.")(stats.stats)
 app.add_typer(host.app)
 app.add_typer(profile.app)
+app.add_typer(notify.app)
 
 
 def _print_version(wanted_version: bool) -> None:  # noqa: FBT001 - typer calls it so

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from standby.cli import profile_edit
 from standby.profile import Configuration, Profile, find_root, survey
 from standby.profile.effective import values_of
 from standby.profile.keys import one_line
@@ -120,11 +121,17 @@ def new(
     typer.echo(f"next: edit it, then: standby profile check {name}")
 
 
+app.command(epilog=profile_edit.EPILOG)(profile_edit.edit)
+
+
 @app.command(epilog="Example: standby profile schema > profile.schema.json")
 def schema(
     *,
     kind: Annotated[
-        FileKind, typer.Option(help="Profiles, what they share (defaults, policies), or hosts.")
+        FileKind,
+        typer.Option(
+            help="Profiles, what they share (defaults, policies), hosts, or the manager's own."
+        ),
     ] = FileKind.PROFILE,
 ) -> None:
     """Print the JSON Schema of a kind of file, for editors."""

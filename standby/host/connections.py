@@ -35,6 +35,11 @@ class Connections:
                 self._hosts[address] = self._make(address)
             return self._hosts[address]
 
+    @property
+    def manager(self) -> Host:
+        """The machine that we run on, as whoever runs us."""
+        return self._manager
+
     def close(self) -> None:
         """Close every connection and remove the runtime directory."""
         with self._lock:
@@ -56,5 +61,7 @@ class Connections:
 
     def _make(self, address: HostAddress) -> Host:
         if address.destination is None:
-            return LocalHost(address.name, address.privilege)
-        return SshHost(address, self._manager, self._runtime, self._cancel)
+            return LocalHost(address.name, address.privilege, address.priority)
+        # Its ssh runs here, and gives way as well.
+        manager = LocalHost("manager", priority=address.priority)
+        return SshHost(address, manager, self._runtime, self._cancel)

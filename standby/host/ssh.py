@@ -13,6 +13,7 @@ from standby.errors import ReachHost
 from standby.host import commands, files, leash
 from standby.host.address import HostAddress
 from standby.host.control_master import ControlMaster
+from standby.host.gentle import gentle
 from standby.host.giving_up import Attempt
 from standby.host.interface import DEFAULT_HEARTBEAT_S, SUCCESS, Completed, Held, Host
 from standby.host.libvirt import SOCKETS, LibvirtConnection, no_access, system_uri
@@ -117,7 +118,8 @@ class SshHost(Host):
             self._link = None
 
     def _wire(self, argv: Sequence[str]) -> SshWire:
-        return SshWire(self._connected(), raised(argv, self._address.privilege))
+        gently = gentle(argv, self._address.priority)
+        return SshWire(self._connected(), raised(gently, self._address.privilege))
 
     def _connected(self) -> SshLink:
         with self._lock:

@@ -10,38 +10,39 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from enum import Enum
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from standby.errors import FixRequest, RepairStore
 from standby.model.digest import DigestAlgorithm
 from standby.model.machine import MachineIdentity
 from standby.model.names import PointName
+from standby.model.pause import Pause
 from standby.model.point import Base, BootPoint, Delta, Standing
 from standby.model.spoilt import SpoiltDisk
+from standby.model.state import State, may_follow
 
 JsonObject: TypeAlias = Mapping[str, object]
 
 MANIFEST_VERSION = 1
 
 
-class Role(Enum):
-    """What the standby lastingly is."""
-
-    WAITING_FOR_SEED = "waiting for seed"
-    PROTECTED = "protected"
+FAILOVERS: Final = frozenset({State.PREPARED, State.FAILED_OVER, State.REVERSED})
+"""The states that a failover leads to: no look at the points tells them."""
 
 
 @dataclass(frozen=True, slots=True)
 class DefinedDomain:
-    """Our dormant domain: its UUID, and a digest of the XML it was defined from.
+    """Our dormant domain: its UUID, and digests of the XML it was defined from and became.
 
-    `due` says that profile or point have changed since, so that it may have to be defined anew.
+    What libvirt shows of it is another text than what we gave; if it is not the one that it became,
+    somebody edited it. `due` says that profile or point have changed since, so that it may have to
+    be defined anew.
     """
 
     uuid: str
     digest: str
     due: bool = False
+    became: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +68,25 @@ class Manifest:
     profile: JsonObject = field(default_factory=dict)  # effective, without secrets
     digests: DigestAlgorithm = DigestAlgorithm.BLAKE3  # of every table of this standby
     awaits: AwaitedSeed | None = None
+    paused: Pause | None = None
+    failover: State | None = None  # one of FAILOVERS
     points: tuple[BootPoint, ...] = ()
 
+    def state_at(self, now: datetime) -> State:
+        """Return the lasting state, derived so that it cannot contradict the points. `now` UTC."""
+        if self.paused is not None and not self.paused.holds(now):
+            return replace(self, paused=None).role
+        return self.role
+
     @property
-    def role(self) -> Role:
-        """The lasting role, derived so that it cannot contradict the points."""
-        return Role.PROTECTED if self.whole_points else Role.WAITING_FOR_SEED
+    def role(self) -> State:
+        """The lasting state for who has no clock: as if no pause ended by itself."""
+        if self.failover in {State.PREPARED, State.FAILED_OVER}:
+            return self.failover
+        if self.paused is not None:
+            return State.PAUSED
+        resting = State.PROTECTED if self.whole_points else State.WAITING_FOR_SEED
+        return self.failover or resting
 
     @property
     def whole_points(self) -> tuple[BootPoint, ...]:
@@ -138,6 +152,20 @@ class Manifest:
     def waiting(self, awaited: AwaitedSeed | None) -> Manifest:
         """Return the manifest of a standby that waits for a seed on a medium, or no more."""
         return replace(self, awaits=awaited)
+
+    def with_pause(self, pause: Pause | None) -> Manifest:
+        """Return the manifest of a machine that is left alone, or no more."""
+        return replace(self, paused=pause)
+
+    def in_failover(self, state: State | None, now: datetime) -> Manifest:
+        """Return the manifest of a standby in one of the states of FAILOVERS, or in none.
+
+        Raises FixRequest for a state that cannot follow the one at `now`, UTC.
+        """
+        before, after = self.state_at(now), state or State.PROTECTED
+        if state not in {None, *FAILOVERS} or not may_follow(before, after):
+            raise FixRequest(f"standby {self.standby}", before.value, f"no step to {after.value}")
+        return replace(self, failover=state)
 
     def with_seed(self, seed: Manifest) -> Manifest:
         """Return the manifest after a seed was taken in: its only boot point is ours now."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from math import inf
 
 from standby.model.run import Cause, RunKind
 
@@ -34,6 +35,15 @@ class Waiting:
     rpo: timedelta
     newest: datetime | None = None
 
+    @property
+    def is_first_copy(self) -> bool:
+        """Whether it may take hours, there being no boot point that anybody knows of."""
+        return self.newest is None and self.kind.is_cycle
+
+    def behind(self, now: datetime) -> float:
+        """Return the age of the newest boot point in terms of the RPO: above 1 it is missed."""
+        return inf if self.newest is None else (now - self.newest) / self.rpo
+
 
 @dataclass(frozen=True, slots=True)
 class UnderWay:
@@ -42,3 +52,4 @@ class UnderWay:
     profile: str
     source_host: str
     kvm_host: str
+    is_first_copy: bool = False

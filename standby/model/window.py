@@ -41,5 +41,10 @@ class RateByDay:
         found = (rate for window, rate in self.windows if window.contains(clock))
         return next(found, self.otherwise)
 
+    @property
+    def rates(self) -> tuple[int | None, ...]:
+        """All rates that it may ever be."""
+        return (*(rate for _, rate in self.windows), self.otherwise)
+
     def __bool__(self) -> bool:
         return self.otherwise is not None or bool(self.windows)

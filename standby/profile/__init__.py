@@ -15,6 +15,13 @@ from standby.profile.dormant import (
 from standby.profile.effective import Origin, Profile
 from standby.profile.hosts import HostSettings, LocalAddress, SshAddress
 from standby.profile.loader import Configuration, load
+from standby.profile.manager import (
+    HistorySettings,
+    MailSecurity,
+    MailServer,
+    ManagerSettings,
+    MetricsSettings,
+)
 from standby.profile.mistakes import Mark, Mistake, ProfileMistakes
 from standby.profile.points import BootPoints, Tiers
 from standby.profile.profile_file import Compression, Merge, Transfer
@@ -34,13 +41,18 @@ __all__ = [
     "Disconnected",
     "DiskBus",
     "Disks",
+    "HistorySettings",
     "HostSettings",
     "Identifier",
     "LibvirtSource",
     "Link",
     "LocalAddress",
+    "MailSecurity",
+    "MailServer",
+    "ManagerSettings",
     "Mark",
     "Merge",
+    "MetricsSettings",
     "Mistake",
     "NicModel",
     "OnUnavailableAgent",

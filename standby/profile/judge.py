@@ -49,8 +49,17 @@ def judge(kind: FileKind, tree: Branch) -> tuple[Finding, ...]:
         kind.model.model_validate(plain(tree))
     except ValidationError as error:
         schema = json_schema(kind)
-        return tuple(_finding(schema, tree, it) for it in error.errors(include_url=False))
+        errors = error.errors(include_url=False)
+        return tuple(_finding(schema, tree, it) for it in errors if not _follows(it, errors))
     return ()
+
+
+def _follows(details: ErrorDetails, errors: list[ErrorDetails]) -> bool:
+    """Tell whether a list seems too short only because entries of it are wrong."""
+    depth = len(details["loc"])
+    return details["type"] == "too_short" and any(
+        len(other["loc"]) > depth and other["loc"][:depth] == details["loc"] for other in errors
+    )
 
 
 def _finding(schema: JsonSchema, tree: Branch, details: ErrorDetails) -> Finding:
@@ -61,7 +70,7 @@ def _finding(schema: JsonSchema, tree: Branch, details: ErrorDetails) -> Finding
         case "extra_forbidden":
             return _unknown(schema, path)
         case "impossible":
-            return _impossible(path, details)
+            return _impossible(tree, path, details)
         case "not_worded":
             return _not_worded(tree, path, details)
     fault = Fault.MISSING if details["type"] == "missing" else Fault.WRONG
@@ -107,10 +116,13 @@ def _unknown(schema: JsonSchema, path: PathInFile) -> Finding:
     return Finding(Fault.WRONG, path, f"unknown key{hint}", ", ".join(known))
 
 
-def _impossible(path: PathInFile, details: ErrorDetails) -> Finding:
+def _impossible(tree: Branch, path: PathInFile, details: ErrorDetails) -> Finding:
     context = details["ctx"]
-    involved = tuple((*path, key) for key in context["keys"])
-    return Finding(Fault.IMPOSSIBLE, path, details["msg"], context["allowed"], involved)
+    involved = tuple((*path, *key.split(".")) for key in context["keys"])
+    # What is not there may come from a file that cannot be read.
+    complete = all(node_at(tree, key) is not None for key in involved)
+    fault = Fault.IMPOSSIBLE if complete else Fault.MISSING
+    return Finding(fault, path, details["msg"], context["allowed"], involved)
 
 
 def _not_worded(tree: Branch, path: PathInFile, details: ErrorDetails) -> Finding:

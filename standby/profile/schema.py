@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import timedelta
+from datetime import time, timedelta
 from enum import Enum
 from functools import cache
 from typing import Any
@@ -11,10 +11,11 @@ from typing import Any
 from pydantic.json_schema import GenerateJsonSchema
 
 from standby.profile.hosts import HostFile
+from standby.profile.manager import ManagerFile
 from standby.profile.mistakes import PathInFile
 from standby.profile.profile_file import ProfileFile
 from standby.profile.section import Section
-from standby.profile.units import Reserve, format_duration
+from standby.profile.units import Reserve, format_clock, format_duration
 
 JsonSchema = dict[str, Any]  # as json reads and writes it; its shape is fixed by the standard
 
@@ -33,11 +34,16 @@ class FileKind(Enum):
     PROFILE = "profile"
     SHARED = "shared"  # defaults.yaml and the policies: a profile's keys, none required
     HOST = "host"
+    MANAGER = "manager"
 
     @property
     def model(self) -> type[Section]:
         """The class that reads such a file."""
-        return HostFile if self is FileKind.HOST else ProfileFile
+        others: dict[FileKind, type[Section]] = {
+            FileKind.HOST: HostFile,
+            FileKind.MANAGER: ManagerFile,
+        }
+        return others.get(self, ProfileFile)
 
 
 class _Generator(GenerateJsonSchema):
@@ -54,6 +60,8 @@ class _Generator(GenerateJsonSchema):
     def encode_default(self, dft: Any) -> Any:  # noqa: ANN401 - pydantic's own
         if isinstance(dft, timedelta):
             return format_duration(dft)
+        if isinstance(dft, time):
+            return format_clock(dft)
         if isinstance(dft, Reserve):
             return str(dft)
         if isinstance(dft, Mapping):

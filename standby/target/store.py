@@ -34,7 +34,7 @@ from standby.target import layout, programs
 from standby.target.domain_interface import DormantDomain
 from standby.target.filesystems import require_promises
 from standby.target.head import Heads, Variables
-from standby.target.healing import manifest_or_copy
+from standby.target.healing import Healing
 from standby.target.incoming import Incoming, files_of, serve_incoming, useless_files
 from standby.target.layout import StandbyDirectory
 from standby.target.listing import Listing, manifest_of, parse_listing
@@ -104,8 +104,9 @@ def open_store(
         where = f"{directory.manifest} on {host.name}"
         if listing:
             require_promises(listing.filesystem, directory.path, listing.mounted_with)
-        before = manifest_or_copy(host, directory, listing) if listing else None
-        manifest = before or _first_manifest(first, where)
+        begun = replace(first, token=first.token or secrets.token_hex(4)) if first else None
+        before = Healing(host, directory, listing, begun).manifest() if listing else None
+        manifest = before or _first_manifest(begun, where)
         work = Work(host, directory, domain, lock, allocation, speed)
         if profile is not None:
             manifest = manifest.with_profile(profile)
@@ -220,13 +221,7 @@ class KvmStore:
         files = tuple(move for disk in disks for move in files_of(disk, generation).moves)
         moves = Moves(
             files=files,
-            flush=(
-                *(published for _, published in files),
-                layout.DELTAS,
-                layout.INCOMING,
-                folder,
-                layout.POINTS,
-            ),
+            flush=(layout.DELTAS, layout.INCOMING, folder, layout.POINTS),
         )
         self._publish(self._manifest.of_machine(plan.machine).with_point(point), moves)
 
@@ -245,8 +240,7 @@ class KvmStore:
         """Publish the only boot point of another manifest, its files being in incoming/."""
         folder = layout.point_directory(seed.points[0].name)
         self._keep_definition(folder, definition)
-        files = (published for _, published in moves)
-        flush = (*files, layout.DELTAS, layout.INCOMING, folder, layout.POINTS)
+        flush = (layout.DELTAS, layout.INCOMING, folder, layout.POINTS)
         self._publish(self._manifest.with_seed(seed), Moves(tuple(moves), flush))
 
     def stamp(self, moment: datetime) -> None:
@@ -380,7 +374,7 @@ class KvmStore:
 def _first_manifest(first: Manifest | None, where: str) -> Manifest:
     if first is None:
         raise RepairStore(where, "no manifest", "a standby", "make it: standby run PROFILE")
-    return replace(first, token=first.token or secrets.token_hex(4))
+    return first
 
 
 def mounted(listing: Listing) -> Sequence[User]:
@@ -408,6 +402,7 @@ def observe_target(
         debris=listing.debris(manifest),
         unfinished=listing.unfinished(),
         users=(*mounted(listing), *kept_heads(listing)),
+        clock=listing.clock,
     )
 
 

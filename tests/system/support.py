@@ -25,6 +25,7 @@ KIB = 1 << 10
 MIB = 1 << 20
 SECTOR = 512
 STORAGE = STORAGES[HostName.KVM]
+_BESIDE = ("transfer", "merge", "resync", "scripts", "notify")
 
 Content = Mapping[str, Path]
 """Raw copies of a machine's disks at one moment, by their names in the machine."""
@@ -80,8 +81,8 @@ class Protection:
         return tuple(str(point.name) for point in self.manifest.points)
 
     def configure(self, *, limit: int = 22, **more: object) -> None:
-        """Write the profile. `more` goes into `source`, transfer and merge beside it."""
-        beside = {key: more.pop(key) for key in ("transfer", "merge", "resync") if key in more}
+        """Write the profile. `more` goes into `source`, other sections beside it."""
+        beside = {key: more.pop(key) for key in _BESIDE if key in more}
         source = {
             "type": "libvirt",
             "host": str(self.guest.host),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 
 import libvirt
@@ -11,6 +11,7 @@ import libvirt
 from standby.errors import GrantAccess, RepairSource
 from standby.host.interface import Host
 from standby.host.libvirt import libvirt_calls
+from standby.host.scripts import Script, ScriptEnding
 from standby.model.disk import DiskLeftOut, ExcludedAs, LeftOutBecause, SourceDisk
 from standby.model.machine import MachineDefinition, MachineIdentity, PowerState
 from standby.model.observation import SourceObservation, TrackedCheckpoint
@@ -31,6 +32,7 @@ from standby.sources.libvirt_vm.scratch import (
     require_room,
     scratch_spaces,
 )
+from standby.sources.libvirt_vm.scripts import run_in_guest
 from standby.sources.libvirt_vm.settings import SourceSettings
 from standby.sources.libvirt_vm.tpm import tpm_state_path
 
@@ -71,6 +73,7 @@ class LibvirtSource:
             checkpoints=self._tracked(domain, power, disks, owner),
             scratch=() if off else scratch_spaces(self._host, disks, self._settings),
             warnings=(*machine.remarks, *_warnings(defined)),
+            moving=machine.moving,
         )
 
     @contextmanager
@@ -103,6 +106,16 @@ class LibvirtSource:
             defined = disks_of(self._machine(domain).xml, self._settings)
             disks = self._source_disks(domain, defined)
             images.remove_bitmaps(self._host, disks, names)
+
+    def run_inside(self, script: Script, wanted: Callable[[], bool]) -> ScriptEnding | None:
+        """Run a script in the guest; None when the machine does not run: no program is there.
+
+        It is ended when `wanted` says no. Raises ReachHost, InstallPrograms, CommandTimedOut.
+        """
+        domain = self._domain()
+        if power_state(domain) is not PowerState.RUNNING:
+            return None
+        return run_in_guest(domain, script, wanted)
 
     def _domain(self) -> libvirt.virDomain:
         connection = self._host.libvirt()
