@@ -15,9 +15,9 @@ ALL: tuple[Benchmark, ...] = (
     *chains.BENCHMARKS,
     *growth.BENCHMARKS,
     *chaos.BENCHMARKS,
-    *history.BENCHMARKS,
     *scheduler.BENCHMARKS,
     *rpo.BENCHMARKS,
+    *history.BENCHMARKS,
 )
 
 

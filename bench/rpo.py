@@ -109,6 +109,8 @@ def _serving(here: Site) -> Iterator[None]:
     finally:
         daemon.terminate()
         daemon.wait()
+        if kept := os.environ.get("BENCH_RPO_LOG"):
+            Path(kept).write_text((here.lab.home / "daemon.log").read_text())
 
 
 def rpo_p99(_: Path) -> Measured:

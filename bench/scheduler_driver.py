@@ -24,6 +24,8 @@ from typing import Any
 import apscheduler.schedulers.base
 
 from standby.app.glance import Glance
+from standby.app.live import Live
+from standby.app.observatory import Profiles
 from standby.app.orders import Ended, MergePlaces, Order, Runner, RunWatch
 from standby.app.recording import Recording
 from standby.app.session import WallClock
@@ -102,11 +104,17 @@ class Simulated:
     def use(self, settings: ManagerSettings) -> None:
         """Use none."""
 
-    def turn(self, now: datetime) -> None:
-        """Do nothing."""
+    def attach(self, profiles: Profiles, live: Callable[[], Live]) -> None:
+        del profiles, live
 
-    def problem(self) -> str:
-        return ""
+    def start(self) -> None:
+        """Nothing goes on all the time."""
+
+    def hear(self, run: Run) -> None:
+        del run
+
+    def problems(self) -> tuple[str, ...]:
+        return ()
 
     def close(self) -> None:
         """End nothing."""
@@ -186,7 +194,7 @@ def day(root: Path) -> None:
 
     class Simulation(datetime):
         @classmethod
-        def now(cls, tz: tzinfo | None = None) -> Any:
+        def now(cls, tz: tzinfo | None = None) -> Any:  # noqa: ANN401 - as datetime has it
             return clock.now().astimezone(tz)
 
     apscheduler.schedulers.base.datetime = Simulation

@@ -92,6 +92,10 @@ class RepairStore(StandbyError):
     """The store on the KVM host is not as its manifest says."""
 
 
+class UseOtherVersion(RepairStore):
+    """The store was written by another version of this program, and is left as it is."""
+
+
 class UseOtherImage(StandbyError):
     """An image on the KVM host cannot be what a first copy begins from."""
 

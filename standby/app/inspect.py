@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -118,12 +118,17 @@ def judge(
     now: datetime,
     known: Known = NOTHING_KNOWN,
     source: SourceObservation | None = None,
+    looked: datetime | None = None,
 ) -> StandbyLook:
-    """Say what an observation means. `source` is what a look at the machine showed."""
+    """Say what an observation means now.
+
+    `source` is what a look at the machine showed; `looked` is when the standby was looked at, now
+    unless given.
+    """
     keep, points = place.profile.boot_points.kept, target.manifest.points
     merges = plan_merges(points, keep, now, obstacles(target))
     facts = replace(
-        _facts(place.called, place.profile, known, Seen(target, merges, now)),
+        _facts(place.called, place.profile, known, Seen(target, merges, looked or now)),
         storage=place.where,
         source=source,
     )
@@ -148,20 +153,29 @@ def survey(
     Hosts are asked side by side.
     """
     configuration = session.configuration
-    by_host: dict[str, list[Profile]] = {}
+    profiles: list[Profile] = []
     wrong: list[StandbyLook | NotSeen] = []
     for name in only or configuration.profile_names():
         try:
-            profile = configuration.profile(name)
-            by_host.setdefault(profile.target_host.name, []).append(profile)
+            profiles.append(configuration.profile(name))
         except StandbyError as error:
             wrong.append(_unreadable(name, error, session.clock.now(), known))
+    return tuple(sorted([*wrong, *looks_of(session, profiles, known)], key=_called))
+
+
+def looks_of(
+    session: Session, profiles: Iterable[Profile], known: Known = NOTHING_KNOWN
+) -> list[StandbyLook | NotSeen]:
+    """Look at the standbys of some profiles, in no order. Hosts are asked side by side."""
+    by_host: dict[str, list[Profile]] = {}
+    for profile in profiles:
+        by_host.setdefault(profile.target_host.name, []).append(profile)
 
     def ask(profiles: Sequence[Profile]) -> list[StandbyLook | NotSeen]:
         return list(_look_at_each(session, profiles, known))
 
     seen = _side_by_side([partial(ask, profiles) for profiles in by_host.values()])
-    return tuple(sorted([*wrong, *(it for part in seen for it in part)], key=_called))
+    return [it for part in seen for it in part]
 
 
 def standbys_on(

@@ -42,6 +42,16 @@ def knowing(session: Session) -> Generator[Known]:
         yield Known(live, asked.runs, asked.statistics)
 
 
+def last_runs(session: Session, profile: str) -> tuple[Run, ...] | None:
+    """Return the last runs of a profile, newest first; None when no history can be read."""
+    try:
+        with LookBack(session) as back:
+            return back.last(profile)
+    except StandbyError as error:
+        log.debug("the runs of %s are not known: %s", profile, error)
+        return None
+
+
 @dataclass
 class _Asked:
     """A history that is asked until it cannot be read."""

@@ -28,6 +28,7 @@ from standby.profile import Profile
 from standby.target.layout import StandbyDirectory
 from standby.target.media import Medium, is_finished, open_medium, take_in, write_checksums
 from standby.target.store import KvmStore, make_directory, open_store
+from standby.transfer.rate import limit_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,9 @@ class NoDomain:
         del definition, point
         return False
 
+    def place_tpm(self, definition: MachineDefinition, state: str) -> None:
+        """Do nothing: it has no TPM."""
+
     def files_in_use(self) -> Sequence[str]:
         """Return nothing: nobody uses any."""
         return ()
@@ -82,7 +86,7 @@ def export_seed(
     source = source_of(session, profile)
     identity = source.identity()
     medium = StandbyDirectory(f"{directory.resolve()}/{profile.standby_name}")
-    host = session.host(session.configuration.host("local"))
+    host = session.host(session.configuration.host("local"), priority=profile.priority)
     if is_finished(host, medium):  # opening a store changes its manifest
         raise _in_the_way(medium)
     with locked_store(session, profile, identity) as store:
@@ -110,8 +114,14 @@ def _cycle(
     return Cycle(
         source=source,
         store=store,
-        # Without the profile's bandwidth: that is of the link which this avoids.
-        transfer=ProfileTransfer(None, session.progress, session.cancel, store.manifest.digests),
+        # Without limits of what is sent: those are of the link which this avoids.
+        transfer=ProfileTransfer(
+            None,
+            session.progress,
+            session.cancel,
+            store.manifest.digests,
+            reading=limit_of(profile.source.read_rate),
+        ),
         hooks=hooks_of(session, profile, journal.phase),
         clock=session.clock,
         policy=replace(policy_of(profile, store.directory), storage=place, images=NO_IMAGES),

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
+from standby.app.overall import Overall
 from standby.cycle.interfaces import MergeGate, MergeTurn
 from standby.errors import Cancelled, FixProfile
 from standby.host.address import HostAddress, Secret
@@ -17,6 +18,7 @@ from standby.host.connections import Connections
 from standby.host.interface import Host
 from standby.host.logs import Chatter
 from standby.host.privilege import Privilege
+from standby.model.priority import NO_PRIORITY, Priority
 from standby.profile import (
     Compression,
     Configuration,
@@ -55,11 +57,12 @@ class Session:
     cancel: threading.Event = field(default_factory=threading.Event)
     chatter: Chatter = Chatter.NONE
     gate: MergeGate = open_gate
+    overall: Overall = field(default_factory=Overall)
     _stack: ExitStack = field(default_factory=ExitStack)
     _connections: Connections | None = None
 
     def __enter__(self) -> Self:
-        self._connections = self._stack.enter_context(Connections(self.chatter))
+        self._connections = self._stack.enter_context(Connections(self.chatter, self.cancel))
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -99,19 +102,24 @@ class Session:
 
     def source_host(self, profile: Profile) -> Host:
         """Return the host that the machine runs on."""
-        return self.host(profile.source_host, profile.transfer.compression)
+        return self.host(profile.source_host, profile.transfer.compression, profile.priority)
 
     def kvm_host(self, profile: Profile) -> Host:
         """Return the host that keeps the standby."""
-        return self.host(profile.target_host, profile.transfer.compression)
+        return self.host(profile.target_host, profile.transfer.compression, profile.priority)
 
     def manager_host(self) -> Host:
         """Return this machine, as the manager's own user."""
         return self._connected.manager
 
-    def host(self, settings: HostSettings, compression: Compression = Compression.NONE) -> Host:
-        """Return a host, connected when it is first used."""
-        return self._connected.host(host_address(settings, compression))
+    def host(
+        self,
+        settings: HostSettings,
+        compression: Compression = Compression.NONE,
+        priority: Priority = NO_PRIORITY,
+    ) -> Host:
+        """Return a host, connected when it is first used; all it starts has that priority."""
+        return self._connected.host(host_address(settings, compression, priority))
 
     @property
     def _connected(self) -> Connections:
@@ -120,11 +128,13 @@ class Session:
         return self._connections
 
 
-def host_address(settings: HostSettings, compression: Compression) -> HostAddress:
+def host_address(
+    settings: HostSettings, compression: Compression, priority: Priority = NO_PRIORITY
+) -> HostAddress:
     """Say in the words of the host room how a host is reached."""
     privilege = Privilege.SUDO if settings.sudo else Privilege.LOGIN
     if isinstance(settings.address, LocalAddress):
-        return HostAddress(settings.name, None, privilege=privilege)
+        return HostAddress(settings.name, None, privilege=privilege, priority=priority)
     return HostAddress(
         name=settings.name,
         destination=ssh_destination(settings.address),
@@ -136,6 +146,7 @@ def host_address(settings: HostSettings, compression: Compression) -> HostAddres
         compression=compression is Compression.SSH,
         passphrase=_secret(settings.passphrase),
         password=_secret(settings.password),
+        priority=priority,
     )
 
 

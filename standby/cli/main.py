@@ -46,6 +46,8 @@ revert_snapshot and `kvm listvm`, Get-VMSnapshot and `virsh snapshot-list` do: s
 docs/names-of-others.md. Example: standby run web1 && standby points web1
 """
 
+_VERBOSE = ("--verbose", "-v")
+
 app = typer.Typer(
     name="standby",
     no_args_is_help=True,
@@ -98,7 +100,7 @@ def options(
     *,
     config: ConfigOption = None,  # noqa: ARG001 - read from the context by commands
     verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Log every command and every QMP message.")
+        bool, typer.Option(*_VERBOSE, help="Log every command and every QMP message.")
     ] = False,
     version: Annotated[  # noqa: ARG001 - typer prints it
         bool,
@@ -117,10 +119,18 @@ def options(
     start_logging(wanted(verbose=verbose))
 
 
+def _flags_first(words: list[str]) -> list[str]:
+    """Move --verbose before the command: nobody remembers that it is not the command's own."""
+    ours = words[: words.index("--")] if "--" in words else words
+    flags = [word for word in ours if word in _VERBOSE]
+    rest = [word for word in ours if word not in _VERBOSE]
+    return [*flags, *rest, *words[len(ours) :]]
+
+
 def main() -> None:
     """Run the command line of this process and exit with its status."""
     try:
-        app(prog_name="standby")
+        app(_flags_first(sys.argv[1:]), prog_name="standby")
     except StandbyError as error:
         typer.echo(f"standby: {error}", err=True)
         sys.exit(error.exit_status.value)

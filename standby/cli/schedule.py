@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -16,9 +16,11 @@ from standby.cli.schedule_words import in_words, moved_in_words
 from standby.cli.work import config_root
 from standby.model.schedule import MissedRuns, Once, OnEvent, Schedule
 from standby.planning.clock_changes import moved_times
+from standby.planning.consistency import slot
 from standby.planning.schedule import Due, MissingDate, coming, missing_dates, moment_of
 from standby.profile import Configuration, Profile
 from standby.profile.mistakes import Plain
+from standby.profile.units import format_duration
 
 EPILOG = "Example: standby schedule web1 --next 20"
 _COLUMNS = ("local time", "UTC", "in", "because of", "")
@@ -35,6 +37,7 @@ class Outlook:
     at: datetime  # UTC
     runs: tuple[Due, ...]
     missing: tuple[MissingDate, ...]
+    application: tuple[Due, ...] = ()
 
 
 def schedule(
@@ -66,7 +69,14 @@ def look_ahead(profile: Profile, now: datetime, number: int) -> Outlook:
     runs = tuple(islice(coming(planned, now, profile.name), number))
     begins = now if planned.begins is None else max(now, moment_of(planned.begins, planned.zone))
     until = runs[-1].moment if runs else begins + _LOOKS_AHEAD
-    return Outlook(profile.name, planned, now, runs, tuple(missing_dates(planned, begins, until)))
+    return Outlook(
+        profile.name,
+        planned,
+        now,
+        runs,
+        tuple(missing_dates(planned, begins, until)),
+        tuple(_application_runs(profile, now, runs)),
+    )
 
 
 def _print(outlook: Outlook) -> None:
@@ -84,8 +94,27 @@ def _row(outlook: Outlook, due: Due) -> tuple[str, ...]:
         utc(due.moment),
         _from_now(due.moment - outlook.at),
         "; ".join(in_words(entry) for entry in due.entries),
-        "; ".join(moved_in_words(it) for it in moved_times(outlook.schedule, due)),
+        "; ".join(_odd(outlook, due)),
     )
+
+
+def _odd(outlook: Outlook, due: Due) -> Iterator[str]:
+    yield from (moved_in_words(it) for it in moved_times(outlook.schedule, due))
+    if due in outlook.application:
+        yield "application-consistent"
+
+
+def _application_runs(profile: Profile, now: datetime, runs: Sequence[Due]) -> Iterator[Due]:
+    """Yield the runs that certainly are the first of their slot: others were before those."""
+    apart = profile.schedule.application_every
+    if apart is None:
+        return
+    last = slot(now, apart, profile.name)
+    for due in runs:
+        this = slot(due.moment, apart, profile.name)
+        if this != last:
+            yield due
+        last = this
 
 
 def _from_now(wait: timedelta) -> str:
@@ -107,10 +136,8 @@ def notes(outlook: Outlook) -> Iterator[str]:
     if planned.seed_at is not None:
         yield f"a first copy does not begin before {planned.seed_at:%Y-%m-%d %H:%M}"
     if planned.application_every is not None and outlook.runs:
-        yield (
-            "a run makes an application-consistent boot point when the newest of them is older "
-            f"than {planned.application_every}; the others are crash-consistent"
-        )
+        apart = format_duration(planned.application_every)
+        yield f"application-consistent: the first run in each {apart}; the others crash-consistent"
     if not planned.entries:
         yield f"{outlook.profile} has no schedule: it runs by hand, standby run {outlook.profile}"
     elif not outlook.runs and planned.ends is not None:
@@ -135,6 +162,7 @@ def outlook_as_json(outlook: Outlook) -> Plain:
                     {"shown": it.shown.isoformat(timespec="minutes"), "change": it.change.value}
                     for it in moved_times(outlook.schedule, due)
                 ],
+                "application_consistent": due in outlook.application,
             }
             for due in outlook.runs
         ],

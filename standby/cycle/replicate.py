@@ -11,7 +11,7 @@ import logging
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from standby.cycle.images import copy_images, to_be_copied
 from standby.cycle.interfaces import (
@@ -37,6 +37,7 @@ from standby.model.point import Base, BootPoint, Consistency, Delta, Way
 from standby.model.seed import NO_IMAGES, SeedImages, UnfinishedSeed
 from standby.model.spoilt import total
 from standby.model.window import DailyWindow
+from standby.planning.consistency import consistency_now
 from standby.planning.obstacles import obstacles
 from standby.planning.replicate import checkpoint_owner, plan_cycle
 from standby.planning.resync import require_resync_allowed
@@ -57,6 +58,7 @@ class Policy:
     space_reserve: int
     resync_window: DailyWindow | None = None
     images: SeedImages = NO_IMAGES  # that first copies begin from
+    application_every: timedelta | None = None  # between application-consistent points
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,11 +305,14 @@ def plan(
     now: datetime,
 ) -> CyclePlan:
     """Decide one cycle. Also what a dry run prints."""
+    consistency = consistency_now(
+        policy.consistency, policy.application_every, target.manifest.newest, now, policy.profile
+    )
     planned = plan_cycle(
         source,
         target,
         replace(request, images=policy.images),
-        consistency=policy.consistency,
+        consistency=consistency,
         keep=policy.keep,
         checkpoint_prefix=checkpoint_owner(policy.profile, target.manifest.token),
         now=now,
@@ -364,6 +369,7 @@ def new_point(plan: CyclePlan, capture: Capture, incoming: Incoming, moved: Move
                 size=disk.plan.disk.size,
                 stored=stored[disk.plan.disk.name],
                 base=Base.NOTHING if disk.plan.below is None else Base.BELOW,
+                image=disk.plan.disk.image,
             )
             for disk in incoming.disks
         ),

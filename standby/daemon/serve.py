@@ -20,6 +20,7 @@ from standby.app.session import Session
 from standby.app.source_events import Listener
 from standby.app.state import StateDirectory
 from standby.daemon.active import StopPatience
+from standby.daemon.calling import call
 from standby.daemon.clock import Clock, SystemClock
 from standby.daemon.conductor import Conductor
 from standby.daemon.control import ControlServer
@@ -74,6 +75,7 @@ class Daemon:
         self._conductor = Conductor(clock, runner, settings.at_once, self._memory)
         self._reloading = Reloading(self._roster, self._conductor, clock, self._configured)
         self._looker = Looker(self._conductor, self._look, self._kvm_host)
+        self._conductor.ended.append(work.hear)
         self._events = work.events(self._happened)
         self._settings_problem = ""
         pauses = Pauses(self._conductor, self._roster.profile, work)
@@ -81,6 +83,9 @@ class Daemon:
             me, clock, self._conductor, self._roster, self._reloading, pauses,
             self._problems, lambda name, who: work.cancelled(self._roster.profile(name), who),
         )  # fmt: skip
+        work.attach(
+            self._roster, lambda: call(self._conductor, lambda: self._desk.live(everything=True))
+        )
         self._stop: StopPatience | None = None
 
     def run(self) -> None:
@@ -94,6 +99,7 @@ class Daemon:
         ):
             self._reloading.start()
             self._looker.start()
+            self._work.start()
             self._notifier.ready(self._status())
             log.info("%s, in %s", self._status(), self._roster.root)
             while not self._is_over():
@@ -107,9 +113,9 @@ class Daemon:
     def _turn(self) -> None:
         wait = self._conductor.turn()
         self._notifier.alive(self._clock.steady())
-        self._work.turn(self._clock.now())
         try:
-            self._conductor.inbox.get(timeout=min(wait, _LONGEST_WAIT_S))()
+            longest = _LONGEST_WAIT_S if self._stop is None else _WAIT_WHILE_STOPPING_S
+            self._conductor.inbox.get(timeout=min(wait, longest))()
             while True:
                 self._conductor.inbox.get_nowait()()
         except Empty:
@@ -190,7 +196,7 @@ class Daemon:
             self._roster.problem,
             self._settings_problem,
             self._memory.problem,
-            self._work.problem(),
+            *self._work.problems(),
         )
         return tuple(problem for problem in found if problem)
 
@@ -199,6 +205,7 @@ class Daemon:
 
 
 _LONGEST_WAIT_S = 1.0
+_WAIT_WHILE_STOPPING_S = 0.1
 _WIND_DOWN = timedelta(seconds=30)  # for runs that were cancelled to leave nothing behind
 
 

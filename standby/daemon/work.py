@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final, Protocol
 
+from standby.app.announcing import Announcer
 from standby.app.glance import Glance, glance
-from standby.app.news import Newsroom
-from standby.app.orders import Ended, MergePlaces, Order, ProfileRunner, Runner, RunWatch
+from standby.app.knowing import last_runs
+from standby.app.live import Live
+from standby.app.observatory import Observatory, Profiles
+from standby.app.orders import MergePlaces, ProfileRunner, Runner
 from standby.app.pausing import pause, resume
 from standby.app.places import place_of
 from standby.app.recording import Recording
 from standby.app.session import Session
 from standby.app.source_events import Happened, Listener, SourceEvents
+from standby.daemon.figures import FiguresOffered
 from standby.model.pause import Pause
-from standby.model.run import Cause, RunKind
+from standby.model.run import Cause, Run, RunKind
 from standby.profile import Profile
 from standby.profile.manager import ManagerSettings
 
@@ -53,28 +58,51 @@ class Work(Protocol):
     def use(self, settings: ManagerSettings) -> None:
         """Go by other settings from now on."""
 
-    def turn(self, now: datetime) -> None:
-        """Do what is due by the clock. Takes no time."""
+    def attach(self, profiles: Profiles, live: Callable[[], Live]) -> None:
+        """Learn of the daemon that this is done for: its profiles, and what it does now."""
 
-    def problem(self) -> str:
-        """Return what is wrong with all that; "" if nothing is."""
+    def start(self) -> None:
+        """Begin what goes on all the time."""
+
+    def hear(self, run: Run) -> None:
+        """Hear of a run that has ended. Takes no time."""
+
+    def problems(self) -> tuple[str, ...]:
+        """Return what is wrong with all that."""
 
     def close(self) -> None:
         """End it."""
 
 
 class RealWork:
-    """Work on real hosts, recorded, and told to whoever wants to know."""
+    """Work on real hosts, recorded, told to whoever wants to know, and shown in figures."""
 
     def __init__(self, session: Session, recording: Recording, settings: ManagerSettings) -> None:
         self._session = session
         self._recording = recording
-        self._news = Newsroom(session, settings.state_directory, settings)
+        self._settings = settings
+        session.overall.follow(settings.bandwidth)
+
+    def attach(self, profiles: Profiles, live: Callable[[], Live]) -> None:
+        """Learn of the daemon that this is done for."""
+        session = self._session
+        self._observatory = Observatory(session, profiles, partial(last_runs, session))
+        self._news = Announcer(session, self._settings, profiles, self._observatory)
+        self._figures = FiguresOffered(self._observatory, live)
+
+    def start(self) -> None:
+        """Begin to tell and to show."""
+        self._news.start()
+        self._figures.use(self._settings.metrics)
+
+    def hear(self, run: Run) -> None:
+        """Hear of a run that has ended."""
+        self._news.hear(run)
+        self._observatory.ended(run)
 
     def runner(self, profile: Callable[[str], Profile], merges: MergePlaces) -> Runner:
         """Return what does runs of profiles."""
-        inner = ProfileRunner(self._session, profile, merges, self._recording)
-        return _Told(inner, self._news, profile)
+        return ProfileRunner(self._session, profile, merges, self._recording)
 
     def events(self, happened: Happened) -> SourceEvents:
         """Return what hears of machines by their libvirt."""
@@ -105,33 +133,18 @@ class RealWork:
 
     def use(self, settings: ManagerSettings) -> None:
         """Go by other settings from now on."""
+        self._settings = settings
+        self._session.overall.follow(settings.bandwidth)
         self._news.use(settings)
+        self._figures.use(settings.metrics)
 
-    def turn(self, now: datetime) -> None:
-        """Send the digests that are due."""
-        self._news.digest(now)
-
-    def problem(self) -> str:
-        """Return why runs are not recorded."""
+    def problems(self) -> tuple[str, ...]:
+        """Return why runs are not recorded, and figures not shown."""
         trouble = self._recording.trouble
-        return f"runs are not recorded: {trouble}" if trouble else ""
+        recorded = (f"runs are not recorded: {trouble}",) if trouble else ()
+        return (*recorded, *self._figures.problems)
 
     def close(self) -> None:
         """Send what can be sent."""
+        self._figures.close()
         self._news.close(_NEWS_WITHIN)
-
-
-class _Told:
-    """Tells the newsroom how runs end, in their threads."""
-
-    def __init__(self, inner: Runner, news: Newsroom, profile: Callable[[str], Profile]) -> None:
-        self._inner = inner
-        self._news = news
-        self._profile = profile
-
-    def run(self, order: Order, watch: RunWatch) -> Ended:
-        """Do one run and tell of it."""
-        receivers = self._profile(order.profile).notify.receivers
-        ended = self._inner.run(order, watch)
-        self._news.tell(ended.run, receivers=receivers)
-        return ended

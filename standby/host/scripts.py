@@ -29,10 +29,10 @@ LOOK_S: Final = 0.5
 
 _START_S: Final = 30.0
 _LAST_LINE: Final = re.compile(rb"status (\d+) left (\d+)\s*")
-_ENDED_BY_LIMIT: Final = frozenset({124, 137})  # timeout(1): after TERM; after KILL
+_ENDED_BY_LIMIT: Final = frozenset({124, 137, 143})  # timeout(1): TERM; KILL; TERM by busybox
 
 _FUNCTIONS: Final = r"""
-marked() { grep -lsF -- "$1=$mark" /proc/[0-9]*/environ | tr -cd '0-9\n'; }
+marked() { grep -lsxzF -- "$1=$mark" /proc/[0-9]*/environ | tr -cd '0-9\n'; }
 sweep() {
   variable=$1 signal=TERM
   found=$(marked "$variable"); set -- $found; echo "left $#"

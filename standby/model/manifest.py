@@ -32,10 +32,17 @@ FAILOVERS: Final = frozenset({State.PREPARED, State.FAILED_OVER, State.REVERSED}
 
 @dataclass(frozen=True, slots=True)
 class DefinedDomain:
-    """Our dormant domain: its UUID, and a digest of the XML it was defined from."""
+    """Our dormant domain: its UUID, and digests of the XML it was defined from and became.
+
+    What libvirt shows of it is another text than what we gave; if it is not the one that it became,
+    somebody edited it. `due` says that profile or point have changed since, so that it may have to
+    be defined anew.
+    """
 
     uuid: str
     digest: str
+    due: bool = False
+    became: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +146,8 @@ class Manifest:
         """Return the manifest with a new newest point; refuse one that is not newer."""
         if self.newest and point.name <= self.newest.name:
             raise RepairStore(f"boot point {point.name}", f"not newer than {self.newest.name}")
-        return replace(self, points=(*self.points, point), awaits=None)
+        after = self if _same_hardware(point, self.newest) else self._domain_due()
+        return replace(after, points=(*self.points, point), awaits=None)
 
     def waiting(self, awaited: AwaitedSeed | None) -> Manifest:
         """Return the manifest of a standby that waits for a seed on a medium, or no more."""
@@ -164,7 +172,7 @@ class Manifest:
         if self.points or len(seed.points) != 1:
             raise RepairStore(f"standby {self.standby}", "not a seed into a standby without points")
         return replace(
-            self,
+            self._domain_due(),
             machine=seed.machine,
             token=seed.token,
             digests=seed.digests,
@@ -239,7 +247,10 @@ class Manifest:
 
         Raises FixRequest when a merge gave the point up.
         """
-        return replace(self, reverted_to=None if name is None else self._readable(name).name)
+        chosen = None if name is None else self._readable(name).name
+        return (
+            self if chosen == self.reverted_to else replace(self._domain_due(), reverted_to=chosen)
+        )
 
     def without_points(self) -> Manifest:
         """Return the manifest of a standby whose boot points are about to be deleted."""
@@ -255,11 +266,15 @@ class Manifest:
 
     def with_profile(self, profile: JsonObject) -> Manifest:
         """Return the manifest with the effective profile, without secrets."""
-        return replace(self, profile=profile)
+        return self if profile == self.profile else replace(self._domain_due(), profile=profile)
 
     def with_delta_numbers_used(self, count: int) -> Manifest:
         """Return the manifest after `count` delta numbers were handed out."""
         return replace(self, next_delta=self.next_delta + count)
+
+    def _domain_due(self) -> Manifest:
+        """Return the manifest that says so, whatever a kill leaves undone of defining it anew."""
+        return self if self.domain is None else replace(self, domain=replace(self.domain, due=True))
 
     def _readable(self, name: PointName) -> BootPoint:
         point = self.point(name)
@@ -276,6 +291,19 @@ class Manifest:
     def _replacing(self, changed: BootPoint) -> Manifest:
         points = tuple(changed if p.name == changed.name else p for p in self.points)
         return replace(self, points=points)
+
+
+def _same_hardware(point: BootPoint, before: BootPoint | None) -> bool:
+    """Tell whether a domain that was defined for one point is what the other needs."""
+    return before is not None and (point.definition, point.blanks, _disks(point)) == (
+        before.definition,
+        before.blanks,
+        _disks(before),
+    )
+
+
+def _disks(point: BootPoint) -> list[str]:
+    return [delta.disk for delta in point.deltas]
 
 
 def _taken_over(delta: Delta, gone: BootPoint) -> Delta | None:

@@ -22,3 +22,7 @@ class Priority:
 
     nice: int = 0
     input_output: InputOutputClass = InputOutputClass.NORMAL
+
+
+NO_PRIORITY = Priority()
+GIVES_WAY = Priority(NICEST, InputOutputClass.IDLE)  # takes what others leave

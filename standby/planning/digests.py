@@ -57,7 +57,8 @@ class Digest:
     @property
     def subject(self) -> str:
         """The digest in one line."""
-        counts = [(health, sum(it.health is health for it in self.machines)) for health in Health]
+        found = [it.health for it in self.machines]
+        counts = [(health, found.count(health)) for health in _GRAVEST_FIRST]
         shown = ", ".join(f"{count} {health.value}" for health, count in counts if count)
         failed = sum(it.failed for it in self.machines)
         cycles = failed + sum(it.good for it in self.machines)

@@ -68,10 +68,16 @@ class Facts:
 
     @property
     def newest(self) -> datetime | None:
-        """The moment of the newest state: the KVM host's word, else that of the history."""
-        if isinstance(self.seen, Seen):
-            return newest_state(self.seen.target.manifest)
-        return newest_state_by(self.runs or ())
+        """The moment of the newest state: the KVM host's word, and that of the runs since.
+
+        Where nobody could look there is only the history.
+        """
+        if not isinstance(self.seen, Seen):
+            return newest_state_by(self.runs or ())
+        looked = self.seen.at
+        since = newest_state_by([it for it in self.runs or () if it.begun > looked])
+        found = (newest_state(self.seen.target.manifest), since)
+        return max((it for it in found if it is not None), default=None)
 
     @property
     def target(self) -> RpoTarget | None:

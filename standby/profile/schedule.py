@@ -181,9 +181,9 @@ class Schedule(Section):
     )
     application_every: Period | None = Field(
         default=None,
-        description="Time between two application-consistent boot points; the cycles between are "
-        "crash-consistent, and the guest is not frozen. Needs `source.consistency: application`. "
-        "Null: each of them is.",
+        description="Time between two application-consistent boot points: the first cycle in each "
+        "such time makes one. The cycles between make crash-consistent ones, and do not freeze the "
+        "guest. Needs `source.consistency: application`. Null: each of them is one.",
         examples=["4h"],
     )
     seed_at: Moment | None = Field(

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, Final
 
-from standby.errors import FixRequest, RepairStore
+from standby.errors import FixRequest, RepairStore, UseOtherVersion
 from standby.model.digest import DigestAlgorithm
 from standby.model.machine import MachineIdentity
 from standby.model.manifest import (
@@ -77,18 +77,19 @@ def write_manifest(manifest: Manifest) -> str:
 def read_manifest(text: str, where: str) -> Manifest:
     """Read a manifest; `where` names it in errors.
 
-    Raises RepairStore when the text is damaged or was written by a later version.
+    Raises RepairStore when the text is damaged, UseOtherVersion when another version wrote it.
     """
     try:
         document = json.loads(text)
+        _require_unchanged(text, document)
         if document["version"] != MANIFEST_VERSION:
-            raise RepairStore(
+            raise UseOtherVersion(
                 where,
                 f"manifest version {document['version']}",
                 f"version {MANIFEST_VERSION}",
                 "use the version of standby that wrote it",
             )
-        _require_unchanged(text, document)
+        _require_known(document)
         return _manifest(document)
     except (
         ValueError,
@@ -111,6 +112,9 @@ def _require_unchanged(text: str, document: Mapping[str, object]) -> None:
     above, _, _ = text.partition(_CHECKSUM)
     if "checksum" in document and document["checksum"] != _checksum(above):
         raise ValueError("its checksum is that of another text")
+
+
+def _require_known(document: Mapping[str, object]) -> None:
     if unknown := set(document) - _KEYS:
         raise ValueError(f"unknown entries {sorted(unknown)}")
 
@@ -123,8 +127,11 @@ def _compact(value: object) -> str:
     return json.dumps(value, ensure_ascii=True)
 
 
-def _domain_record(domain: DefinedDomain | None) -> Mapping[str, str] | None:
-    return {"uuid": domain.uuid, "digest": domain.digest} if domain else None
+def _domain_record(domain: DefinedDomain | None) -> Mapping[str, object] | None:
+    if domain is None:
+        return None
+    record = {"uuid": domain.uuid, "digest": domain.digest, "became": domain.became}
+    return {**record, "due": True} if domain.due else record
 
 
 def _awaited_record(awaited: AwaitedSeed | None) -> Mapping[str, str | None] | None:
@@ -196,6 +203,7 @@ def _point_record(point: BootPoint) -> Mapping[str, object]:
                 "size": d.size,
                 "stored": d.stored,
                 "base": d.base.value,
+                "image": d.image,
             }
             for d in point.deltas
         ],
@@ -235,10 +243,18 @@ def _point(record: Mapping[str, Any]) -> BootPoint:
         definition=record["definition"],
         blanks=tuple(BlankDisk(b["disk"], int(b["size"])) for b in _list(record["blanks"])),
         sent=int(record["sent"]),
-        deltas=tuple(
-            Delta(d["disk"], d["file"], int(d["size"]), int(d["stored"]), Base(d["base"]))
-            for d in _list(record["deltas"])
-        ),
+        deltas=tuple(_delta(delta) for delta in _list(record["deltas"])),
+    )
+
+
+def _delta(record: Mapping[str, Any]) -> Delta:
+    return Delta(
+        disk=record["disk"],
+        file=record["file"],
+        size=int(record["size"]),
+        stored=int(record["stored"]),
+        base=Base(record["base"]),
+        image=record.get("image", ""),
     )
 
 

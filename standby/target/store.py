@@ -34,7 +34,7 @@ from standby.target import layout, programs
 from standby.target.domain_interface import DormantDomain
 from standby.target.filesystems import require_promises
 from standby.target.head import Heads, Variables
-from standby.target.healing import manifest_or_copy
+from standby.target.healing import Healing
 from standby.target.incoming import Incoming, files_of, serve_incoming, useless_files
 from standby.target.layout import StandbyDirectory
 from standby.target.listing import Listing, manifest_of, parse_listing
@@ -70,6 +70,17 @@ def look(host: Host, directory: StandbyDirectory) -> Listing | None:
     return parse_listing(done.text, f"{directory.path} on {host.name}")
 
 
+def read_definition(host: Host, directory: StandbyDirectory, name: PointName) -> MachineDefinition:
+    """Read what, besides disks, makes the machine at a point."""
+    folder = directory / layout.point_directory(name)
+    xml = host.read_file(f"{folder}/{layout.DEFINITION}") or b""
+    return MachineDefinition(
+        xml.decode(),
+        nvram=host.read_file(f"{folder}/{layout.NVRAM}"),
+        tpm=host.read_file(f"{folder}/{layout.TPM}") if b"<tpm" in xml else None,
+    )
+
+
 @contextmanager
 def open_store(
     host: Host,
@@ -92,8 +103,9 @@ def open_store(
         listing = look(host, directory)
         where = f"{directory.manifest} on {host.name}"
         require_promises(listing.filesystem if listing else "", directory.path)
-        before = manifest_or_copy(host, directory, listing) if listing else None
-        manifest = before or _first_manifest(first, where)
+        begun = replace(first, token=first.token or secrets.token_hex(4)) if first else None
+        before = Healing(host, directory, listing, begun).manifest() if listing else None
+        manifest = before or _first_manifest(begun, where)
         work = Work(host, directory, domain, lock, allocation, speed)
         if profile is not None:
             manifest = manifest.with_profile(profile)
@@ -208,13 +220,7 @@ class KvmStore:
         files = tuple(move for disk in disks for move in files_of(disk, generation).moves)
         moves = Moves(
             files=files,
-            flush=(
-                *(published for _, published in files),
-                layout.DELTAS,
-                layout.INCOMING,
-                folder,
-                layout.POINTS,
-            ),
+            flush=(layout.DELTAS, layout.INCOMING, folder, layout.POINTS),
         )
         self._publish(self._manifest.of_machine(plan.machine).with_point(point), moves)
 
@@ -233,8 +239,7 @@ class KvmStore:
         """Publish the only boot point of another manifest, its files being in incoming/."""
         folder = layout.point_directory(seed.points[0].name)
         self._keep_definition(folder, definition)
-        files = (published for _, published in moves)
-        flush = (*files, layout.DELTAS, layout.INCOMING, folder, layout.POINTS)
+        flush = (layout.DELTAS, layout.INCOMING, folder, layout.POINTS)
         self._publish(self._manifest.with_seed(seed), Moves(tuple(moves), flush))
 
     def stamp(self, moment: datetime) -> None:
@@ -255,12 +260,15 @@ class KvmStore:
         if move is HeadMove.SET_ASIDE:
             self._heads.set_aside()
         listing = self._look()
-        if self._heads.stands_on(point, listing) and self._domain.found() is DomainFound.OURS:
+        if self._heads.stands_on(point, listing) and self._is_defined():
             return
         definition = self._read_definition(point.name)
         variables = self._domain.takes_variables(definition, point)
         self._heads.stand_on(point, listing, Variables.COPIED if variables else Variables.FRESH)
         defined = self._domain.define(definition, point, self._manifest.domain)
+        if definition.tpm is not None:
+            state = self._directory / f"{layout.point_directory(point.name)}/{layout.TPM}"
+            self._domain.place_tpm(definition, state)
         if defined != self._manifest.domain:
             self._publish(self._manifest.with_domain(defined))
 
@@ -320,6 +328,10 @@ class KvmStore:
         reverted = self._manifest.reverted_to
         return self._manifest.point(reverted) if reverted else self._manifest.newest
 
+    def _is_defined(self) -> bool:
+        known = self._manifest.domain
+        return known is not None and not known.due and self._domain.found() is DomainFound.OURS
+
     def _keep_definition(self, folder: str, definition: MachineDefinition) -> None:
         self._host.run(("mkdir", "-p", "--", self._directory / folder), timeout=_LOOK_S)
         path = self._directory / f"{folder}/{layout.DEFINITION}"
@@ -328,12 +340,11 @@ class KvmStore:
             self._host.write_file(
                 self._directory / f"{folder}/{layout.NVRAM}", definition.nvram, 0o600
             )
+        if definition.tpm is not None:
+            self._host.write_file(self._directory / f"{folder}/{layout.TPM}", definition.tpm, 0o600)
 
     def _read_definition(self, name: PointName) -> MachineDefinition:
-        folder = layout.point_directory(name)
-        xml = self._host.read_file(self._directory / f"{folder}/{layout.DEFINITION}")
-        nvram = self._host.read_file(self._directory / f"{folder}/{layout.NVRAM}")
-        return MachineDefinition((xml or b"").decode(), nvram)
+        return read_definition(self._host, self._directory, name)
 
     def _foreign_domains(self, listing: Listing) -> Sequence[User]:
         inside = f"{self._directory.path}/"
@@ -362,7 +373,7 @@ class KvmStore:
 def _first_manifest(first: Manifest | None, where: str) -> Manifest:
     if first is None:
         raise RepairStore(where, "no manifest", "a standby", "make it: standby run PROFILE")
-    return replace(first, token=first.token or secrets.token_hex(4))
+    return first
 
 
 def mounted(listing: Listing) -> Sequence[User]:

@@ -15,7 +15,7 @@ from standby.transfer.connection import Connection
 from standby.transfer.digests import UNKNOWN, ZERO, Digester, entries
 from standby.transfer.feed import Feed, Part, Pool, parts
 from standby.transfer.job import CopyResult, DiskCopy, ZeroPolicy
-from standby.transfer.rate import RateLimit
+from standby.transfer.rate import Limit
 from standby.transfer.sieve import by_content, by_digests
 from standby.transfer.table import Table
 
@@ -49,7 +49,7 @@ class Lane:
         ends: tuple[Connection, Connection],
         pool: Pool,
         ledger: Ledger | None = None,
-        limit: RateLimit | None = None,
+        limit: Limit | None = None,
     ) -> None:
         """Both `ends`, source and target, are ready. Raises RepairStore, UseOtherStorage."""
         source, self._target = ends

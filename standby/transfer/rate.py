@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from threading import Lock
 from typing import Protocol
@@ -51,16 +51,13 @@ class RateLimit:
 
         `clock` returns seconds, never falling. Raises FixRequest unless every rate is > 0.
         """
-        self._by_day = rate if isinstance(rate, RateByDay) else RateByDay(rate)
-        lowest = min((it for it in self._by_day.rates if it is not None), default=1)
-        if lowest <= 0:
-            raise FixRequest("rate limit", f"{lowest} bytes/s", "more than 0")
         self._clock = clock
         self._local_time = local_time
-        self._next = clock()
-        self._rate = self._by_day.at(local_time().time())
-        self._looked = self._next
         self._lock = Lock()
+        self._next = clock()
+        self._by_day = _checked(rate)
+        self._rate = self._now_allowed()
+        self._looked = self._next
 
     @property
     def piece(self) -> int:
@@ -71,20 +68,85 @@ class RateLimit:
     def wait_before(self, length: int) -> float:
         """Return 0 and count `length` bytes as sent, or the seconds to wait, counting none."""
         with self._lock:
-            now = self._clock()
+            wait = self._wait()
+            if not wait:
+                self._count(length)
+            return wait
+
+    def wait(self) -> float:
+        """Return the seconds to wait before anything may be sent; 0: none."""
+        with self._lock:
+            return self._wait()
+
+    def count(self, length: int) -> None:
+        """Count `length` bytes as sent."""
+        with self._lock:
+            self._count(length)
+
+    def change(self, rate: int | RateByDay) -> None:
+        """Hold another rate from now on. Raises FixRequest unless every one is > 0."""
+        with self._lock:
+            self._by_day = _checked(rate)
+            self._follow(self._clock())
+
+    def _wait(self) -> float:
+        now = self._clock()
+        if self._by_day.windows and now - self._looked >= _LOOK_S:
             self._follow(now)
-            if now < self._next:
-                return self._next - now
-            if self._rate is not None:
-                self._next = max(self._next, now - _CATCH_UP) + length / self._rate
-            return 0.0
+        wait = max(self._next - now, 0.0)
+        return min(wait, _LOOK_S) if self._by_day.windows else wait
+
+    def _count(self, length: int) -> None:
+        if self._rate is not None:
+            self._next = max(self._next, self._clock() - _CATCH_UP) + length / self._rate
 
     def _follow(self, now: float) -> None:
-        if not self._by_day.windows or now - self._looked < _LOOK_S:
-            return
         self._looked = now
-        rate = self._by_day.at(self._local_time().time())
+        rate = self._now_allowed()
         if rate != self._rate:
-            # A piece that was sent at a slow rate is not waited for at a faster one.
+            # What was sent at a slow rate is not waited for at a faster one.
             self._next = min(self._next, now + _PIECE)
             self._rate = rate
+
+    def _now_allowed(self) -> int | None:
+        return self._by_day.at(self._local_time().time())
+
+
+class _All:
+    """Several limits at once: each holds, and the slowest is felt."""
+
+    def __init__(self, limits: Sequence[RateLimit]) -> None:
+        self._limits = tuple(limits)
+
+    @property
+    def piece(self) -> int:
+        return min(limit.piece for limit in self._limits)
+
+    def wait_before(self, length: int) -> float:
+        # Between the look and the count others may send: their bytes are waited for later.
+        wait = max(limit.wait() for limit in self._limits)
+        if not wait:
+            for limit in self._limits:
+                limit.count(length)
+        return wait
+
+
+def all_of(*limits: RateLimit | None) -> Limit | None:
+    """Return what holds all of these limits, None being none."""
+    known = [limit for limit in limits if limit is not None]
+    if len(known) > 1:
+        return _All(known)
+    return known[0] if known else None
+
+
+def limit_of(rate: int | RateByDay | None) -> RateLimit | None:
+    """Return what holds a rate, or None when there is none to hold."""
+    return RateLimit(rate) if rate else None
+
+
+def _checked(rate: int | RateByDay) -> RateByDay:
+    by_day = rate if isinstance(rate, RateByDay) else RateByDay(rate)
+    lowest = min((it for it in by_day.rates if it is not None), default=1)
+    if lowest <= 0:
+        raise FixRequest("rate limit", f"{lowest} bytes/s", "more than 0")
+    return by_day

@@ -35,11 +35,14 @@ class Fault(Enum):
     CRASH_KVM = "the KVM host crashes"
 
 
-SLOW = frozenset({Fault.CUT_LINK, Fault.CRASH_SOURCE, Fault.CRASH_KVM})
-"""Faults that cost more than some ten seconds."""
+SLOW = frozenset({Fault.CUT_LINK})
+"""Faults that cost half a minute: until a dead connection is given up."""
 
 LOSES_HISTORY = frozenset({Fault.GUEST, Fault.CHECKPOINT, Fault.BITMAP, Fault.CRASH_SOURCE})
 """Faults after which a resync is what is due. After all others it is not."""
+
+KILLS_LIBVIRT = frozenset({Fault.LIBVIRT_SOURCE, Fault.LIBVIRT_KVM})
+"""Faults after which a daemon may have to try more than once."""
 
 
 class Deed(Enum):

@@ -130,8 +130,8 @@ def test_an_error_ends_with_its_status_and_in_one_line(
 ) -> None:
     error.expected, error.remedy = "something else", "do this"
 
-    def fail(prog_name: str) -> None:
-        assert prog_name == "standby"
+    def fail(words: list[str], prog_name: str) -> None:
+        assert (words, prog_name) == ([], "standby")
         raise error
 
     monkeypatch.setattr(main_module, "app", fail)
@@ -159,6 +159,21 @@ def test_the_configuration_root_stands_before_or_after_the_command(
     words = (*named, "list") if place == "before" else ("list", *named)
     assert called(monkeypatch, *words) == 0
     assert capsys.readouterr().err == f"no profiles in {tmp_path}/profiles\n"
+
+
+@pytest.mark.parametrize("flag", ["-v", "--verbose"])
+@pytest.mark.parametrize("place", ["before", "after"])
+def test_verbose_stands_before_or_after_the_command(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, flag: str, place: str
+) -> None:
+    asked: list[bool] = []
+    monkeypatch.setattr(main_module, "wanted", lambda *, verbose: asked.append(verbose))
+    monkeypatch.setattr(main_module, "start_logging", lambda _: None)
+    write_root(tmp_path, {})
+    words = ["list", "--config", str(tmp_path)]
+    words = [flag, *words] if place == "before" else [*words, flag]
+    assert called(monkeypatch, *words) == 0
+    assert asked == [True]
 
 
 def test_a_list_of_nothing_is_a_list_for_programs(

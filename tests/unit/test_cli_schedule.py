@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -31,12 +32,14 @@ def test_a_run_that_clocks_jump_over_is_said_to_be_moved(tmp_path: Path) -> None
             "local": "2027-03-28T03:00:00+02:00",
             "because_of": ["daily at 02:30"],
             "moved": [{"shown": "2027-03-28T02:30", "change": "skipped"}],
+            "application_consistent": False,
         },
         {
             "at": "2027-03-29T00:30:00Z",
             "local": "2027-03-29T02:30:00+02:00",
             "because_of": ["daily at 02:30"],
             "moved": [],
+            "application_consistent": False,
         },
     ]
 
@@ -71,6 +74,16 @@ def test_a_profile_without_a_schedule_and_one_that_is_over_say_so(tmp_path: Path
     over = "schedule: {every: 5m, effective: {until: 2026-11-25}}\n"
     (note,) = notes(outlook(tmp_path, over, "2026-11-26 12:00", 5))
     assert "holds until 2026-11-26 00:00" in note
+
+
+def test_runs_that_make_application_consistent_points_are_told(tmp_path: Path) -> None:
+    source = PROFILE.replace("web1}", "web1, consistency: application}")
+    text = f"{source}schedule: {{every: 30m, application_every: 4h}}\n"
+    profile = loaded(tmp_path, {"profiles/web1.yaml": text})
+    found = look_ahead(profile, datetime(2026, 11, 26, 12, tzinfo=UTC), 24)
+    assert len(found.application) == 3  # 12 hours
+    places = [found.runs.index(due) for due in found.application]
+    assert [later - sooner for sooner, later in pairwise(places)] == [8, 8]
 
 
 def printed(root: Path, *arguments: str) -> str:

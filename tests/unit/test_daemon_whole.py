@@ -27,6 +27,8 @@ from standby.app.control import (
     socket_path,
 )
 from standby.app.glance import Glance
+from standby.app.live import Live
+from standby.app.observatory import Profiles
 from standby.app.orders import Ended, MergePlaces, Order, Runner, RunWatch, failed
 from standby.app.source_events import Happened, Listener
 from standby.daemon.clock import SystemClock
@@ -102,11 +104,17 @@ class HeldWork:
     def use(self, settings: ManagerSettings) -> None:
         del settings
 
-    def turn(self, now: datetime) -> None:
-        del now
+    def attach(self, profiles: Profiles, live: Callable[[], Live]) -> None:
+        del profiles, live
 
-    def problem(self) -> str:
-        return "runs are not recorded: disk full"
+    def start(self) -> None:
+        """Nothing goes on all the time."""
+
+    def hear(self, run: Run) -> None:
+        del run
+
+    def problems(self) -> tuple[str, ...]:
+        return ("runs are not recorded: disk full",)
 
     def close(self) -> None:
         self.closed = True

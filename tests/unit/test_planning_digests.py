@@ -107,4 +107,4 @@ def test_the_worst_come_first_and_the_subject_says_how_many() -> None:
     )
     assert [it.profile for it in machines] == ["b", "c", "a"]
     digest = Digest(News.DAILY, MONDAY, MONDAY, machines)
-    assert digest.subject == "daily: 1 Normal, 1 Critical, 1 unknown; 2 of 6 cycles failed"
+    assert digest.subject == "daily: 1 Critical, 1 unknown, 1 Normal; 2 of 6 cycles failed"

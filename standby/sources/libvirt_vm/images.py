@@ -20,21 +20,27 @@ _SUCCESS_OR_FAILURE: Final = frozenset({0, 1})
 
 @dataclass(frozen=True, slots=True)
 class Bitmap:
-    """A persistent bitmap. `whole` is False when QEMU died while it was in use."""
+    """A persistent bitmap. `whole` is False when it may have missed writes."""
 
     name: str
     whole: bool
 
 
 def with_versions(host: Host, disks: Sequence[SourceDisk]) -> tuple[SourceDisk, ...]:
-    """Return the disks, knowing which of them are qcow2 too old to keep bitmaps."""
+    """Return the disks, knowing which images they are, and which are too old to keep bitmaps."""
     qcow2 = [disk for disk in disks if disk.image_format is ImageFormat.QCOW2]
     if not qcow2:
         return tuple(disks)
     argv = ("sh", "-c", programs.READ_VERSIONS, "standby-versions", *(d.path for d in qcow2))
-    versions = host.run(argv, timeout=_COMMAND_S).text.split()
-    old = {d.name for d, v in zip(qcow2, versions, strict=True) if int(v) < _KEEPS_BITMAPS}
-    return tuple(replace(disk, keeps_bitmaps=disk.name not in old) for disk in disks)
+    words = iter(host.run(argv, timeout=_COMMAND_S).text.split())
+    known = {d.name: _known(d, next(words), next(words)) for d in qcow2}
+    return tuple(known.get(disk.name, disk) for disk in disks)
+
+
+def _known(disk: SourceDisk, version: str, inode: str) -> SourceDisk:
+    # A file keeps its inode when it is renamed; that of a device is made anew at each boot.
+    image = disk.path if disk.on_block_device else f"inode {inode}"
+    return replace(disk, keeps_bitmaps=int(version) >= _KEEPS_BITMAPS, image=image)
 
 
 def bitmaps_of(host: Host, disks: Iterable[SourceDisk]) -> Mapping[str, tuple[Bitmap, ...]]:
@@ -59,14 +65,30 @@ def tracked_in_images(
     for disk, bitmaps in bitmaps_of(host, disks).items():
         for bitmap in bitmaps:
             if bitmap.name.startswith(owner):
-                lost = None if bitmap.whole else f"bitmap {bitmap.name} was in use in a crash"
+                lost = None if bitmap.whole else f"bitmap {bitmap.name} missed writes"
                 found.setdefault(bitmap.name, []).append(TrackedDisk(disk, lost))
     return tuple(TrackedCheckpoint(name, tuple(found[name])) for name in sorted(found))
 
 
-def add_bitmap(host: Host, path: str, name: str) -> None:
-    """Begin a persistent bitmap in an image that nobody has open."""
-    host.run(("qemu-img", "bitmap", "--add", "-f", "qcow2", path, name), timeout=_COMMAND_S)
+def stamps_of(host: Host, disks: Sequence[SourceDisk]) -> tuple[str, ...]:
+    """Return of each disk what changes when anybody writes to its image file."""
+    argv = ("sh", "-c", programs.STAMP_IMAGES, "standby-stamps", *(disk.path for disk in disks))
+    return tuple(host.run(argv, timeout=_COMMAND_S).text.splitlines())
+
+
+def begin_bitmaps(
+    host: Host, disks: Sequence[SourceDisk], stamps: Sequence[str], name: str
+) -> None:
+    """Begin a persistent bitmap in every image that can keep one; nobody may have them open.
+
+    Raises CommandFailed, with the status programs.WRITTEN when an image was written to since its
+    stamp was taken.
+    """
+    kept = ("yes" if disk.trackable else "no" for disk in disks)
+    triples = zip((disk.path for disk in disks), stamps, kept, strict=True)
+    words = (word for triple in triples for word in triple)
+    argv = ("sh", "-c", programs.BEGIN_BITMAPS, "standby-bitmaps", name, *words)
+    host.run(argv, timeout=_COMMAND_S)
 
 
 def remove_bitmaps(host: Host, disks: Sequence[SourceDisk], names: Sequence[str]) -> None:
@@ -88,7 +110,12 @@ def _documents(text: str) -> Iterator[Mapping[str, Any]]:
 
 def _bitmaps(info: Mapping[str, Any]) -> tuple[Bitmap, ...]:
     records = info.get("format-specific", {}).get("data", {}).get("bitmaps", [])
-    return tuple(Bitmap(r["name"], "in-use" not in r["flags"]) for r in records)
+    return tuple(Bitmap(r["name"], _counts(r["flags"])) for r in records)
+
+
+def _counts(flags: Sequence[str]) -> bool:
+    """Tell whether a bitmap counted every write up to now, and will go on to."""
+    return "in-use" not in flags and "auto" in flags
 
 
 def _remove(host: Host, path: str, name: str) -> None:

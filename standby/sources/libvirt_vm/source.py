@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 
 import libvirt
 
-from standby.errors import RepairSource
+from standby.errors import GrantAccess, RepairSource
 from standby.host.interface import Host
 from standby.host.libvirt import libvirt_calls
 from standby.host.scripts import Script, ScriptEnding
@@ -33,6 +34,9 @@ from standby.sources.libvirt_vm.scratch import (
 )
 from standby.sources.libvirt_vm.scripts import run_in_guest
 from standby.sources.libvirt_vm.settings import SourceSettings
+from standby.sources.libvirt_vm.tpm import tpm_state_path
+
+log = logging.getLogger(__name__)
 
 
 class LibvirtSource:
@@ -141,8 +145,19 @@ class LibvirtSource:
             return as_it_runs(domain.XMLDesc(secure | libvirt.VIR_DOMAIN_XML_INACTIVE), now)
 
     def _definition(self, xml: str) -> MachineDefinition:
-        variables = nvram_path(xml)
-        return MachineDefinition(xml, self._host.read_file(variables) if variables else None)
+        variables, state = nvram_path(xml), tpm_state_path(xml)
+        return MachineDefinition(
+            xml,
+            nvram=self._host.read_file(variables) if variables else None,
+            tpm=self._tpm_state(state) if state else None,
+        )
+
+    def _tpm_state(self, path: str) -> bytes | None:
+        try:
+            return self._host.read_file(path)
+        except GrantAccess as error:  # the machine may well boot without
+            log.warning("the standby's TPM will be empty: %s", error)
+            return None
 
     def _source_disks(
         self, domain: libvirt.virDomain, defined: Sequence[DefinedDisk]
