@@ -13,6 +13,8 @@ from lab.processes import ProcessRecord, children
 from lab.waiting import wait_until
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+STATE = "/run/standby"
+"""Where root's manager on a host keeps what it remembers: not in the machine's own place for it."""
 DEFAULT_LIMIT = 120.0
 """Seconds that a command inside a host may take unless the caller says otherwise."""
 
@@ -34,6 +36,8 @@ class Entrance:
 
     def _environment(self) -> list[str]:
         basic = {"PATH": PATH, "HOME": str(self.home), "USER": self.user, "LANG": "C.UTF-8"}
+        if self.user == "root":
+            basic["STANDBY_STATE"] = STATE
         return [f"{name}={value}" for name, value in {**basic, **self.variables}.items()]
 
     def _become(self) -> list[str]:

@@ -7,6 +7,7 @@ found, what was expected, and the next step. The command line and the history re
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum
 from typing import ClassVar
 
@@ -91,6 +92,10 @@ class RepairStore(StandbyError):
     """The store on the KVM host is not as its manifest says."""
 
 
+class UseOtherVersion(RepairStore):
+    """The store was written by another version of this program, and is left as it is."""
+
+
 class UseOtherImage(StandbyError):
     """An image on the KVM host cannot be what a first copy begins from."""
 
@@ -101,6 +106,14 @@ class ReplaceMedium(StandbyError):
 
 class UseOtherStorage(StandbyError):
     """The storage cannot keep our promises: locks, renames or flushes do not hold there."""
+
+
+class RepairHistory(StandbyError):
+    """The history on this host cannot be read or written; no run needs it."""
+
+
+class UpgradeManager(StandbyError):
+    """A newer version of this program wrote what is here."""
 
 
 class ChooseOtherName(StandbyError):
@@ -130,6 +143,19 @@ class TryLater(StandbyError):
 
     retry = Retry.LATER
     exit_status = ExitStatus.TRY_LATER
+
+
+class RepairScript(StandbyError):
+    """A script of the profile failed, and the profile says that the run fails with it."""
+
+    retry = Retry.LATER
+
+
+@dataclass(eq=False)
+class Paused(TryLater):
+    """Somebody asked that the machine be left alone; `until` is UTC, None: until he resumes."""
+
+    until: datetime | None = None
 
 
 class CaptureLost(StandbyError):

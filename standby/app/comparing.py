@@ -110,7 +110,7 @@ def _disk(
         return ComparedDisk(disk, not_compared=reason or "not captured")
     with scanner.served(newest, [delta]) as (served,):
         subject = DigestedDisk(disk, captured.endpoint, served.digests)
-        found = verify_disk(subject, Unchanged(captured.changes), scanner.pace)
+        found = verify_disk(subject, Unchanged(captured.changes), scanner.source_pace)
         differing = found.covering(delta.size)
         here = verify_disk(served, OnlyRanges(differing), scanner.pace)
         findings.note(newest, delta, here, differing)
@@ -129,7 +129,7 @@ def _agreeing(
     """Return the blocks that source and standby both have, whatever the table says."""
     if not ranges:
         return []
-    algorithm, pace = scanner.manifest.digests, scanner.pace
-    there = digests_at(served.disk, source, ranges, algorithm, pace)
-    here = digests_at(served.disk, served.image, ranges, algorithm, pace)
+    algorithm = scanner.manifest.digests
+    there = digests_at(served.disk, source, ranges, algorithm, scanner.source_pace)
+    here = digests_at(served.disk, served.image, ranges, algorithm, scanner.pace)
     return joined((at, at + BLOCK) for at, digest in here.items() if there.get(at) == digest)

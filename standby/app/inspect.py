@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from queue import SimpleQueue
 from typing import TypeVar
 
+from standby.app.known import NOTHING_KNOWN, Doing, Known
 from standby.app.places import Place, found_on, place_of, recorded_place
 from standby.app.session import Session
+from standby.app.wiring import SPACE_RESERVE
 from standby.errors import StandbyError
+from standby.model.health import Condition, Health, Problem
 from standby.model.machine import MachineIdentity
 from standby.model.manifest import Manifest
-from standby.model.observation import HeadObservation, HeadUse, TargetObservation
-from standby.planning.health import Problem, problems
+from standby.model.observation import (
+    HeadObservation,
+    HeadUse,
+    SourceObservation,
+    TargetObservation,
+)
+from standby.model.run import Run
+from standby.model.state import State
+from standby.planning.health import Facts, Seen, condition, without_profile
+from standby.planning.lag import newest_state
 from standby.planning.naming import next_point_name
 from standby.planning.obstacles import obstacles
 from standby.planning.retention import MergePlan, plan_merges
+from standby.planning.states import resting_state
 from standby.profile import Profile
 from standby.target.space import available_below
 from standby.target.store import observe_unlocked
@@ -35,8 +47,11 @@ class StandbyLook:
     target: TargetObservation
     merges: MergePlan  # due now
     next_merges: MergePlan  # due once a cycle made one more boot point now
-    problems: tuple[Problem, ...]
+    facts: Facts
+    condition: Condition
     at: datetime
+    doing: Doing | None = None
+    next_run: datetime | None = None
 
     @property
     def manifest(self) -> Manifest:
@@ -44,10 +59,27 @@ class StandbyLook:
         return self.target.manifest
 
     @property
+    def problems(self) -> tuple[Problem, ...]:
+        """What is wrong with it, and what is good to know; the gravest first."""
+        return self.condition.problems
+
+    @property
+    def state(self) -> State:
+        """What it is, or what is being done to it."""
+        if self.doing is not None:
+            return self.doing.state
+        return resting_state(self.manifest.state_at(self.at), self.problems)
+
+    @property
+    def runs(self) -> tuple[Run, ...] | None:
+        """Its last runs, newest first; None without a history."""
+        return self.facts.runs
+
+    @property
     def age(self) -> timedelta | None:
         """How old the newest state of the machine is that the standby has."""
-        newest = self.manifest.newest
-        return None if newest is None else self.at - max(newest.true_at, newest.name.moment)
+        newest = newest_state(self.manifest)
+        return None if newest is None else self.at - newest
 
     @property
     def stored(self) -> int:
@@ -61,47 +93,89 @@ class NotSeen:
 
     called: str
     error: StandbyError
+    at: datetime  # UTC
+    condition: Condition
     profile: Profile | None = None  # None: the profile itself is wrong
+    doing: Doing | None = None
+    next_run: datetime | None = None
+    lag: timedelta | None = None  # by the history
+    runs: tuple[Run, ...] | None = None
 
 
-def look_at(session: Session, place: Place) -> StandbyLook:
+def look_at(
+    session: Session,
+    place: Place,
+    known: Known = NOTHING_KNOWN,
+) -> StandbyLook:
     """Look at one standby, without its lock."""
     target = observe_unlocked(place.host, place.directory, place.domain) or _unseeded(place)
-    return judge(place, target, session.clock.now())
+    return judge(place, target, session.clock.now(), known)
 
 
-def judge(place: Place, target: TargetObservation, now: datetime) -> StandbyLook:
-    """Say what an observation means; pure."""
+def judge(
+    place: Place,
+    target: TargetObservation,
+    now: datetime,
+    known: Known = NOTHING_KNOWN,
+    source: SourceObservation | None = None,
+    looked: datetime | None = None,
+) -> StandbyLook:
+    """Say what an observation means now.
+
+    `source` is what a look at the machine showed; `looked` is when the standby was looked at, now
+    unless given.
+    """
     keep, points = place.profile.boot_points.kept, target.manifest.points
-    hindrance = obstacles(target)
-    merges = plan_merges(points, keep, now, hindrance)
+    merges = plan_merges(points, keep, now, obstacles(target))
+    facts = replace(
+        _facts(place.called, place.profile, known, Seen(target, merges, looked or now)),
+        storage=place.where,
+        source=source,
+    )
     return StandbyLook(
         place=place,
         target=target,
         merges=merges,
         next_merges=_after_one_more(target, merges, now),
-        problems=problems(target, merges, now, called=place.called),
+        facts=facts,
+        condition=condition(facts, now),
         at=now,
+        doing=known.doing(place.profile.name, target.manifest.state_at(now)),
+        next_run=known.next_run(place.profile.name),
     )
 
 
-def survey(session: Session) -> tuple[StandbyLook | NotSeen, ...]:
-    """Look at the standby of every profile; hosts are asked side by side, none is fatal."""
+def survey(
+    session: Session, known: Known = NOTHING_KNOWN, only: Sequence[str] = ()
+) -> tuple[StandbyLook | NotSeen, ...]:
+    """Look at the standby of every profile, or of `only` some; none is fatal.
+
+    Hosts are asked side by side.
+    """
     configuration = session.configuration
-    by_host: dict[str, list[Profile]] = {}
+    profiles: list[Profile] = []
     wrong: list[StandbyLook | NotSeen] = []
-    for name in configuration.profile_names():
+    for name in only or configuration.profile_names():
         try:
-            profile = configuration.profile(name)
-            by_host.setdefault(profile.target_host.name, []).append(profile)
+            profiles.append(configuration.profile(name))
         except StandbyError as error:
-            wrong.append(NotSeen(name, error))
+            wrong.append(_unreadable(name, error, session.clock.now(), known))
+    return tuple(sorted([*wrong, *looks_of(session, profiles, known)], key=_called))
+
+
+def looks_of(
+    session: Session, profiles: Iterable[Profile], known: Known = NOTHING_KNOWN
+) -> list[StandbyLook | NotSeen]:
+    """Look at the standbys of some profiles, in no order. Hosts are asked side by side."""
+    by_host: dict[str, list[Profile]] = {}
+    for profile in profiles:
+        by_host.setdefault(profile.target_host.name, []).append(profile)
 
     def ask(profiles: Sequence[Profile]) -> list[StandbyLook | NotSeen]:
-        return list(_look_at_each(session, profiles))
+        return list(_look_at_each(session, profiles, known))
 
     seen = _side_by_side([partial(ask, profiles) for profiles in by_host.values()])
-    return tuple(sorted([*wrong, *(it for part in seen for it in part)], key=_called))
+    return [it for part in seen for it in part]
 
 
 def standbys_on(
@@ -113,17 +187,66 @@ def standbys_on(
         try:
             looks.append(look_at(session, recorded_place(session, host, found)))
         except StandbyError as error:
-            looks.append(NotSeen(found.directory.path, error))
+            looks.append(_damaged(found.directory.path, error, session.clock.now()))
     return tuple(looks)
 
 
-def _look_at_each(session: Session, profiles: Sequence[Profile]) -> Iterator[StandbyLook | NotSeen]:
+def _look_at_each(
+    session: Session, profiles: Sequence[Profile], known: Known
+) -> Iterator[StandbyLook | NotSeen]:
     """Look at the standbys of one host; one that fails does not hide the others."""
     for profile in profiles:
         try:
-            yield look_at(session, place_of(session, profile))
+            yield look_at(session, place_of(session, profile), known)
         except StandbyError as error:
-            yield NotSeen(profile.name, error, profile)
+            yield not_seen(profile, error, session.clock.now(), known)
+
+
+def not_seen(profile: Profile, error: StandbyError, now: datetime, known: Known) -> NotSeen:
+    """Say what is known of a standby that nobody could look at."""
+    facts = _facts(profile.name, profile, known, error)
+    return NotSeen(
+        called=profile.name,
+        error=error,
+        at=now,
+        condition=condition(facts, now),
+        profile=profile,
+        doing=known.doing(profile.name, None),
+        next_run=known.next_run(profile.name),
+        lag=facts.lag(now),
+        runs=facts.runs,
+    )
+
+
+def _damaged(where: str, error: StandbyError, now: datetime) -> NotSeen:
+    return NotSeen(where, error, now, Condition(Health.UNKNOWN))
+
+
+def _unreadable(name: str, error: StandbyError, now: datetime, known: Known) -> NotSeen:
+    in_effect = bool(known.outdated(name))
+    return NotSeen(
+        called=name,
+        error=error,
+        at=now,
+        condition=without_profile(error, earlier_in_effect=in_effect),
+        doing=known.doing(name, None),
+        next_run=known.next_run(name),
+        runs=known.runs(name),
+    )
+
+
+def _facts(called: str, profile: Profile, known: Known, seen: Seen | StandbyError) -> Facts:
+    return Facts(
+        called=called,
+        name=profile.name,
+        schedule=profile.schedule.planned(),
+        rpo=profile.rpo.target,
+        reserve=SPACE_RESERVE,
+        storage=f"the storage on {profile.target_host.name}",
+        seen=seen,
+        runs=known.runs(profile.name),
+        outdated=known.outdated(profile.name),
+    )
 
 
 def _called(seen: StandbyLook | NotSeen) -> str:

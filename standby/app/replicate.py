@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from standby.app.domain import dormant_domain
+from standby.app.hooks import hooks_of
 from standby.app.session import Session
 from standby.app.wiring import (
     SPACE_RESERVE,
@@ -17,14 +18,20 @@ from standby.app.wiring import (
     transfer_of,
 )
 from standby.cycle.replicate import Cycle, expected_bytes, observe_source, plan
-from standby.cycle.report import CycleReport, Journal
+from standby.cycle.report import CycleListener, CycleReport, Journal, NobodyListens
 from standby.model.machine import MachineIdentity
 from standby.model.manifest import Manifest
 from standby.model.observation import HeadObservation, HeadUse, SourceObservation, TargetObservation
 from standby.model.plan import CyclePlan, CycleRequest, DiskPlan
 from standby.model.point import Way
+from standby.model.run import Cause
 from standby.planning.forecast import Forecast, forecast
 from standby.planning.obstacles import obstacles
+from standby.planning.pauses import (
+    pause_warning,
+    refuse_while_failed_over,
+    refuse_while_paused,
+)
 from standby.planning.retention import MergePlan, plan_merges
 from standby.planning.seeds import refuse_while_waiting
 from standby.planning.space import DiskWrite, bytes_for_disk
@@ -55,23 +62,43 @@ class Estimate:
     forecast: Forecast
 
 
-def run(session: Session, profile: Profile, request: CycleRequest) -> CycleReport:
-    """Run one cycle now. Raises StandbyError; then nothing of a new point is visible."""
-    source = source_of(session, profile)
-    identity = source.identity()
-    with locked_store(session, profile, identity) as store:
-        refuse_while_waiting(store.manifest, profile.name)
-        cycle = Cycle(
-            source=source,
-            store=store,
-            transfer=transfer_of(session, profile, store.manifest.digests),
-            clock=session.clock,
-            policy=policy_of(profile, store.directory),
-            request=request,
-            journal=Journal(profile.name, session.require_wanted),
-            progress=session.report,
-        )
-        return cycle.run()
+def run(
+    session: Session,
+    profile: Profile,
+    request: CycleRequest,
+    cause: Cause = Cause.HAND,
+    listener: CycleListener | None = None,
+    run_id: str = "",
+) -> CycleReport:
+    """Run one cycle now. Raises StandbyError; then nothing of a new point is visible.
+
+    Raises Paused for a cycle that nobody asked for by hand while the standby is paused. Scripts
+    of the profile are told `run_id`.
+    """
+    journal = Journal(profile.name, session.require_wanted, listener or NobodyListens())
+    hooks = hooks_of(session, profile, journal.phase, run_id)
+    with hooks.around_run():
+        source = source_of(session, profile)
+        with locked_store(session, profile, source.identity()) as store:
+            refuse_while_waiting(store.manifest, profile.name)
+            now = session.clock.now()
+            refuse_while_paused(store.manifest, profile.name, cause, now)
+            refuse_while_failed_over(store.manifest)
+            warnings = pause_warning(store.manifest, now)
+            cycle = Cycle(
+                source=source,
+                store=store,
+                transfer=transfer_of(session, profile, store.manifest.digests),
+                hooks=hooks,
+                clock=session.clock,
+                policy=policy_of(profile, store.directory),
+                request=request,
+                journal=journal,
+                progress=session.report,
+                gate=session.gate,
+            )
+            report = cycle.run()
+            return replace(report, warnings=(*warnings, *report.warnings))
 
 
 @contextmanager
@@ -103,9 +130,11 @@ def dry_run(session: Session, profile: Profile, request: CycleRequest) -> Estima
         available_below(host, directory),
     )
     refuse_while_waiting(target.manifest, profile.name)
+    refuse_while_failed_over(target.manifest)
     policy, now = policy_of(profile, directory), session.clock.now()
     observed = observe_source(source, target, policy)
     planned = plan(observed, target, policy, request, now)
+    planned = replace(planned, warnings=(*pause_warning(target.manifest, now), *planned.warnings))
     disks = tuple((disk, _changed(disk, observed)) for disk in planned.capture.disks)
     new = sum(_needed(disk, changed) for disk, changed in disks)
     return Estimate(

@@ -11,12 +11,13 @@ from standby.app.session import Session
 from standby.model.manifest import Manifest
 from standby.model.names import PointName
 from standby.model.point import Base, BootPoint, Delta
+from standby.model.priority import NO_PRIORITY, Priority
 from standby.model.spoilt import Range, SpoiltDisk, joined, spoilt_disk, without
 from standby.target.export import digests_export, serve_point
 from standby.target.images import broken_images, images_of
 from standby.target.users import Images
 from standby.transfer.job import DigestTable, Everything
-from standby.transfer.rate import RateLimit
+from standby.transfer.rate import RateLimit, all_of
 from standby.transfer.scan import DigestedDisk, Pace
 from standby.transfer.unreadable import verify_through
 from standby.transfer.verify import OnlyRanges, OwnLayer, Verified, VerifyScope
@@ -83,11 +84,19 @@ class Scanner:
     manifest: Manifest
     broken: tuple[BrokenTable, ...]
     limiter: RateLimit | None
+    reading: RateLimit | None = None  # of the source
+    priority: Priority = NO_PRIORITY
 
     @property
     def pace(self) -> Pace:
         """How fast, and who hears of it."""
         return Pace(self.limiter, self.session.report, self.session.cancel)
+
+    @property
+    def source_pace(self) -> Pace:
+        """How fast the source is read, and who hears of it."""
+        limiter = all_of(self.limiter, self.reading)
+        return Pace(limiter, self.session.report, self.session.cancel)
 
     def readable(self, point: BootPoint, disk: str) -> Delta | None:
         """Return a disk's delta of a point if it is there and its tables are whole."""
@@ -126,8 +135,9 @@ class Scanner:
             yield ()
             return
         names = [it for delta in deltas for it in (delta.disk, digests_export(delta.disk))]
+        host, directory = self.place.host, self.place.directory
         with (
-            serve_point(self.place.host, self.place.directory, point.name, deltas) as daemon,
+            serve_point(host, directory, point.name, deltas, self.priority) as daemon,
             daemon.endpoints(names) as endpoints,
         ):
             reached = dict(zip(names, endpoints, strict=True))

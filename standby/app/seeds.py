@@ -7,14 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from standby.app.hooks import hooks_of
 from standby.app.places import place_of
 from standby.app.replicate import locked_store
-from standby.app.session import Session
+from standby.app.session import Session, open_gate
 from standby.app.transfer import ProfileTransfer
 from standby.app.wiring import policy_of, source_of
 from standby.cycle.interfaces import Moved, Source
 from standby.cycle.replicate import Cycle
-from standby.cycle.report import Journal
+from standby.cycle.report import CycleListener, Journal, NobodyListens
 from standby.errors import FixRequest, RepairSource
 from standby.model.machine import MachineDefinition, MachineIdentity
 from standby.model.manifest import AwaitedSeed, DefinedDomain, Manifest
@@ -27,6 +28,7 @@ from standby.profile import Profile
 from standby.target.layout import StandbyDirectory
 from standby.target.media import Medium, is_finished, open_medium, take_in, write_checksums
 from standby.target.store import KvmStore, make_directory, open_store
+from standby.transfer.rate import limit_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +63,17 @@ class NoDomain:
         del definition, point
         return False
 
+    def place_tpm(self, definition: MachineDefinition, state: str) -> None:
+        """Do nothing: it has no TPM."""
+
     def files_in_use(self) -> Sequence[str]:
         """Return nothing: nobody uses any."""
         return ()
 
 
-def export_seed(session: Session, profile: Profile, directory: Path) -> Exported:
+def export_seed(
+    session: Session, profile: Profile, directory: Path, listener: CycleListener | None = None
+) -> Exported:
     """Write the first copy of a machine to `directory` of this host, below its standby's name.
 
     The KVM host has to answer: from now on the standby there waits for this seed. Interrupted, it
@@ -79,7 +86,7 @@ def export_seed(session: Session, profile: Profile, directory: Path) -> Exported
     source = source_of(session, profile)
     identity = source.identity()
     medium = StandbyDirectory(f"{directory.resolve()}/{profile.standby_name}")
-    host = session.host(session.configuration.host("local"))
+    host = session.host(session.configuration.host("local"), priority=profile.priority)
     if is_finished(host, medium):  # opening a store changes its manifest
         raise _in_the_way(medium)
     with locked_store(session, profile, identity) as store:
@@ -93,24 +100,35 @@ def export_seed(session: Session, profile: Profile, directory: Path) -> Exported
         if store.manifest.token != token:
             raise _in_the_way(medium)
         _wait(session, profile, awaited)
-        point, moved = _copy(_cycle(session, profile, source, store))
+        journal = Journal(profile.name, session.require_wanted, listener or NobodyListens())
+        point, moved = _copy(_cycle(session, profile, source, store, journal))
         write_checksums(host, medium, store.manifest)
     _note_checkpoint(session, profile, replace(awaited, checkpoint=point.checkpoint))
     return Exported(medium.path, point, moved)
 
 
-def _cycle(session: Session, profile: Profile, source: Source, store: KvmStore) -> Cycle:
+def _cycle(
+    session: Session, profile: Profile, source: Source, store: KvmStore, journal: Journal
+) -> Cycle:
     place = store.directory.path
     return Cycle(
         source=source,
         store=store,
-        # Without the profile's bandwidth: that is of the link which this avoids.
-        transfer=ProfileTransfer(None, session.progress, session.cancel, store.manifest.digests),
+        # Without limits of what is sent: those are of the link which this avoids.
+        transfer=ProfileTransfer(
+            None,
+            session.progress,
+            session.cancel,
+            store.manifest.digests,
+            reading=limit_of(profile.source.read_rate),
+        ),
+        hooks=hooks_of(session, profile, journal.phase),
         clock=session.clock,
         policy=replace(policy_of(profile, store.directory), storage=place, images=NO_IMAGES),
         request=CycleRequest(),
-        journal=Journal(profile.name, session.require_wanted),
+        journal=journal,
         progress=session.report,
+        gate=open_gate,
     )
 
 

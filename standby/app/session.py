@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from contextlib import ExitStack
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
+from standby.app.overall import Overall
+from standby.cycle.interfaces import MergeGate, MergeTurn
 from standby.errors import Cancelled, FixProfile
 from standby.host.address import HostAddress, Secret
 from standby.host.connections import Connections
 from standby.host.interface import Host
 from standby.host.logs import Chatter
 from standby.host.privilege import Privilege
+from standby.model.priority import NO_PRIORITY, Priority
 from standby.profile import (
     Compression,
     Configuration,
@@ -39,6 +42,11 @@ def no_progress(what: str, done: int, total: int) -> None:
     """Show nothing."""
 
 
+def open_gate(_turn: MergeTurn) -> AbstractContextManager[None]:
+    """Let every merge begin at once."""
+    return nullcontext()
+
+
 @dataclass
 class Session:
     """What every use of the application needs. A context: leaving it closes connections."""
@@ -48,15 +56,27 @@ class Session:
     progress: Callable[[str, int, int], None] = no_progress
     cancel: threading.Event = field(default_factory=threading.Event)
     chatter: Chatter = Chatter.NONE
+    gate: MergeGate = open_gate
+    overall: Overall = field(default_factory=Overall)
     _stack: ExitStack = field(default_factory=ExitStack)
     _connections: Connections | None = None
 
     def __enter__(self) -> Self:
-        self._connections = self._stack.enter_context(Connections(self.chatter))
+        self._connections = self._stack.enter_context(Connections(self.chatter, self.cancel))
         return self
 
     def __exit__(self, *exception: object) -> None:
         self._stack.close()
+
+    def beside(
+        self,
+        *,
+        progress: Callable[[str, int, int], None],
+        cancel: threading.Event,
+        gate: MergeGate = open_gate,
+    ) -> Session:
+        """Return a session for one of several runs: it shares our connections, and is not left."""
+        return replace(self, progress=progress, cancel=cancel, gate=gate, _stack=ExitStack())
 
     def report(self, what: str, done: int, total: int) -> None:
         """Show how far a step is that may be given up at any moment, such as a merge.
@@ -82,24 +102,39 @@ class Session:
 
     def source_host(self, profile: Profile) -> Host:
         """Return the host that the machine runs on."""
-        return self.host(profile.source_host, profile.transfer.compression)
+        return self.host(profile.source_host, profile.transfer.compression, profile.priority)
 
     def kvm_host(self, profile: Profile) -> Host:
         """Return the host that keeps the standby."""
-        return self.host(profile.target_host, profile.transfer.compression)
+        return self.host(profile.target_host, profile.transfer.compression, profile.priority)
 
-    def host(self, settings: HostSettings, compression: Compression = Compression.NONE) -> Host:
-        """Return a host, connected when it is first used."""
+    def manager_host(self) -> Host:
+        """Return this machine, as the manager's own user."""
+        return self._connected.manager
+
+    def host(
+        self,
+        settings: HostSettings,
+        compression: Compression = Compression.NONE,
+        priority: Priority = NO_PRIORITY,
+    ) -> Host:
+        """Return a host, connected when it is first used; all it starts has that priority."""
+        return self._connected.host(host_address(settings, compression, priority))
+
+    @property
+    def _connected(self) -> Connections:
         if self._connections is None:
             raise FixProfile("session", "not entered", "a session used as a context")
-        return self._connections.host(host_address(settings, compression))
+        return self._connections
 
 
-def host_address(settings: HostSettings, compression: Compression) -> HostAddress:
+def host_address(
+    settings: HostSettings, compression: Compression, priority: Priority = NO_PRIORITY
+) -> HostAddress:
     """Say in the words of the host room how a host is reached."""
     privilege = Privilege.SUDO if settings.sudo else Privilege.LOGIN
     if isinstance(settings.address, LocalAddress):
-        return HostAddress(settings.name, None, privilege=privilege)
+        return HostAddress(settings.name, None, privilege=privilege, priority=priority)
     return HostAddress(
         name=settings.name,
         destination=ssh_destination(settings.address),
@@ -111,6 +146,7 @@ def host_address(settings: HostSettings, compression: Compression) -> HostAddres
         compression=compression is Compression.SSH,
         passphrase=_secret(settings.passphrase),
         password=_secret(settings.password),
+        priority=priority,
     )
 
 

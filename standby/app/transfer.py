@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from standby.cycle.interfaces import CapturedDisk, IncomingDisk, Moved, Pending
-from standby.model.digest import DigestAlgorithm
+from standby.model.digest import DigestAlgorithm, blocks_of
 from standby.model.extent import NbdEndpoint
 from standby.model.plan import DiskPlan
 from standby.model.point import Way
@@ -26,7 +26,7 @@ from standby.transfer.job import (
     ZeroPolicy,
 )
 from standby.transfer.job import Pending as EnginePending
-from standby.transfer.rate import RateLimit
+from standby.transfer.rate import Limit, RateLimit, all_of
 from standby.transfer.scan import DigestedDisk, Pace
 
 
@@ -34,11 +34,12 @@ from standby.transfer.scan import DigestedDisk, Pace
 class ProfileTransfer:
     """Copies with one profile's bandwidth, telling one caller how far it is."""
 
-    limiter: RateLimit | None
+    limiter: Limit | None  # of what is sent
     progress: Callable[[str, int, int], None]
     cancel: threading.Event
     algorithm: DigestAlgorithm
-    resync_limiter: RateLimit | None = None
+    reading: RateLimit | None = None  # of the source, in any cycle
+    resyncing: RateLimit | None = None  # of the source, when all of it is read
 
     def survey(self, source: CapturedDisk) -> Pending:
         """Count what would be moved."""
@@ -64,7 +65,7 @@ class ProfileTransfer:
         results = copy_disks(
             copies,
             limiter=self.limiter,
-            read_limiter=self.resync_limiter if _reads_all(pairs) else None,
+            read_limiter=all_of(self.reading, self.resyncing if _reads_all(pairs) else None),
             progress=self.progress,
             cancel=self.cancel,
             alive=alive,
@@ -73,6 +74,8 @@ class ProfileTransfer:
             data=sum(result.data_bytes for result in results),
             zero=sum(result.zero_bytes for result in results),
             unchanged=sum(result.unchanged_bytes for result in results),
+            read=sum(result.read_bytes for result in results),
+            changed=sum(blocks_of(result.data_bytes + result.zero_bytes) for result in results),
         )
 
 

@@ -25,12 +25,13 @@ from standby.errors import Cancelled, FixRequest, StandbyError, TryLater
 from standby.model.manifest import Manifest
 from standby.model.names import PointName
 from standby.model.point import BootPoint
+from standby.model.priority import NO_PRIORITY, Priority
 from standby.model.spoilt import SpoiltDisk
 from standby.planning.selection import select_point
 from standby.target.store import KvmStore
 from standby.transfer.build import build_table
 from standby.transfer.job import DigestTable, Everything
-from standby.transfer.rate import RateLimit
+from standby.transfer.rate import limit_of
 from standby.transfer.scan import DigestedDisk
 from standby.transfer.verify import Verified
 
@@ -63,6 +64,7 @@ class VerifyRequest:
     then: Then = Then.MARK
     images: Mapping[str, str] = field(default_factory=dict)
     limit: int | None = None
+    priority: Priority = NO_PRIORITY  # of what reads on the KVM host
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +104,17 @@ def verify(session: Session, place: Place, request: VerifyRequest) -> VerifyRepo
     Raises FixRequest, TryLater while a merge writes into a file that a point stands on.
     """
     _, manifest = require_manifest(place)
-    limiter = RateLimit(request.limit) if request.limit else None
+    reading = limit_of(place.profile.source.read_rate)
     broken = find_broken_tables(place, manifest)
-    scanner = Scanner(session, place, manifest, broken, limiter)
+    scanner = Scanner(
+        session,
+        place,
+        manifest,
+        broken,
+        limit_of(request.limit),
+        reading,
+        request.priority,
+    )
     report, findings = VerifyReport(tables=broken), Findings()
     for name in [point.name for point in _chosen(session, manifest, request)]:
         scanner = _refreshed(scanner)

@@ -16,7 +16,7 @@ from standby.sources.libvirt_vm.source import LibvirtSource as LibvirtMachine
 from standby.target.layout import StandbyDirectory
 from standby.target.merging import MergeSpeed
 from standby.target.pools import pool_directory
-from standby.transfer.rate import RateLimit
+from standby.transfer.rate import all_of, limit_of
 
 # Kept free on the KVM host besides what a cycle writes: a merge needs room of its own.
 SPACE_RESERVE = 256 << 20
@@ -61,6 +61,7 @@ def policy_of(profile: Profile, directory: StandbyDirectory) -> Policy:
         space_reserve=SPACE_RESERVE,
         resync_window=profile.resync.window,
         images=images_of(profile),
+        application_every=profile.schedule.application_every,
     )
 
 
@@ -74,15 +75,13 @@ def images_of(profile: Profile) -> SeedImages:
 
 def transfer_of(session: Session, profile: Profile, algorithm: DigestAlgorithm) -> ProfileTransfer:
     """Return the copy engine with a profile's limits."""
-    bandwidth = profile.transfer.bandwidth
-    limiter = RateLimit(bandwidth) if bandwidth else None
-    reading = profile.resync.bandwidth
     return ProfileTransfer(
-        limiter,
+        all_of(limit_of(profile.transfer.rate), session.overall.of(session.configuration)),
         session.progress,
         session.cancel,
         algorithm,
-        resync_limiter=RateLimit(reading) if reading else None,
+        reading=limit_of(profile.source.read_rate),
+        resyncing=limit_of(profile.resync.bandwidth),
     )
 
 

@@ -10,10 +10,11 @@ from standby.cli.stopping import stop_interrupts
 from standby.errors import Cancelled, ExitStatus, FixRequest
 
 
-def require_consent(what: str, *, yes: bool) -> None:
+def require_consent(what: str, *, yes: bool, kept: str = "Nothing was removed.") -> None:
     """Ask whether to go on, unless --yes was given; exit with status 1 if the answer is no.
 
-    Raises FixRequest where there is nobody to ask, Cancelled when the question is interrupted.
+    `kept` says what a refusal means. Raises FixRequest where there is nobody to ask, Cancelled
+    when the question is interrupted.
     """
     if yes:
         return
@@ -26,7 +27,7 @@ def require_consent(what: str, *, yes: bool) -> None:
             agreed = typer.confirm("Go on?", err=True)
     except typer.Abort as abort:  # Ctrl-C or the end of the input, at the question
         typer.echo(err=True)
-        raise Cancelled(what, "nothing was removed") from abort
+        raise Cancelled(what, kept.rstrip(".").lower()) from abort
     if not agreed:
-        typer.echo("Nothing was removed.", err=True)
+        typer.echo(kept, err=True)
         raise typer.Exit(ExitStatus.FAILED.value)

@@ -7,7 +7,7 @@ import sys
 from datetime import datetime
 from enum import Enum
 
-from standby.cli.zone import local_zone
+from standby.profile.zone import local_zone
 
 _PHASES = "standby.cycle"  # the logger of phases
 _SSH_LIBRARY = "paramiko"
@@ -54,5 +54,13 @@ def start_logging(verbosity: Verbosity) -> None:
     handler.addFilter(_is_ours_to_tell)
     if verbosity is Verbosity.WARNINGS:
         handler.addFilter(_not_said_again)
+    handler.setLevel(verbosity.value)
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
-    logging.getLogger("standby").setLevel(verbosity.value)
+    # Phases are logged whatever is shown here: each run has a log of its own that wants them.
+    logging.getLogger("standby").setLevel(min(verbosity.value, Verbosity.PHASES.value))
+
+
+def phases_are_shown() -> bool:
+    """Tell whether phases go to standard error as lines."""
+    shown = (it for it in logging.getLogger().handlers if isinstance(it.formatter, _LocalTime))
+    return any(it.level <= Verbosity.PHASES.value for it in shown)

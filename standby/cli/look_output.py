@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from standby.cli.output import (
@@ -16,17 +17,23 @@ from standby.cli.output import (
 )
 from standby.cli.points import point_as_json
 from standby.errors import ReachHost
+from standby.model.health import Problem, Severity
 from standby.model.manifest import AwaitedSeed
 from standby.model.observation import HeadUse
-from standby.model.point import BootPoint
-from standby.planning.health import Problem, Severity, damage
+from standby.model.pause import Pause
+from standby.planning.damage import damage
+from standby.planning.durations import readable_duration
 from standby.planning.retention import MergePlan
 from standby.profile.mistakes import Plain
 
 if TYPE_CHECKING:
     from standby.app.inspect import NotSeen, StandbyLook
 
-_COLUMNS = ("standby", "machine", "KVM host", "state", "newest", "age", "points", "problems")
+_COLUMNS = (
+    *("standby", "machine", "KVM host", "state", "health", "lag", "next run", "points"),
+    "reasons",
+)
+UNKNOWN = "unknown"
 
 
 def print_looks(looks: Sequence[StandbyLook | NotSeen], *, as_json: bool, nothing: str) -> None:
@@ -52,21 +59,24 @@ def print_looks(looks: Sequence[StandbyLook | NotSeen], *, as_json: bool, nothin
 
 
 def _row(look: StandbyLook) -> tuple[str, ...]:
-    newest = look.manifest.newest
     return (
         look.place.called,
         look.manifest.machine.name,
         look.place.host.name,
         state(look),
-        _newest(newest) if newest else NOTHING,
+        look.condition.health.value,
         readable_age(look.age),
+        next_run(look, look.at),
         f"{len(look.manifest.points)}/{look.merges.keep.limit}",
         worst(look.problems),
     )
 
 
-def _newest(newest: BootPoint) -> str:
-    return f"{newest.name} (spoilt)" if newest.spoilt else str(newest.name)
+def next_run(look: StandbyLook | NotSeen, now: datetime) -> str:
+    """Say how far away the next run is; unknown when no daemon says so."""
+    if look.next_run is None:
+        return UNKNOWN
+    return f"in {readable_duration(look.next_run - now)}" if look.next_run > now else "due"
 
 
 def _row_not_seen(seen: NotSeen) -> tuple[str, ...]:
@@ -75,17 +85,24 @@ def _row_not_seen(seen: NotSeen) -> tuple[str, ...]:
         seen.called,
         profile.source.domain if profile else NOTHING,
         profile.target_host.name if profile else NOTHING,
-        "unreachable" if isinstance(seen.error, ReachHost) else "unknown",
-        NOTHING,
-        NOTHING,
+        _state_not_seen(seen),
+        seen.condition.health.value,
+        UNKNOWN if seen.lag is None else readable_age(seen.lag),
+        next_run(seen, seen.at),
         NOTHING,
         str(seen.error),
     )
 
 
+def _state_not_seen(seen: NotSeen) -> str:
+    if seen.doing is not None:
+        return seen.doing.text
+    return "unreachable" if isinstance(seen.error, ReachHost) else UNKNOWN
+
+
 def state(look: StandbyLook) -> str:
     """Return the standby's state in a few words."""
-    text = look.manifest.role.value
+    text = look.doing.text if look.doing else look.state.value
     return f"{text}, runs" if look.target.head.use is HeadUse.RUNNING else text
 
 
@@ -107,7 +124,7 @@ def worst(problems: tuple[Problem, ...]) -> str:
     return f"{grave[0].severity.value}: {grave[0].text}{more}"
 
 
-def look_as_json(look: StandbyLook) -> Plain:
+def look_as_json(look: StandbyLook) -> dict[str, Plain]:
     """Return what is known of a standby for programs. Bytes, seconds, UTC."""
     manifest, profile, target = look.manifest, look.place.profile, look.target
     newest = manifest.newest
@@ -119,7 +136,9 @@ def look_as_json(look: StandbyLook) -> Plain:
         "source_host": profile.source_host.name,
         "kvm_host": look.place.host.name,
         "directory": look.place.directory.path,
-        "state": manifest.role.value,
+        "state": look.state.value,
+        "share": look.doing.share if look.doing else None,
+        "health": look.condition.health.value,
         "domain": {
             "found": target.domain.value,
             "uuid": manifest.domain.uuid if manifest.domain else None,
@@ -130,7 +149,10 @@ def look_as_json(look: StandbyLook) -> Plain:
         },
         "reverted_to": str(manifest.reverted_to) if manifest.reverted_to else None,
         "newest": point_as_json(newest) if newest else None,
-        "age_seconds": int(look.age.total_seconds()) if look.age is not None else None,
+        "age_seconds": _seconds(look.age),
+        "rpo_seconds": _seconds(look.facts.target.most if look.facts.target else None),
+        "next_run": utc(look.next_run) if look.next_run else None,
+        "paused": _pause_as_json(manifest.paused),
         "points": len(manifest.points),
         "limit": look.merges.keep.limit,
         "merges_due": _merges_as_json(look.merges),
@@ -141,10 +163,7 @@ def look_as_json(look: StandbyLook) -> Plain:
         "interrupted_seeds": [
             {"disk": seed.disk, "stored_bytes": seed.stored} for seed in target.unfinished
         ],
-        "problems": [
-            {"severity": it.severity.value, "text": it.text, "remedy": it.remedy}
-            for it in look.problems
-        ],
+        "problems": [problem_as_json(it) for it in look.problems],
         "looked_at": utc(look.at),
     }
 
@@ -156,8 +175,37 @@ def not_seen_as_json(seen: NotSeen) -> Plain:
         "called": seen.called,
         "standby": profile.standby_name if profile else None,
         "kvm_host": profile.target_host.name if profile else None,
-        "state": None,
+        "state": seen.doing.state.value if seen.doing else None,
+        "health": seen.condition.health.value,
+        "age_seconds": _seconds(seen.lag),
+        "next_run": utc(seen.next_run) if seen.next_run else None,
+        "problems": [problem_as_json(it) for it in seen.condition.problems],
         "error": {"kind": type(seen.error).__name__, "text": str(seen.error)},
+    }
+
+
+def problem_as_json(problem: Problem) -> Plain:
+    """Return a problem for programs; its concern is the same word for as long as it lasts."""
+    return {
+        "concern": problem.concern.value,
+        "severity": problem.severity.value,
+        "text": problem.text,
+        "remedy": problem.remedy,
+    }
+
+
+def _seconds(duration: timedelta | None) -> int | None:
+    return None if duration is None else int(duration.total_seconds())
+
+
+def _pause_as_json(pause: Pause | None) -> Plain:
+    if pause is None:
+        return None
+    return {
+        "since": utc(pause.since),
+        "until": utc(pause.until) if pause.until else None,
+        "reason": pause.reason,
+        "by": pause.by,
     }
 
 

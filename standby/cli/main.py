@@ -9,9 +9,15 @@ from typing import Annotated
 import typer
 
 from standby.cli import (
+    cancel,
     check,
+    history,
     host,
+    log,
+    metrics,
     mount,
+    notify,
+    pause,
     pin,
     points,
     profile,
@@ -19,10 +25,14 @@ from standby.cli import (
     resync,
     revert,
     run,
+    schedule,
     seeds,
+    serve,
     show,
+    stats,
     verify,
     vms,
+    watch,
 )
 from standby.cli import list as list_
 from standby.cli.logs import start_logging, wanted
@@ -36,6 +46,8 @@ revert_snapshot and `kvm listvm`, Get-VMSnapshot and `virsh snapshot-list` do: s
 docs/names-of-others.md. Example: standby run web1 && standby points web1
 """
 
+_VERBOSE = ("--verbose", "-v")
+
 app = typer.Typer(
     name="standby",
     no_args_is_help=True,
@@ -46,6 +58,12 @@ app = typer.Typer(
 app.command(epilog=check.EPILOG, short_help="Look at all that a profile depends on.")(check.check)
 app.command(epilog=run.EPILOG, short_help="Run one cycle now.")(run.run)
 app.command(epilog=resync.EPILOG, short_help="Send what differs.")(resync.resync)
+app.command(epilog=schedule.EPILOG, short_help="List its coming runs.")(schedule.schedule)
+app.command(epilog=serve.EPILOG, short_help="Run all profiles by schedule.")(serve.serve)
+app.command(epilog=watch.EPILOG, short_help="Show what runs now.")(watch.watch)
+app.command(epilog=cancel.EPILOG, short_help="Stop a run.")(cancel.cancel)
+app.command(epilog=pause.PAUSE_EPILOG, short_help="Leave a machine alone.")(pause.pause)
+app.command(epilog=pause.RESUME_EPILOG, short_help="End a pause.")(pause.resume)
 app.command(
     "export-seed", epilog=seeds.EXPORT_EPILOG, short_help="Write a first copy to a medium."
 )(seeds.export_seed)
@@ -60,10 +78,15 @@ app.command(epilog=pin.PIN_EPILOG, short_help="Keep a boot point.")(pin.pin)
 app.command(epilog=pin.UNPIN_EPILOG, short_help="Let a boot point be merged.")(pin.unpin)
 app.command(epilog=mount.EPILOG, short_help="Read files of a boot point.")(mount.mount)
 app.command(epilog=verify.EPILOG, short_help="Compare with the digests.")(verify.verify)
+app.command(epilog=metrics.EPILOG, short_help="Print figures for Prometheus.")(metrics.metrics)
 app.command(epilog=vms.EPILOG, short_help="List the standbys found on a host.")(vms.vms)
 app.command(epilog=remove.EPILOG, short_help="Stop protecting a machine.")(remove.remove)
+app.command(epilog=history.EPILOG, short_help="List what was done.")(history.history)
+app.command(epilog=log.EPILOG, short_help="Print the log of a run.")(log.log)
+app.command(epilog=stats.EPILOG, short_help="Count a machine's cycles.")(stats.stats)
 app.add_typer(host.app)
 app.add_typer(profile.app)
+app.add_typer(notify.app)
 
 
 def _print_version(wanted_version: bool) -> None:  # noqa: FBT001 - typer calls it so
@@ -77,7 +100,7 @@ def options(
     *,
     config: ConfigOption = None,  # noqa: ARG001 - read from the context by commands
     verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Log every command and every QMP message.")
+        bool, typer.Option(*_VERBOSE, help="Log every command and every QMP message.")
     ] = False,
     version: Annotated[  # noqa: ARG001 - typer prints it
         bool,
@@ -96,10 +119,18 @@ def options(
     start_logging(wanted(verbose=verbose))
 
 
+def _flags_first(words: list[str]) -> list[str]:
+    """Move --verbose before the command: nobody remembers that it is not the command's own."""
+    ours = words[: words.index("--")] if "--" in words else words
+    flags = [word for word in ours if word in _VERBOSE]
+    rest = [word for word in ours if word not in _VERBOSE]
+    return [*flags, *rest, *words[len(ours) :]]
+
+
 def main() -> None:
     """Run the command line of this process and exit with its status."""
     try:
-        app(prog_name="standby")
+        app(_flags_first(sys.argv[1:]), prog_name="standby")
     except StandbyError as error:
         typer.echo(f"standby: {error}", err=True)
         sys.exit(error.exit_status.value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 import typer
@@ -13,12 +13,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from standby.cli.zone import local_zone
+from standby.planning.durations import readable_duration
 from standby.profile.mistakes import Plain
+from standby.profile.zone import local_zone
 
 PIPED_WIDTH = 200  # columns; what reads a pipe wants whole lines
 NOTHING = "-"
-_UNITS = (("d", timedelta(days=1)), ("h", timedelta(hours=1)), ("min", timedelta(minutes=1)))
 _SECOND = timedelta(seconds=1)
 
 
@@ -32,25 +32,37 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]
 
     The first column names what the row is about, so it is never broken.
     """
+    out = console()
+    if title:
+        out.print(Text(title, style="bold"))
+    out.print(table_of("", columns, rows))
+
+
+def table_of(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    """Return such a table."""
     cells = [tuple(row) for row in rows]
     shown = [n for n in range(len(columns)) if not cells or any(row[n] for row in cells)]
-    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, title=title or None)
+    table.title_justify = "left"
     for n in shown:
         table.add_column(columns[n], overflow="fold", no_wrap=n == 0)
     for row in cells:
         table.add_row(*(Text(row[n]) for n in shown))
-    out = console()
-    if title:
-        out.print(Text(title, style="bold"))
-    out.print(table)
+    return table
 
 
 def print_facts(facts: Iterable[tuple[str, str]]) -> None:
     """Print what is known of one thing, a line for each fact; empty ones are left out."""
+    for line in facts_as_lines(facts):
+        typer.echo(line, nl=False)
+
+
+def facts_as_lines(facts: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """Yield what is known of one thing, a line for each fact; empty ones are left out."""
     told = [(name, value) for name, value in facts if value]
     width = max((len(name) for name, _ in told), default=0)
     for name, value in told:
-        typer.echo(f"{name:<{width}}  {value}")
+        yield f"{name:<{width}}  {value}\n"
 
 
 def print_note(text: str) -> None:
@@ -77,16 +89,4 @@ def readable_age(age: timedelta | None) -> str:
     """Write an age in its two largest units: 3 d 4 h, 12 min, 5 s."""
     if age is None:
         return NOTHING
-    if age < _SECOND:
-        return "now"
-    rest, parts = age, []
-    for unit, length in _UNITS:
-        count, rest = divmod(rest, length)
-        parts.append((count, unit))
-    parts.append((rest // _SECOND, "s"))
-    return " ".join(f"{count} {unit}" for count, unit in _two_largest(parts))
-
-
-def _two_largest(parts: list[tuple[int, str]]) -> list[tuple[int, str]]:
-    first = next(place for place, (count, _) in enumerate(parts) if count)
-    return [part for part in parts[first : first + 2] if part[0]]
+    return "now" if age < _SECOND else readable_duration(age)

@@ -8,7 +8,7 @@ from standby.cli.options import ConfigOption, JsonOption, PointArgument, Standby
 from standby.cli.output import print_json
 from standby.cli.points import point_as_json
 from standby.cli.work import working
-from standby.cli.zone import local_zone
+from standby.profile.zone import local_zone
 
 PIN_EPILOG = "Example: standby pin web1 before:18:00"
 UNPIN_EPILOG = "Example: standby unpin web1 V20261122_035600"

@@ -20,6 +20,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
+from standby.cli.logs import phases_are_shown
 from standby.cli.work import Report
 from standby.planning.space import readable
 
@@ -32,7 +33,7 @@ _PERCENT = 100
 @contextmanager
 def progress_display() -> Generator[Report]:
     """Yield what is told the progress: what, bytes done, bytes in all."""
-    if not sys.stderr.isatty() or log.isEnabledFor(logging.INFO):
+    if not sys.stderr.isatty() or phases_are_shown():
         yield Lines(_LINE_EVERY_S, time.monotonic)
         return
     columns = (

@@ -14,9 +14,9 @@ from standby.cli.options import (
 from standby.cli.output import local, print_facts, print_json
 from standby.cli.points import spoilt_as_json
 from standby.cli.work import working
-from standby.cli.zone import local_zone
-from standby.planning.health import damage
+from standby.planning.damage import damage
 from standby.planning.selection import Spoilt
+from standby.profile.zone import local_zone
 
 EPILOG = "Example: standby revert web1 latest~2"
 
@@ -36,13 +36,13 @@ def revert(
     Refused while the standby runs, and for a boot point that is known to be damaged: the error
     names the good ones, and --spoilt takes it all the same.
     """
-    from standby.app import points  # noqa: PLC0415 - 0.3 s that --help does not need
+    from standby.app import by_hand  # noqa: PLC0415 - 0.3 s that --help does not need
     from standby.app.places import locate  # noqa: PLC0415
 
     taken = Spoilt.TAKEN if spoilt else Spoilt.REFUSED
     with working(context, config) as session:
         place = locate(session, standby)
-        done = points.revert(session, place, point, local_zone(), taken)
+        done = by_hand.revert(session, place, point, local_zone(), taken)
     name = place.profile.standby_name
     if as_json:
         print_json(

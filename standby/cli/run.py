@@ -8,17 +8,26 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from standby.cli import run_output
+from standby.cli.asked import daemon_of, is_profile_name
+from standby.cli.in_daemon import run_in_daemon
 from standby.cli.options import ConfigOption, JsonOption, ProfileArgument
 from standby.cli.output import print_json
 from standby.cli.progress import progress_display
 from standby.cli.work import looking, working
 from standby.model.plan import Copying, CycleRequest
+from standby.model.run import RunKind
 
 if TYPE_CHECKING:
     from standby.app.replicate import Estimate
     from standby.app.reports import CycleReport
 
 EPILOG = "Example: standby run web1 --dry-run"
+
+_KINDS = {
+    Copying.AS_NEEDED: RunKind.CYCLE,
+    Copying.WHAT_DIFFERS: RunKind.RESYNC,
+    Copying.EVERYTHING: RunKind.FULL_COPY,
+}
 
 
 def run(
@@ -35,6 +44,9 @@ def run(
     as_json: JsonOption = False,
 ) -> None:
     """Run one cycle now: capture the machine, send what changed, publish a boot point.
+
+    Where a daemon runs this configuration, it does the run and this command shows it. Ctrl-C asks
+    whether to stop it, and stops it at once where there is nobody to ask.
 
     Exit status 75: somebody else is at work on this standby, or it has too many boot points.
     """
@@ -68,10 +80,14 @@ def run_and_print(
 def _cycle(
     context: typer.Context, config: Path | None, profile: str, request: CycleRequest
 ) -> CycleReport:
-    from standby.app import replicate  # noqa: PLC0415 - 0.3 s that --help does not need
+    from standby.app import by_hand  # noqa: PLC0415 - 0.3 s that --help does not need
 
     with progress_display() as report, working(context, config, report) as session:
-        return replicate.run(session, session.profile(profile), request)
+        daemon = daemon_of(session) if is_profile_name(profile) else None
+        kind = _KINDS[request.copying]
+        if daemon is not None:
+            return run_in_daemon(daemon, profile, kind, report, session.cancel)
+        return by_hand.run(session, session.profile(profile), request, kind)
 
 
 def _estimate(

@@ -33,10 +33,10 @@ def export_seed(
     The standby waits for it meanwhile: cycles end with status 75 until it is taken in there.
     Interrupted, the same command goes on where it ended.
     """
-    from standby.app import seeds  # noqa: PLC0415 - 0.3 s that --help does not need
+    from standby.app import by_hand  # noqa: PLC0415 - 0.3 s that --help does not need
 
     with progress_display() as report, working(context, config, report) as session:
-        done = seeds.export_seed(session, session.profile(profile), directory)
+        done = by_hand.export_seed(session, session.profile(profile), directory)
     if as_json:
         print_json(
             {
@@ -76,7 +76,7 @@ def import_seed(
 
     Every chunk is checked by its SHA-256; a damaged medium is refused, and what is damaged named.
     """
-    from standby.app import seeds  # noqa: PLC0415 - 0.3 s that --help does not need
+    from standby.app import by_hand, seeds  # noqa: PLC0415 - 0.3 s that --help does not need
 
     if give_up == (directory is not None):
         raise FixRequest("standby import-seed", "both or neither", "DIRECTORY, or --give-up")
@@ -86,7 +86,7 @@ def import_seed(
             seeds.give_up_waiting(session, loaded)
             point = None
         else:
-            point = seeds.import_seed(session, loaded, directory.rstrip("/"))
+            point = by_hand.import_seed(session, loaded, directory.rstrip("/"))
     if as_json:
         print_json({"point": str(point.name) if point else None})
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,12 +12,13 @@ from standby.cli.options import ConfigOption, JsonOption, StandbyArgument
 from standby.cli.output import print_json, print_note, print_table
 from standby.cli.progress import progress_display
 from standby.cli.work import working
-from standby.cli.zone import local_zone
 from standby.errors import ExitStatus, FixRequest
+from standby.model.priority import GIVES_WAY, NO_PRIORITY
 from standby.model.spoilt import Range, total
 from standby.planning.space import readable
 from standby.profile.mistakes import Plain
 from standby.profile.units import parse_rate
+from standby.profile.zone import local_zone
 
 if TYPE_CHECKING:
     from standby.app.verify import VerifyReport
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 EPILOG = "Example: standby verify web1 --all --source --repair"
 _COLUMNS = ("boot point", "disk", "read", "damaged", "where")
 _MOST_NAMED = 5
+_SCRUB_RATE = "50MiB/s"
 
 AllOption = Annotated[bool, typer.Option("--all", help="Every boot point, newest first.")]
 SourceOption = Annotated[
@@ -47,6 +50,14 @@ LimitOption = Annotated[
     str | None,
     typer.Option("--limit", metavar="RATE", help="Read no faster than this: 50MiB/s."),
 ]
+ScrubOption = Annotated[
+    bool,
+    typer.Option(
+        "--scrub",
+        help="Keep out of the way: lowest priority, also on the KVM host, and at most "
+        f"{_SCRUB_RATE} unless --limit says otherwise.",
+    ),
+]
 
 
 def verify(  # noqa: PLR0913 - a parameter for each option
@@ -61,6 +72,7 @@ def verify(  # noqa: PLR0913 - a parameter for each option
     repair: RepairOption = False,
     images: FromOption = None,
     limit: LimitOption = None,
+    scrub: ScrubOption = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -72,7 +84,8 @@ def verify(  # noqa: PLR0913 - a parameter for each option
     the newest boot point is whole again. Exit status 1 when damage remains. Merges at or below
     the point wait meanwhile.
     """
-    from standby.app import verify as verifying  # noqa: PLC0415 - 0.3 s that --help does not need
+    from standby.app import by_hand  # noqa: PLC0415 - 0.3 s that --help does not need
+    from standby.app import verify as verifying  # noqa: PLC0415
     from standby.app.places import locate  # noqa: PLC0415
 
     request = verifying.VerifyRequest(
@@ -81,17 +94,25 @@ def verify(  # noqa: PLR0913 - a parameter for each option
         verifying.Beside.SOURCE if source else verifying.Beside.DIGESTS,
         verifying.Then.MEND if repair or images else verifying.Then.MARK,
         dict(_image(text) for text in images or ()),
-        _rate(limit) if limit else None,
+        _limit(limit, scrub=scrub),
+        GIVES_WAY if scrub else NO_PRIORITY,
     )
+    if scrub:
+        os.setpriority(os.PRIO_PROCESS, 0, 19)
     with progress_display() as told, working(context, config, told) as session:
         place = locate(session, standby)
-        report = verifying.verify(session, place, request)
+        report = by_hand.verify(session, place, request)
     if as_json:
         print_json(report_as_json(report))
     else:
         _print(report, place.called)
     if not report.sound:
         raise typer.Exit(ExitStatus.FAILED.value)
+
+
+def _limit(text: str | None, *, scrub: bool) -> int | None:
+    asked = text or (_SCRUB_RATE if scrub else None)
+    return _rate(asked) if asked else None
 
 
 def _rate(text: str) -> int:

@@ -35,7 +35,7 @@ def named_root(context: typer.Context, config: Path | None) -> Path | None:
 @contextmanager
 def looking(context: typer.Context, config: Path | None) -> Generator[Session]:
     """Open a session that changes nothing; a signal ends it at once."""
-    with stop_interrupts(), _session(context, config) as session:
+    with stop_interrupts(), opened(context, config) as session:
         yield session
 
 
@@ -44,14 +44,15 @@ def working(
     context: typer.Context, config: Path | None, report: Report | None = None
 ) -> Generator[Session]:
     """Open a session that may change things; a signal sets its `cancel`."""
-    with _session(context, config) as session, stop_sets(session.cancel):
+    with opened(context, config) as session, stop_sets(session.cancel):
         if report is not None:
             session.progress = report
         yield session
 
 
 @contextmanager
-def _session(context: typer.Context, config: Path | None) -> Generator[Session]:
+def opened(context: typer.Context, config: Path | None) -> Generator[Session]:
+    """Open a session that handles signals by itself."""
     # Loading what talks to hosts takes about 0.3 s, too much for --help.
     from standby.app.opening import Detail, open_session  # noqa: PLC0415
 

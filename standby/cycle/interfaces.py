@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum
 from typing import Protocol
 
 from standby.model.disk import SourceDisk
@@ -163,6 +164,17 @@ class Store(Protocol):
 ProgressReport = Callable[[str, int, int], None]  # what, done bytes, total bytes
 
 
+class MergeTurn(Enum):
+    """When in its cycle a standby merges."""
+
+    BEFORE = "before"  # to make room, or to finish what was interrupted: a capture follows
+    LAST = "last"  # nothing follows
+
+
+MergeGate = Callable[[MergeTurn], AbstractContextManager[None]]
+"""Waits for one's turn where several standbys merge at once. Raises Cancelled."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pending:
     """What a transfer would move, in bytes."""
@@ -173,11 +185,16 @@ class Pending:
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """What a transfer moved, in bytes. `unchanged` was looked at and there already."""
+    """What a transfer moved, in bytes. `unchanged` was looked at and there already.
+
+    `read` came from the source; `changed` counts blocks of 64 KiB, sent or told as zeroes.
+    """
 
     data: int
     zero: int
     unchanged: int = 0
+    read: int = 0
+    changed: int = 0
 
 
 class Transfer(Protocol):
@@ -200,6 +217,20 @@ class Transfer(Protocol):
         `expected` is what the survey of each pair found, for progress. `alive` is called now
         and then and raises when there is no point in going on.
         """
+
+
+class Hooks(Protocol):
+    """An administrator's scripts. None of them ever runs while a guest is frozen."""
+
+    def around_capture(self, plan: CyclePlan) -> AbstractContextManager[None]:
+        """Run what comes before the capture, and on leaving what comes after it.
+
+        What comes after runs whatever happened, be it that what came before failed. Raises
+        RepairScript and what kept a script from running; Cancelled.
+        """
+
+    def after_publish(self, point: BootPoint) -> None:
+        """Run what comes after the publication of a point. Raises as around_capture."""
 
 
 class Clock(Protocol):

@@ -11,13 +11,16 @@ import logging
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from standby.cycle.images import copy_images, to_be_copied
 from standby.cycle.interfaces import (
     Capture,
     Clock,
+    Hooks,
     Incoming,
+    MergeGate,
+    MergeTurn,
     Moved,
     Pending,
     ProgressReport,
@@ -34,6 +37,7 @@ from standby.model.point import Base, BootPoint, Consistency, Delta, Way
 from standby.model.seed import NO_IMAGES, SeedImages, UnfinishedSeed
 from standby.model.spoilt import total
 from standby.model.window import DailyWindow
+from standby.planning.consistency import consistency_now
 from standby.planning.obstacles import obstacles
 from standby.planning.replicate import checkpoint_owner, plan_cycle
 from standby.planning.resync import require_resync_allowed
@@ -54,6 +58,7 @@ class Policy:
     space_reserve: int
     resync_window: DailyWindow | None = None
     images: SeedImages = NO_IMAGES  # that first copies begin from
+    application_every: timedelta | None = None  # between application-consistent points
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +68,13 @@ class Cycle:
     source: Source
     store: Store
     transfer: Transfer
+    hooks: Hooks
     clock: Clock
     policy: Policy
     request: CycleRequest
     journal: Journal
     progress: ProgressReport
+    gate: MergeGate
 
     def run(self) -> CycleReport:
         """Run the cycle. Raises StandbyError; then nothing of the new point is visible."""
@@ -80,7 +87,10 @@ class Cycle:
             point, moved = self.replicate(plan)
         self.forget_old_checkpoints(plan)
         head = self.move_head(plan.head)
-        merges = self.merge()
+        try:
+            self.tell_published(plan, point)
+        finally:
+            merges = self.merge()  # a script that fails for ever lets no chain grow for ever
         return CycleReport(
             outcome=Outcome.PUBLISHED if point.name == plan.point else Outcome.STILL_TRUE,
             point=point.name,
@@ -96,6 +106,9 @@ class Cycle:
             started=started,
             seconds=self.journal.seconds,
             phases=tuple(self.journal.phases),
+            read=moved.read,
+            stored=sum(d.stored for d in point.deltas) if point.name == plan.point else 0,
+            changed=moved.changed,
         )
 
     def look_and_plan(self, request: CycleRequest | None = None) -> CyclePlan:
@@ -103,7 +116,9 @@ class Cycle:
         with self.journal.phase(Phase.OBSERVE):
             target = self.store.observe()
             source = observe_source(self.source, target, self.policy)
-            return plan(source, target, self.policy, request or self.request, self.clock.now())
+            planned = plan(source, target, self.policy, request or self.request, self.clock.now())
+            self.journal.point = planned.point
+            return planned
 
     def look_again(self, lost: AskForResync) -> CyclePlan:
         """Plan anew: what the look took for a history was none when the capture asked for it."""
@@ -148,9 +163,13 @@ class Cycle:
 
     def replicate(self, plan: CyclePlan) -> tuple[BootPoint, Moved]:
         """Capture, transfer, publish: return the newest point and what was moved."""
+        self.journal.listener.planned(plan)
         try:
             with ExitStack() as stack:
-                with self.journal.phase(Phase.CAPTURE, f"since={plan.capture.since}"):
+                with (
+                    self.hooks.around_capture(plan),
+                    self.journal.phase(Phase.CAPTURE, f"since={plan.capture.since}"),
+                ):
                     capture = stack.enter_context(self.source.capture(plan.capture))
                 return self._move(plan, capture)
         except StandbyError:
@@ -173,15 +192,18 @@ class Cycle:
     def _move(self, plan: CyclePlan, capture: Capture) -> tuple[BootPoint, Moved]:
         with self.journal.phase(Phase.SURVEY, f"consistency={capture.consistency.value}"):
             pending = [self.transfer.survey(disk) for disk in capture.disks]
+            self.journal.bytes = sum(found.data for found in pending)
         newest = self.store.manifest.newest
         if newest is not None and nothing_changed(plan, pending, capture, newest):
-            return self._stamp(newest, capture), Moved(0, 0)
+            return self._stamp(plan, newest, capture), Moved(0, 0)
         self._require_space(plan.capture.disks, pending)
         with self.store.incoming(plan) as incoming:
             moved = self._transfer(capture, incoming, pending)
             point = new_point(plan, capture, incoming, moved)
-            with self.journal.phase(Phase.PUBLISH, f"point={point.name} bytes={moved.data}"):
+            with self.journal.phase(Phase.PUBLISH):
+                self.journal.bytes = moved.data
                 self.store.publish(plan, point, capture.definition)
+                self.journal.listener.replicated(plan, point, moved)
         return point, moved
 
     def _transfer(self, capture: Capture, incoming: Incoming, pending: Sequence[Pending]) -> Moved:
@@ -198,14 +220,17 @@ class Cycle:
             except TransferFailed:
                 alive()  # whoever ended the connection knows why
                 raise
+            self.journal.bytes = moved.data
             incoming.close()
             capture.require_alive()
         return moved
 
-    def _stamp(self, newest: BootPoint, capture: Capture) -> BootPoint:
+    def _stamp(self, plan: CyclePlan, newest: BootPoint, capture: Capture) -> BootPoint:
         capture.require_alive()
-        with self.journal.phase(Phase.STAMP, f"point={newest.name}"):
+        self.journal.point = newest.name
+        with self.journal.phase(Phase.STAMP):
             self.store.stamp(self.clock.now())
+        self.journal.listener.replicated(plan, newest, Moved(0, 0))
         return newest
 
     def _require_space(self, disks: Sequence[DiskPlan], pending: Sequence[Pending]) -> None:
@@ -238,14 +263,27 @@ class Cycle:
             self.store.move_head(move)
         return move
 
+    def tell_published(self, plan: CyclePlan, point: BootPoint) -> None:
+        """Run the scripts that follow a publication; a point that is still true had its own."""
+        if point.name == plan.point:
+            self.hooks.after_publish(point)
+
     def merge(self, phase: Phase = Phase.MERGE) -> MergePlan:
         """Merge what is due. What is in use is deferred, and the report says so."""
         planned = self._plan_merges()
+        if not planned.merges:
+            return planned
+        turn = MergeTurn.LAST if phase is Phase.MERGE else MergeTurn.BEFORE
+        with self.gate(turn):
+            return self._merge_all(planned, phase)
+
+    def _merge_all(self, planned: MergePlan, phase: Phase) -> MergePlan:
         for merge in planned.merges:
             about = f"older={merge.older} younger={merge.younger} ({merge.cause.value})"
             try:
                 with self.journal.phase(phase, about):
                     self.store.merge(merge.older, self.progress)
+                self.journal.listener.merged(merge.older)
             except TryLater as error:
                 log.warning("merge of %s waits for the next cycle: %s", merge.older, error)
                 return self._plan_merges()
@@ -273,11 +311,14 @@ def plan(
     now: datetime,
 ) -> CyclePlan:
     """Decide one cycle. Also what a dry run prints."""
+    consistency = consistency_now(
+        policy.consistency, policy.application_every, target.manifest.newest, now, policy.profile
+    )
     planned = plan_cycle(
         source,
         target,
         replace(request, images=policy.images),
-        consistency=policy.consistency,
+        consistency=consistency,
         keep=policy.keep,
         checkpoint_prefix=checkpoint_owner(policy.profile, target.manifest.token),
         now=now,
@@ -334,6 +375,7 @@ def new_point(plan: CyclePlan, capture: Capture, incoming: Incoming, moved: Move
                 size=disk.plan.disk.size,
                 stored=stored[disk.plan.disk.name],
                 base=Base.NOTHING if disk.plan.below is None else Base.BELOW,
+                image=disk.plan.disk.image,
             )
             for disk in incoming.disks
         ),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from standby.errors import FixProfile
 from standby.host.privilege import Privilege
+from standby.model.priority import NO_PRIORITY, Priority
 
 Secret = Callable[[], str]
 """Gives a secret when it is needed; what it returns is never logged or kept."""
@@ -24,6 +25,7 @@ class HostAddress:
     privilege: Privilege = Privilege.LOGIN
     connect_timeout: float = 10.0  # seconds, for each of: connect, exchange keys, log in
     compression: bool = False
+    priority: Priority = NO_PRIORITY  # of all that is started there, and of what reaches it
     passphrase: Secret | None = field(default=None, compare=False)  # of an encrypted key
     password: Secret | None = field(default=None, compare=False)  # of the login user
 

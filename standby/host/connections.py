@@ -17,8 +17,12 @@ from standby.host.ssh import SshHost
 class Connections:
     """Gives hosts to whoever asks; may be shared by threads."""
 
-    def __init__(self, chatter: Chatter = Chatter.NONE) -> None:
+    def __init__(
+        self, chatter: Chatter = Chatter.NONE, cancel: threading.Event | None = None
+    ) -> None:
+        """Once `cancel` is set nobody waits any longer for a host that does not answer."""
         set_chatter(chatter)
+        self._cancel = cancel or threading.Event()
         self._runtime = RuntimeDirectory()
         self._manager = LocalHost("manager")
         self._lock = threading.Lock()
@@ -30,6 +34,11 @@ class Connections:
             if address not in self._hosts:
                 self._hosts[address] = self._make(address)
             return self._hosts[address]
+
+    @property
+    def manager(self) -> Host:
+        """The machine that we run on, as whoever runs us."""
+        return self._manager
 
     def close(self) -> None:
         """Close every connection and remove the runtime directory."""
@@ -52,5 +61,7 @@ class Connections:
 
     def _make(self, address: HostAddress) -> Host:
         if address.destination is None:
-            return LocalHost(address.name, address.privilege)
-        return SshHost(address, self._manager, self._runtime)
+            return LocalHost(address.name, address.privilege, address.priority)
+        # Its ssh runs here, and gives way as well.
+        manager = LocalHost("manager", priority=address.priority)
+        return SshHost(address, manager, self._runtime, self._cancel)

@@ -13,6 +13,7 @@ from standby.errors import CommandFailed, CommandTimedOut, StandbyError
 from standby.host import ssh_config
 from standby.host.address import HostAddress
 from standby.host.askpass import answering
+from standby.host.giving_up import Attempt
 from standby.host.interface import Held, Host
 from standby.host.leash import leashed
 from standby.host.runtime import RuntimeDirectory
@@ -47,8 +48,15 @@ chacha20-poly1305, the first choice of OpenSSH before 10."""
 class ControlMaster:
     """One ssh process per host, started with the first forward; it dies with the manager."""
 
-    def __init__(self, address: HostAddress, manager: Host, runtime: RuntimeDirectory) -> None:
+    def __init__(
+        self,
+        address: HostAddress,
+        manager: Host,
+        runtime: RuntimeDirectory,
+        cancel: threading.Event,
+    ) -> None:
         self._address = address
+        self._cancel = cancel
         self._manager = manager
         self._runtime = runtime
         self._lock = threading.Lock()
@@ -80,11 +88,19 @@ class ControlMaster:
 
     def _running(self) -> Path:
         with self._lock:
-            if self._process is None or not self._process.alive:
-                self._stop()
+            lost = self._process
+            if lost is None or not lost.alive:
+                if lost is not None:
+                    lost.close()
+                    self._control.unlink(missing_ok=True)
                 self._control = self._runtime.new_path("c")
-                self._process = self._start(self._control)
+                attempt = self._attempt(self._control)
+                connect = attempt.again if lost else attempt.result
+                self._process = connect(self._cancel)
             return self._control
+
+    def _attempt(self, control: Path) -> Attempt[Held]:
+        return Attempt(self._address.name, lambda: self._start(control), lambda held: held.close())
 
     def _start(self, control: Path) -> Held:
         settings = ssh_config.effective(self._address, self._manager)

@@ -8,19 +8,27 @@ from contextlib import AbstractContextManager, contextmanager
 import libvirt
 
 from standby.host import commands, files, leash
+from standby.host.gentle import gentle
 from standby.host.interface import DEFAULT_HEARTBEAT_S, SUCCESS, Completed, Held, Host
 from standby.host.libvirt import LibvirtConnection, system_uri
 from standby.host.local_wire import LocalWire
 from standby.host.outcome import settle
 from standby.host.privilege import Privilege, raised
+from standby.model.priority import NO_PRIORITY, Priority
 
 
 class LocalHost(Host):
     """Runs commands as the manager's own user, or under sudo."""
 
-    def __init__(self, name: str = "local", privilege: Privilege = Privilege.LOGIN) -> None:
+    def __init__(
+        self,
+        name: str = "local",
+        privilege: Privilege = Privilege.LOGIN,
+        priority: Priority = NO_PRIORITY,
+    ) -> None:
         self._name = name
         self._privilege = privilege
+        self._priority = priority
         self._libvirt = LibvirtConnection(name)
 
     @property
@@ -38,7 +46,7 @@ class LocalHost(Host):
     ) -> Completed:
         """Run one command to its end."""
         limited = leash.fed(argv, timeout) if stdin else leash.bound(argv, timeout)
-        wire = LocalWire(raised(limited, self._privilege))
+        wire = self._wire(limited)
         command = commands.Command(self._name, tuple(argv), timeout)
         return settle(commands.converse(wire, command, stdin), accept)
 
@@ -51,7 +59,7 @@ class LocalHost(Host):
         heartbeat: float = DEFAULT_HEARTBEAT_S,
     ) -> Held:
         """Start a command that lives until it is closed or the manager dies."""
-        wire = LocalWire(raised(leash.plain(argv), self._privilege))
+        wire = self._wire(leash.plain(argv))
         command = commands.Command(self._name, tuple(argv), timeout)
         return commands.hold(wire, command, ready, heartbeat)
 
@@ -78,6 +86,9 @@ class LocalHost(Host):
     def close(self) -> None:
         """Close the connection to libvirt."""
         self._libvirt.close()
+
+    def _wire(self, argv: Sequence[str]) -> LocalWire:
+        return LocalWire(raised(gentle(argv, self._priority), self._privilege))
 
 
 @contextmanager

@@ -13,6 +13,8 @@ from standby.errors import ReachHost
 from standby.host import commands, files, leash
 from standby.host.address import HostAddress
 from standby.host.control_master import ControlMaster
+from standby.host.gentle import gentle
+from standby.host.giving_up import Attempt
 from standby.host.interface import DEFAULT_HEARTBEAT_S, SUCCESS, Completed, Held, Host
 from standby.host.libvirt import SOCKETS, LibvirtConnection, no_access, system_uri
 from standby.host.outcome import settle
@@ -36,13 +38,20 @@ _FIND_S: Final = 20.0
 class SshHost(Host):
     """Connects when it is first used, and again when the connection has been lost."""
 
-    def __init__(self, address: HostAddress, manager: Host, runtime: RuntimeDirectory) -> None:
+    def __init__(
+        self,
+        address: HostAddress,
+        manager: Host,
+        runtime: RuntimeDirectory,
+        cancel: threading.Event,
+    ) -> None:
         self._address = address
+        self._cancel = cancel
         self._manager = manager
         self._lock = threading.Lock()
         self._slots = threading.BoundedSemaphore(_AT_ONCE)
         self._link: SshLink | None = None
-        self._master = ControlMaster(address, manager, runtime)
+        self._master = ControlMaster(address, manager, runtime, cancel)
         self._libvirt = LibvirtConnection(address.name)
         self._libvirt_socket = ExitStack()
 
@@ -109,15 +118,20 @@ class SshHost(Host):
             self._link = None
 
     def _wire(self, argv: Sequence[str]) -> SshWire:
-        return SshWire(self._connected(), raised(argv, self._address.privilege))
+        gently = gentle(argv, self._address.priority)
+        return SshWire(self._connected(), raised(gently, self._address.privilege))
 
     def _connected(self) -> SshLink:
         with self._lock:
-            if self._link is None or not self._link.alive:
-                if self._link is not None:
-                    self._link.close()
-                self._link = SshLink(self._address, self._manager)
+            if self._link is None:
+                self._link = self._connect().result(self._cancel)
+            elif not self._link.alive:
+                self._link.close()
+                self._link = self._connect().again(self._cancel)
             return self._link
+
+    def _connect(self) -> Attempt[SshLink]:
+        return Attempt(self.name, lambda: SshLink(self._address, self._manager), SshLink.close)
 
     def _forwarded_libvirt(self) -> str:
         self._libvirt_socket.close()

@@ -13,6 +13,7 @@ import paramiko
 from standby.errors import ReachHost, StandbyError
 from standby.host import host_keys, ssh_config, ssh_login
 from standby.host.address import HostAddress
+from standby.host.gentle import gentle
 from standby.host.interface import Host
 from standby.host.ssh_config import Effective
 from standby.host.ssh_proxy import Proxy, proxy_command, translate
@@ -62,7 +63,7 @@ class SshLink:
         command = proxy_command(address, self.settings)
         if not command:
             return _dial(self.settings, address.connect_timeout)
-        self._proxy = Proxy(command)
+        self._proxy = Proxy(gentle(command, address.priority))
         return self._proxy.ours
 
     def _greet(self, address: HostAddress, known: tuple[host_keys.KnownKey, ...]) -> None:

@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from standby.errors import CommandFailed, TransferFailed
+from standby.host.gentle import gentle
 from standby.host.interface import Held, Host
 from standby.host.qmp import QmpSession
 from standby.model.extent import NbdEndpoint
+from standby.model.priority import NO_PRIORITY, Priority
 
 # Seconds without a heartbeat after which the daemon ends: longer than a manager needs to notice
 # a cut link by itself (see interface.DEFAULT_HEARTBEAT_S).
@@ -78,6 +80,7 @@ class DaemonSettings:
     pidfile: str
     blockdevs: tuple[Mapping[str, object], ...]
     exports: tuple[Export, ...] = ()
+    priority: Priority = NO_PRIORITY
 
 
 class StorageDaemon:
@@ -158,7 +161,7 @@ def refused_lock(error: CommandFailed) -> bool:
 def _command(settings: DaemonSettings, sockets: str) -> tuple[str, ...]:
     blockdevs = (("--blockdev", json.dumps(node)) for node in settings.blockdevs)
     exports = (("--export", json.dumps(_export(export))) for export in settings.exports)
-    return (
+    daemon = (
         *("env", *ALLOCATOR, "qemu-storage-daemon"),
         *("--pidfile", settings.pidfile),
         *("--chardev", f"socket,id=qmp,path={sockets}/qmp,server=on,wait=off"),
@@ -167,6 +170,7 @@ def _command(settings: DaemonSettings, sockets: str) -> tuple[str, ...]:
         *(word for pair in blockdevs for word in pair),
         *(word for pair in exports for word in pair),
     )
+    return gentle(daemon, settings.priority)
 
 
 def _export(export: Export) -> Mapping[str, object]:

@@ -31,6 +31,7 @@ class SourceDisk:
     size: int
     allocated: int = 0
     keeps_bitmaps: bool = True  # no for qcow2 of version 2, `compat=0.10`
+    image: str = ""  # what tells its image from those of other disks, as long as it exists
 
     @property
     def trackable(self) -> bool:

@@ -29,10 +29,12 @@ class MachineDefinition:
 
     domain_xml: str  # the source's own definition, inactive form
     nvram: bytes | None = None  # UEFI variables; None without UEFI
+    tpm: bytes | None = None  # state of an emulated TPM; None without one, or if it is closed to us
 
     @property
     def digest(self) -> str:
-        """SHA-256 over definition and firmware variables, to tell whether they changed."""
+        """SHA-256 over all of it, to tell whether anything changed."""
         digest = hashlib.sha256(self.domain_xml.encode())
         digest.update(b"\0nvram\0" + self.nvram if self.nvram is not None else b"")
+        digest.update(b"\0tpm\0" + self.tpm if self.tpm is not None else b"")
         return digest.hexdigest()

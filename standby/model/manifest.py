@@ -10,34 +10,39 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from enum import Enum
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from standby.errors import FixRequest, RepairStore
 from standby.model.digest import DigestAlgorithm
 from standby.model.machine import MachineIdentity
 from standby.model.names import PointName
+from standby.model.pause import Pause
 from standby.model.point import Base, BootPoint, Delta, Standing
 from standby.model.spoilt import SpoiltDisk
+from standby.model.state import State, may_follow
 
 JsonObject: TypeAlias = Mapping[str, object]
 
 MANIFEST_VERSION = 1
 
 
-class Role(Enum):
-    """What the standby lastingly is."""
-
-    WAITING_FOR_SEED = "waiting for seed"
-    PROTECTED = "protected"
+FAILOVERS: Final = frozenset({State.PREPARED, State.FAILED_OVER, State.REVERSED})
+"""The states that a failover leads to: no look at the points tells them."""
 
 
 @dataclass(frozen=True, slots=True)
 class DefinedDomain:
-    """Our dormant domain: its UUID, and a digest of the XML it was defined from."""
+    """Our dormant domain: its UUID, and digests of the XML it was defined from and became.
+
+    What libvirt shows of it is another text than what we gave; if it is not the one that it became,
+    somebody edited it. `due` says that profile or point have changed since, so that it may have to
+    be defined anew.
+    """
 
     uuid: str
     digest: str
+    due: bool = False
+    became: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +68,25 @@ class Manifest:
     profile: JsonObject = field(default_factory=dict)  # effective, without secrets
     digests: DigestAlgorithm = DigestAlgorithm.BLAKE3  # of every table of this standby
     awaits: AwaitedSeed | None = None
+    paused: Pause | None = None
+    failover: State | None = None  # one of FAILOVERS
     points: tuple[BootPoint, ...] = ()
 
+    def state_at(self, now: datetime) -> State:
+        """Return the lasting state, derived so that it cannot contradict the points. `now` UTC."""
+        if self.paused is not None and not self.paused.holds(now):
+            return replace(self, paused=None).role
+        return self.role
+
     @property
-    def role(self) -> Role:
-        """The lasting role, derived so that it cannot contradict the points."""
-        return Role.PROTECTED if self.whole_points else Role.WAITING_FOR_SEED
+    def role(self) -> State:
+        """The lasting state for who has no clock: as if no pause ended by itself."""
+        if self.failover in {State.PREPARED, State.FAILED_OVER}:
+            return self.failover
+        if self.paused is not None:
+            return State.PAUSED
+        resting = State.PROTECTED if self.whole_points else State.WAITING_FOR_SEED
+        return self.failover or resting
 
     @property
     def whole_points(self) -> tuple[BootPoint, ...]:
@@ -128,18 +146,33 @@ class Manifest:
         """Return the manifest with a new newest point; refuse one that is not newer."""
         if self.newest and point.name <= self.newest.name:
             raise RepairStore(f"boot point {point.name}", f"not newer than {self.newest.name}")
-        return replace(self, points=(*self.points, point), awaits=None)
+        after = self if _same_hardware(point, self.newest) else self._domain_due()
+        return replace(after, points=(*self.points, point), awaits=None)
 
     def waiting(self, awaited: AwaitedSeed | None) -> Manifest:
         """Return the manifest of a standby that waits for a seed on a medium, or no more."""
         return replace(self, awaits=awaited)
+
+    def with_pause(self, pause: Pause | None) -> Manifest:
+        """Return the manifest of a machine that is left alone, or no more."""
+        return replace(self, paused=pause)
+
+    def in_failover(self, state: State | None, now: datetime) -> Manifest:
+        """Return the manifest of a standby in one of the states of FAILOVERS, or in none.
+
+        Raises FixRequest for a state that cannot follow the one at `now`, UTC.
+        """
+        before, after = self.state_at(now), state or State.PROTECTED
+        if state not in {None, *FAILOVERS} or not may_follow(before, after):
+            raise FixRequest(f"standby {self.standby}", before.value, f"no step to {after.value}")
+        return replace(self, failover=state)
 
     def with_seed(self, seed: Manifest) -> Manifest:
         """Return the manifest after a seed was taken in: its only boot point is ours now."""
         if self.points or len(seed.points) != 1:
             raise RepairStore(f"standby {self.standby}", "not a seed into a standby without points")
         return replace(
-            self,
+            self._domain_due(),
             machine=seed.machine,
             token=seed.token,
             digests=seed.digests,
@@ -214,7 +247,10 @@ class Manifest:
 
         Raises FixRequest when a merge gave the point up.
         """
-        return replace(self, reverted_to=None if name is None else self._readable(name).name)
+        chosen = None if name is None else self._readable(name).name
+        return (
+            self if chosen == self.reverted_to else replace(self._domain_due(), reverted_to=chosen)
+        )
 
     def without_points(self) -> Manifest:
         """Return the manifest of a standby whose boot points are about to be deleted."""
@@ -230,11 +266,15 @@ class Manifest:
 
     def with_profile(self, profile: JsonObject) -> Manifest:
         """Return the manifest with the effective profile, without secrets."""
-        return replace(self, profile=profile)
+        return self if profile == self.profile else replace(self._domain_due(), profile=profile)
 
     def with_delta_numbers_used(self, count: int) -> Manifest:
         """Return the manifest after `count` delta numbers were handed out."""
         return replace(self, next_delta=self.next_delta + count)
+
+    def _domain_due(self) -> Manifest:
+        """Return the manifest that says so, whatever a kill leaves undone of defining it anew."""
+        return self if self.domain is None else replace(self, domain=replace(self.domain, due=True))
 
     def _readable(self, name: PointName) -> BootPoint:
         point = self.point(name)
@@ -251,6 +291,19 @@ class Manifest:
     def _replacing(self, changed: BootPoint) -> Manifest:
         points = tuple(changed if p.name == changed.name else p for p in self.points)
         return replace(self, points=points)
+
+
+def _same_hardware(point: BootPoint, before: BootPoint | None) -> bool:
+    """Tell whether a domain that was defined for one point is what the other needs."""
+    return before is not None and (point.definition, point.blanks, _disks(point)) == (
+        before.definition,
+        before.blanks,
+        _disks(before),
+    )
+
+
+def _disks(point: BootPoint) -> list[str]:
+    return [delta.disk for delta in point.deltas]
 
 
 def _taken_over(delta: Delta, gone: BootPoint) -> Delta | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum
 
 from standby.model.disk import DiskLeftOut, SourceDisk
@@ -65,6 +66,7 @@ class SourceObservation:
     checkpoints: tuple[TrackedCheckpoint, ...]  # ours only, oldest first
     scratch: tuple[ScratchSpace, ...] = ()
     warnings: tuple[str, ...] = ()
+    moving: tuple[str, ...] = ()  # disks whose storage somebody is changing for another
 
     def allocated_of(self, disk: str) -> int | None:
         """Return the bytes that a disk takes on the source, None for an unknown one."""
@@ -114,4 +116,5 @@ class TargetObservation:
     available: int  # free space of the storage
     debris: tuple[str, ...] = ()  # left by interrupted runs; relative paths
     unfinished: tuple[UnfinishedSeed, ...] = ()  # first copies that can go on, newest last
+    clock: datetime | None = None  # what the KVM host's clock showed, UTC
     users: tuple[User, ...] = ()  # unexpected or long-lived ones; the dormant head is not one

@@ -60,6 +60,7 @@ class Delta:
     size: int  # virtual size of the disk at this point
     stored: int  # allocated bytes of the file when it was published
     base: Base = Base.BELOW
+    image: str = ""  # the source's, by which it is told from those of other disks
 
     @property
     def digests(self) -> str:

@@ -107,3 +107,5 @@ class Schedule:
     begins: datetime | None = None
     ends: datetime | None = None
     missed: MissedRuns = MissedRuns.ONCE
+    application_every: timedelta | None = None  # between points that hooks of the guest prepare
+    seed_at: datetime | None = None  # naive; the first copy does not begin earlier

@@ -55,5 +55,5 @@ def _why_not(
         return "not a disk of the machine any more"
     if disk.size != delta.size:
         return f"its size is {disk.size} bytes now, {delta.size} in the boot point"
-    lost = why_lost(disk.name, newest, tracked)
+    lost = why_lost(disk, newest, tracked)
     return f"nobody knows what changed on it since: {lost}" if lost else None

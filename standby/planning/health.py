@@ -1,192 +1,185 @@
-"""What is wrong with a standby, and what to do about it. Pure: from what was observed."""
+"""How well one machine is protected: the reasons, from all that is known of it. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
-from enum import Enum
+from datetime import datetime, timedelta
+from typing import Final
 
-from standby.model.manifest import Role
-from standby.model.names import PointName
-from standby.model.observation import DomainFound, HeadUse, TargetObservation
-from standby.model.point import BootPoint, Standing
-from standby.planning.retention import ChainLevel, MergePlan
-from standby.planning.space import readable
+from standby.errors import StandbyError
+from standby.model.health import Concern, Condition, Health, Problem, Severity
+from standby.model.observation import SourceObservation, TargetObservation
+from standby.model.run import Run
+from standby.model.schedule import Schedule
+from standby.model.state import State
+from standby.planning.growth import space_problems
+from standby.planning.lag import (
+    RpoTarget,
+    lag,
+    newest_state,
+    newest_state_by,
+    rpo_target,
+    usual_duration,
+)
+from standby.planning.problems_clock import clock_problems
+from standby.planning.problems_lag import failover_problem, pause_problem, rpo_problem
+from standby.planning.problems_runs import failed_runs, many_changes, slow_cycles
+from standby.planning.problems_source import source_problems
+from standby.planning.problems_store import store_problems
+from standby.planning.retention import MergePlan
 
-
-class Severity(Enum):
-    """How much a problem matters."""
-
-    NOTE = "note"  # nothing is wrong; good to know
-    WARNING = "warning"  # protected, and somebody should look
-    CRITICAL = "critical"  # not protected any more, or soon not
+_OF_SEVERITY: Final = {
+    Severity.NOTE: Health.NORMAL,
+    Severity.WARNING: Health.WARNING,
+    Severity.CRITICAL: Health.CRITICAL,
+}
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
-    """One thing that somebody should know, and the next step."""
+class Seen:
+    """What a look at the KVM host shows, and what plan_merges decides for it. `at` is UTC."""
 
-    severity: Severity
-    text: str
-    remedy: str
+    target: TargetObservation
+    merges: MergePlan
+    at: datetime
 
 
-def problems(
-    target: TargetObservation, plan: MergePlan, now: datetime, called: str = ""
-) -> tuple[Problem, ...]:
-    """Return what is wrong with a standby, the gravest first. `now` is UTC.
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """All that is known of one machine's protection.
 
-    `plan` is what plan_merges decides for the chain as observed; `called` is what commands take
-    for this standby, its own name unless given.
+    `called` is what commands take; `name` is the profile's, as its schedule takes it. `seen` is
+    what the KVM host shows, or the error that kept it from doing so. `runs` are newest first,
+    None when there is no history to ask. `reserve` is in bytes. `outdated` says what is wrong
+    with the profile as it is written now, while an earlier version of it is in effect.
     """
-    command_name = called or target.manifest.standby
-    found = [
-        *_of_the_domain(target, command_name),
-        *_of_the_head(target, command_name),
-        *_of_the_damage(target, command_name),
-        *_of_the_seed(target, command_name),
-        *_of_the_chain(target, plan, command_name),
-        *_of_the_clock(target, now),
-        *_of_the_users(target),
-    ]
-    gravest_first = list(reversed(Severity))
-    return tuple(sorted(found, key=lambda problem: gravest_first.index(problem.severity)))
+
+    called: str
+    name: str
+    schedule: Schedule
+    rpo: timedelta | None
+    reserve: int
+    storage: str
+    seen: Seen | StandbyError
+    runs: tuple[Run, ...] | None = None
+    source: SourceObservation | None = None
+    outdated: str = ""
+
+    @property
+    def newest(self) -> datetime | None:
+        """The moment of the newest state: the KVM host's word, and that of the runs since.
+
+        Where nobody could look there is only the history.
+        """
+        if not isinstance(self.seen, Seen):
+            return newest_state_by(self.runs or ())
+        # A run that was under way then may have published since; one that had ended is seen.
+        looked = self.seen.at
+        since = newest_state_by([it for it in self.runs or () if it.ended and it.ended > looked])
+        found = (newest_state(self.seen.target.manifest), since)
+        return max((it for it in found if it is not None), default=None)
+
+    @property
+    def target(self) -> RpoTarget | None:
+        """How far the standby may be behind; None when nothing says so."""
+        if self.newest is None:
+            return None
+        usual = usual_duration(self.runs or ())
+        return rpo_target(self.schedule, self.rpo, self.newest, usual, self.name)
+
+    def lag(self, now: datetime) -> timedelta | None:
+        """Return how far the standby is behind; None when nobody knows, or there is none."""
+        return lag(self.newest, now)
+
+    def state(self, now: datetime) -> State:
+        """Return the standby's lasting state; an error when nobody could look."""
+        if isinstance(self.seen, Seen):
+            return self.seen.target.manifest.state_at(now)
+        return State.ERROR
 
 
-def _of_the_seed(target: TargetObservation, called: str) -> Iterator[Problem]:
-    awaited = target.manifest.awaits
-    if awaited is not None:
+def condition(facts: Facts, now: datetime) -> Condition:
+    """Judge one machine. `now` is UTC.
+
+    Where nobody could look, and no history tells how old the newest state is, health is unknown.
+    """
+    found = gravest_first(_problems(facts, now))
+    if isinstance(facts.seen, StandbyError) and facts.newest is None:
+        return Condition(Health.UNKNOWN, found)
+    return Condition(worst(found), found)
+
+
+def without_profile(error: StandbyError, *, earlier_in_effect: bool) -> Condition:
+    """Judge a machine whose profile cannot be read.
+
+    Protection goes on only where a daemon still has an earlier version of it.
+    """
+    severity = Severity.WARNING if earlier_in_effect else Severity.CRITICAL
+    goes_on = "the version before it stays in effect" if earlier_in_effect else "no run begins"
+    problem = Problem(
+        Concern.PROFILE, severity, f"the profile has mistakes, {goes_on}: {error}", "mend it"
+    )
+    return Condition(_OF_SEVERITY[severity], (problem,))
+
+
+def worst(problems: Iterable[Problem]) -> Health:
+    """Return what the gravest of some problems makes of a machine's health."""
+    order = list(Severity)
+    gravest = max((it.severity for it in problems), key=order.index, default=Severity.NOTE)
+    return _OF_SEVERITY[gravest]
+
+
+def gravest_first(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """Sort problems; those as grave as each other stay in their order."""
+    order = list(reversed(Severity))
+    return tuple(sorted(problems, key=lambda it: order.index(it.severity)))
+
+
+def _problems(facts: Facts, now: datetime) -> Iterator[Problem]:
+    if isinstance(facts.seen, Seen):
+        yield from _of_the_standby(facts, facts.seen, now)
+    else:
+        yield _not_seen(facts, facts.seen, now)
+    yield from rpo_problem(facts.lag(now), facts.target, facts.state(now), facts.called)
+    yield from _of_the_runs(facts)
+    if facts.source is not None:
+        yield from source_problems(facts.source, facts.called)
+    if facts.outdated:
         yield Problem(
+            Concern.PROFILE,
             Severity.WARNING,
-            f"waiting for seed: {awaited.medium}",
-            f"take it in on the KVM host: standby import-seed {called} DIRECTORY; or let the next "
-            f"cycle send it: standby import-seed {called} --give-up",
+            f"the profile has mistakes, the version before it stays in effect: {facts.outdated}",
+            f"mend it: standby profile check {facts.called}",
         )
 
 
-def _of_the_domain(target: TargetObservation, called: str) -> Iterator[Problem]:
-    name = target.manifest.standby
-    if target.domain is DomainFound.FOREIGN:
-        yield Problem(
-            Severity.CRITICAL,
-            f"domain {name} on the KVM host is not ours; it is left alone",
-            f"give the standby another name in its profile, or rename it: virsh domrename {name}",
-        )
-    if target.manifest.role is Role.WAITING_FOR_SEED:
-        yield Problem(Severity.WARNING, "waiting for its first seed", f"standby run {called}")
-    elif target.domain is DomainFound.ABSENT:
-        yield Problem(
-            Severity.WARNING,
-            f"domain {name} is not defined on the KVM host",
-            f"the next cycle defines it: standby run {called}",
-        )
+def _of_the_standby(facts: Facts, seen: Seen, now: datetime) -> Iterator[Problem]:
+    manifest, keep = seen.target.manifest, seen.merges.keep
+    yield from failover_problem(manifest)
+    yield from store_problems(seen.target, seen.merges, facts.called)
+    yield from pause_problem(manifest, facts.called, now)
+    available = seen.target.available
+    yield from space_problems(manifest.points, keep, available, facts.reserve, facts.storage)
+    yield from clock_problems(seen.target, seen.at, now)
 
 
-def _of_the_head(target: TargetObservation, called: str) -> Iterator[Problem]:
-    name, head = target.manifest.standby, target.head
-    if head.use is HeadUse.RUNNING:
-        where = head.stands_on or "an unknown boot point"
-        yield Problem(
-            Severity.WARNING,
-            f"the standby runs, on {where}; no cycle touches it",
-            f"when it is not needed any more: virsh shutdown {name}",
-        )
-    if head.use is HeadUse.RAN:
-        yield Problem(
-            Severity.WARNING,
-            "somebody ran the standby and stopped it; the next cycle sets that head aside",
-            "look under kept/ afterwards, and delete it there when nothing in it is needed",
-        )
-    if target.manifest.reverted_to is not None:
-        yield Problem(
-            Severity.NOTE,
-            f"reverted to {target.manifest.reverted_to}: the standby does not follow new points",
-            f"standby revert {called} latest",
-        )
+def _of_the_runs(facts: Facts) -> Iterator[Problem]:
+    runs = facts.runs or ()
+    yield from failed_runs(runs, facts.newest if isinstance(facts.seen, Seen) else None)
+    yield from slow_cycles(runs, facts.schedule, facts.name)
+    if isinstance(facts.seen, Seen):
+        newest = facts.seen.target.manifest.newest
+        size = sum(delta.size for delta in newest.deltas) if newest else 0
+        yield from many_changes(runs, size, facts.called)
 
 
-def _of_the_chain(target: TargetObservation, plan: MergePlan, called: str) -> Iterator[Problem]:
-    limit = plan.keep.limit
-    held_up = plan.deferred[0].obstacle if plan.deferred else None
-    merging = f"the next cycle merges them: standby run {called}"
-    remedy = f"held up: {held_up}" if held_up else merging
-    if plan.level_before is ChainLevel.AT_HARD_CAP:
-        yield Problem(
-            Severity.CRITICAL if plan.level_after is ChainLevel.AT_HARD_CAP else Severity.WARNING,
-            f"{plan.before} boot points, at the hard cap of {plan.keep.hard_cap}: "
-            "no cycle adds one until some are merged",
-            remedy,
-        )
-    elif plan.level_before is ChainLevel.ABOVE_LIMIT:
-        yield Problem(
-            Severity.WARNING, f"{plan.before} boot points, above the limit of {limit}", remedy
-        )
-    given_up = [str(p.name) for p in target.manifest.points if p.standing is Standing.GIVEN_UP]
-    if given_up:
-        yield Problem(
-            Severity.WARNING, f"an interrupted merge has given up {', '.join(given_up)}", remedy
-        )
-
-
-def _of_the_damage(target: TargetObservation, called: str) -> Iterator[Problem]:
-    manifest = target.manifest
-    newest = manifest.newest
-    if newest is not None and newest.spoilt:
-        good = manifest.newest_good
-        boot = f"standby revert {called} {good.name}" if good else "none is good"
-        yield Problem(
-            Severity.CRITICAL,
-            f"the newest boot point, {newest.name}, is spoilt: {damage(newest)}",
-            f"a new one carries it anew: standby run {called}; if the machine is lost, {boot}",
-        )
-    boots = _spoilt_under_the_head(target)
-    if boots is not None and boots is not newest:
-        yield Problem(
-            Severity.CRITICAL,
-            f"the standby would boot {boots.name}, which is spoilt: {damage(boots)}",
-            f"choose another boot point: standby points {called}",
-        )
-    others = [p for p in manifest.whole_points if p.spoilt and p not in {newest, boots}]
-    if others:
-        yield Problem(
-            Severity.WARNING,
-            f"spoilt boot points: {', '.join(f'{p.name} ({damage(p)})' for p in others)}",
-            f"mend what another image still has: standby verify {called} --all --repair",
-        )
-
-
-def _spoilt_under_the_head(target: TargetObservation) -> BootPoint | None:
-    name: PointName | None = target.manifest.reverted_to or target.head.stands_on
-    return next((p for p in target.manifest.whole_points if p.name == name and p.spoilt), None)
-
-
-def damage(point: BootPoint) -> str:
-    """Say for people how much of which disks of a point is spoilt."""
-    return ", ".join(f"{readable(it.bytes)} of {it.disk}" for it in point.spoilt)
-
-
-def _of_the_clock(target: TargetObservation, now: datetime) -> Iterator[Problem]:
-    newest = target.manifest.newest
-    if newest is not None and newest.name.moment > now:
-        yield Problem(
-            Severity.WARNING,
-            f"the newest boot point, {newest.name}, is named for a time to come",
-            "compare the manager's clock with the true time; new points are named after it",
-        )
-
-
-def _of_the_users(target: TargetObservation) -> Iterator[Problem]:
-    for user in target.users:
-        if user.stands_on is None:
-            yield Problem(
-                Severity.WARNING,
-                f"{user.what} uses files of this standby; all merges wait",
-                "find out what it is, and stop or delete it",
-            )
-        else:
-            yield Problem(
-                Severity.NOTE,
-                f"{user.what} stands on {user.stands_on}; merges at or below it wait",
-                "end or delete it when it is not needed any more",
-            )
+def _not_seen(facts: Facts, error: StandbyError, now: datetime) -> Problem:
+    behind, target = facts.lag(now), facts.target
+    in_time = behind is not None and target is not None and behind <= target.most
+    return Problem(
+        Concern.HOST,
+        Severity.WARNING if in_time else Severity.CRITICAL,
+        f"nobody can look at the standby: {error.subject}: {error.found}",
+        error.remedy or f"standby check {facts.called}",
+    )

@@ -12,6 +12,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from enum import Enum
 
+from standby.model.manifest import Manifest
 from standby.model.names import PointName
 from standby.model.observation import HeadObservation, HeadUse, TargetObservation, User
 from standby.model.point import BootPoint, Standing
@@ -27,8 +28,7 @@ class Protection(Enum):
     HEAD = "is what the dormant standby stands on"
 
 
-# What the others protected is lost once a merge may have written into the point. A dormant head
-# found on a given-up point was put there by that very merge, which is finished then.
+# What the others protected is lost once a merge may have written into the point.
 _HOLDS_WHEN_GIVEN_UP = frozenset({Protection.REVERTED_TO})
 
 
@@ -71,8 +71,19 @@ def obstacles(target: TargetObservation, newest_proven: PointName | None = None)
     if good is not None and good is not target.manifest.newest:
         protected.append(Protected(good.name, Protection.LAST_GOOD))
     if target.head.use is HeadUse.DORMANT and target.head.stands_on is not None:
-        protected.append(Protected(target.head.stands_on, Protection.HEAD))
+        stands_on = _whose_state(target.head.stands_on, target.manifest)
+        protected.append(Protected(stands_on, Protection.HEAD))
     return Obstacles(tuple(protected), (*_head_users(target.head), *target.users))
+
+
+def _whose_state(name: PointName, manifest: Manifest) -> PointName:
+    """Return the point that is read through a point's file.
+
+    Nobody is put on a point that was given up: who is found there was brought by the very merge
+    that gave it up, and reads the younger point, which the merge that follows must not lose.
+    """
+    younger = (point.name for point in manifest.whole_points if point.name >= name)
+    return next(younger, name)
 
 
 def _head_users(head: HeadObservation) -> tuple[User, ...]:

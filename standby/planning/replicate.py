@@ -155,7 +155,7 @@ def _disk_plan(
         raise _nothing_vouches(disk, manifest)
     if request.copying in {Copying.WHAT_DIFFERS, Copying.HISTORY_LOST}:
         return DiskPlan(disk, Way.RESYNC, f"resync {request.reason}", before.file)
-    lost = why_lost(disk.name, manifest.newest, tracked)
+    lost = why_lost(disk, manifest.newest, tracked)
     if lost:
         return DiskPlan(disk, Way.RESYNC, lost, before.file)
     return DiskPlan(disk, Way.INCREMENTAL, "changes since the newest point", before.file)
@@ -171,13 +171,22 @@ def _nothing_vouches(disk: SourceDisk, manifest: Manifest) -> RepairStore:
     )
 
 
-def why_lost(disk: str, newest: BootPoint | None, tracked: TrackedCheckpoint | None) -> str | None:
-    """Say why the source does not know what changed on a disk since the newest point."""
+def why_lost(
+    disk: SourceDisk, newest: BootPoint | None, tracked: TrackedCheckpoint | None
+) -> str | None:
+    """Say why the source does not know what changed on a disk since the newest point.
+
+    The images of all disks have bitmaps of the same name: where two were exchanged, each counted
+    what changed on the other.
+    """
     if newest is None or newest.checkpoint is None:
         return "the newest boot point has no checkpoint"
     if tracked is None:
         return f"checkpoint {newest.checkpoint} is gone from the source"
-    return tracked.why_lost(disk)
+    was_of = next((it.disk for it in newest.deltas if it.image and it.image == disk.image), None)
+    if was_of not in {None, disk.name}:
+        return f"its image was that of {was_of} at the newest boot point"
+    return tracked.why_lost(disk.name)
 
 
 def _overall(disks: Sequence[DiskPlan]) -> tuple[Way, str]:

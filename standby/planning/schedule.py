@@ -33,6 +33,7 @@ from standby.model.schedule import (
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY: Final = timedelta(days=1)
 _SECOND: Final = timedelta(seconds=1)
+_TICK: Final = timedelta(microseconds=1)  # the shortest time there is
 _LOOKS_BACK: Final = (timedelta(hours=1), timedelta(days=1), timedelta(days=63), timedelta(36525))
 
 
@@ -59,16 +60,18 @@ def coming(schedule: Schedule, after: datetime, name: str) -> Iterator[Due]:
     `name` is the profile's: what runs every so often is spread by it, so that a thousand
     profiles do not all begin at the full hour.
     """
+    begins, ends = (_optional(it, schedule.zone) for it in (schedule.begins, schedule.ends))
+    if begins is not None:
+        after = max(after, begins - _TICK)
     streams = (
         zip(_moments(entry, schedule.zone, after, name), repeat(number))
         for number, entry in enumerate(schedule.entries)
     )
-    begins, ends = (_optional(it, schedule.zone) for it in (schedule.begins, schedule.ends))
     for moment, group in groupby(merge(*streams), key=lambda pair: pair[0]):
         if ends is not None and moment >= ends:
             return
-        if begins is None or moment >= begins:
-            yield Due(moment, tuple(schedule.entries[number] for _, number in group))
+        numbers = dict.fromkeys(number for _, number in group)
+        yield Due(moment, tuple(schedule.entries[number] for number in numbers))
 
 
 def missed(schedule: Schedule, seen: datetime, now: datetime, name: str) -> Due | None:

@@ -127,7 +127,7 @@ def _no_literal(value: object) -> object:
 
 
 SecretRef = SecretFile | SecretVariable
-_Secret = Annotated[
+Secret = Annotated[
     Annotated[SecretFile, Tag("<file>")] | Annotated[SecretVariable, Tag("<env>")],
     Discriminator(_secret_tag),
     BeforeValidator(_no_literal),
@@ -165,13 +165,13 @@ class HostFile(Section):
         "those two.",
         examples=["/etc/standby/ssh_config"],
     )
-    passphrase: _Secret | None = Field(
+    passphrase: Secret | None = Field(
         default=None,
         description="Passphrase of `identity_file`, where no SSH agent holds the key, by "
         "reference: `{file: PATH}` or `{env: NAME}`, never the passphrase itself.",
         examples=[{"env": "STANDBY_KEY_PASSPHRASE"}],
     )
-    password: _Secret | None = Field(
+    password: Secret | None = Field(
         default=None,
         description="Password for SSH where keys cannot be used, by reference: `{file: PATH}` or "
         "`{env: NAME}`, never the password itself.",

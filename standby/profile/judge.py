@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from standby.profile.file_kind import FileKind
 from standby.profile.layers import node_at, plain
 from standby.profile.mistakes import PathInFile, Plain
-from standby.profile.schema import FileKind, JsonSchema, at, in_words, json_schema, known_keys
+from standby.profile.schema import JsonSchema, at, in_words, json_schema, known_keys, model_of
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -46,11 +47,20 @@ class Finding:
 def judge(kind: FileKind, tree: Branch) -> tuple[Finding, ...]:
     """Return everything that is wrong with a file of `kind`, or with layers put together."""
     try:
-        kind.model.model_validate(plain(tree))
+        model_of(kind).model_validate(plain(tree))
     except ValidationError as error:
         schema = json_schema(kind)
-        return tuple(_finding(schema, tree, it) for it in error.errors(include_url=False))
+        errors = error.errors(include_url=False)
+        return tuple(_finding(schema, tree, it) for it in errors if not _follows(it, errors))
     return ()
+
+
+def _follows(details: ErrorDetails, errors: list[ErrorDetails]) -> bool:
+    """Tell whether a list seems too short only because entries of it are wrong."""
+    depth = len(details["loc"])
+    return details["type"] == "too_short" and any(
+        len(other["loc"]) > depth and other["loc"][:depth] == details["loc"] for other in errors
+    )
 
 
 def _finding(schema: JsonSchema, tree: Branch, details: ErrorDetails) -> Finding:
@@ -61,7 +71,7 @@ def _finding(schema: JsonSchema, tree: Branch, details: ErrorDetails) -> Finding
         case "extra_forbidden":
             return _unknown(schema, path)
         case "impossible":
-            return _impossible(path, details)
+            return _impossible(tree, path, details)
         case "not_worded":
             return _not_worded(tree, path, details)
     fault = Fault.MISSING if details["type"] == "missing" else Fault.WRONG
@@ -107,10 +117,13 @@ def _unknown(schema: JsonSchema, path: PathInFile) -> Finding:
     return Finding(Fault.WRONG, path, f"unknown key{hint}", ", ".join(known))
 
 
-def _impossible(path: PathInFile, details: ErrorDetails) -> Finding:
+def _impossible(tree: Branch, path: PathInFile, details: ErrorDetails) -> Finding:
     context = details["ctx"]
-    involved = tuple((*path, key) for key in context["keys"])
-    return Finding(Fault.IMPOSSIBLE, path, details["msg"], context["allowed"], involved)
+    involved = tuple((*path, *key.split(".")) for key in context["keys"])
+    # What is not there may come from a file that cannot be read.
+    complete = all(node_at(tree, key) is not None for key in involved)
+    fault = Fault.IMPOSSIBLE if complete else Fault.MISSING
+    return Finding(fault, path, details["msg"], context["allowed"], involved)
 
 
 def _not_worded(tree: Branch, path: PathInFile, details: ErrorDetails) -> Finding:

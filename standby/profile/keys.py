@@ -7,18 +7,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
+from typing import Final
 
 import yaml
 
-from standby.profile.mistakes import PathInFile
+from standby.profile.file_kind import FileKind
+from standby.profile.mistakes import PathInFile, dotted
 from standby.profile.schema import (
-    FileKind,
     JsonSchema,
     alternatives,
     in_words,
     is_section,
     json_schema,
 )
+
+ENTRY: Final = "[]"
+"""In the path of a key: any entry of a list."""
 
 
 class Need(Enum):
@@ -45,6 +49,11 @@ class Key:
         """The key itself, without its parents."""
         return self.path[-1]
 
+    @property
+    def dotted(self) -> str:
+        """The path as people write it: schedule.weekly[].days."""
+        return dotted(self.path).replace(f".{ENTRY}", ENTRY)
+
 
 @cache
 def keys_of(kind: FileKind) -> tuple[Key, ...]:
@@ -58,12 +67,17 @@ def _keys(schema: JsonSchema, section: JsonSchema, path: PathInFile) -> Iterator
     for name, node in section["properties"].items():
         here = (*path, name)
         yield _key(schema, node, here, Need.REQUIRED if name in required else Need.OPTIONAL)
-        for below in _sections(schema, node):
-            yield from _keys(schema, below, here)
+        for below, within in _sections(schema, node):
+            yield from _keys(schema, below, (*here, *within))
 
 
-def _sections(schema: JsonSchema, node: JsonSchema) -> Iterator[JsonSchema]:
-    return (form for form in alternatives(schema, node) if "properties" in form)
+def _sections(schema: JsonSchema, node: JsonSchema) -> Iterator[tuple[JsonSchema, PathInFile]]:
+    """Yield the mappings that a value may be or hold in a list, and the path from it to them."""
+    for form in alternatives(schema, node):
+        if "properties" in form:
+            yield form, ()
+        elif "items" in form:
+            yield from ((entry, (ENTRY, *to)) for entry, to in _sections(schema, form["items"]))
 
 
 def _key(schema: JsonSchema, node: JsonSchema, path: PathInFile, need: Need) -> Key:

@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, time, timedelta
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BeforeValidator, PlainSerializer, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from standby.model.names import SAFE_NAME, SAFE_NAME_RULE, is_safe_name
+from standby.model.schedule import LAST_DATE
 from standby.model.window import DailyWindow
 from standby.profile import units
 
@@ -24,6 +27,9 @@ _LONGEST_PATH = 1024  # a quarter of what Linux takes: room for the names below 
 _FROM_YAML = (str, int, float, list, dict, type(None))
 
 ALL_NICS = "all"
+NOW = "now"
+LAST = "last"
+_LONGEST_MONTH = 31
 
 
 def _text_of(value: object) -> str:
@@ -115,6 +121,43 @@ def _printable(text: str) -> str:
     return text
 
 
+def _zone(text: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(text)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ValueError(f"{text!r} is no time zone that this machine knows") from error
+
+
+def _date_of_month(value: object) -> int:
+    if value in {LAST, LAST_DATE}:
+        return LAST_DATE
+    if isinstance(value, int) and 1 <= value <= _LONGEST_MONTH:
+        return value
+    raise PydanticCustomError("wrong_kind", "wrong kind")
+
+
+def _or_last(date: int) -> int | str:
+    return LAST if date == LAST_DATE else date
+
+
+def _now_or_moment(text: str) -> datetime | None:
+    return None if text == NOW else units.parse_moment(text)
+
+
+def _or_now(moment: datetime | None) -> str:
+    return NOW if moment is None else units.format_moment(moment)
+
+
+def _web_address(text: str) -> bool:
+    """Tell whether text is an address of a web server that holds no password."""
+    try:
+        parts = urlsplit(text)
+        known = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+    return known and text.isascii() and text.isprintable() and "@" not in parts.netloc
+
+
 Duration = Annotated[
     timedelta,
     parsed(units.parse_duration),
@@ -196,4 +239,69 @@ LocalPath = Annotated[
     parsed(_local),
     AS_TEXT,
     described("path on the management host, absolute or beginning with ~/", "[/~].+"),
+]
+ClockTime = Annotated[
+    time,
+    parsed(units.parse_clock),
+    PlainSerializer(units.format_clock, return_type=str),
+    described(f"time of the day: {units.CLOCK_EXAMPLES}", units.CLOCK_PATTERN),
+]
+_A_MOMENT = described(f"time: {units.MOMENT_EXAMPLES}", units.MOMENT_PATTERN)
+Moment = Annotated[
+    datetime,
+    parsed(units.parse_moment),
+    PlainSerializer(units.format_moment, return_type=str),
+    _A_MOMENT,
+]
+LastMoment = Annotated[
+    datetime,
+    parsed(units.parse_last_moment),
+    PlainSerializer(units.format_moment, return_type=str),
+    _A_MOMENT,
+]
+DateOfMonth = Annotated[
+    int,
+    BeforeValidator(_date_of_month),
+    PlainSerializer(_or_last),
+    WithJsonSchema(
+        {"anyOf": [{"type": "integer", "minimum": 1, "maximum": _LONGEST_MONTH}, {"const": LAST}]}
+    ),
+]
+NowOrMoment = Annotated[
+    datetime | None,
+    parsed(_now_or_moment),
+    PlainSerializer(_or_now, return_type=str),
+    described(f"{NOW}, or a time: {units.MOMENT_EXAMPLES}", f"{NOW}|{units.MOMENT_PATTERN}"),
+]
+Zone = Annotated[
+    ZoneInfo,
+    parsed(_zone),
+    AS_TEXT,
+    described(
+        "time zone such as Europe/Berlin or UTC", r"[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*"
+    ),
+]
+Word = Annotated[str, *worded("word of a command, without null bytes", r"[^\x00]+")]
+MailAddress = Annotated[
+    str,
+    *worded(
+        "address of e-mail, such as ops@example.org",
+        r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?",
+    ),
+]
+WebAddress = Annotated[
+    str, *worded("http:// or https:// address without a password", "https?://.+", _web_address)
+]
+GroupName = Annotated[str, *worded("name of a group of users", r"[A-Za-z_][A-Za-z0-9_.-]{0,31}")]
+UserName = Annotated[
+    str, *worded("name that a server knows a user by, without blanks", r"[!-~]{1,255}")
+]
+ServerName = Annotated[
+    str, *worded("name or address of a server", r"[A-Za-z0-9]([A-Za-z0-9.:-]{0,252}[A-Za-z0-9])?")
+]
+ListenAddress = Annotated[
+    tuple[str, int],
+    parsed(units.parse_listen),
+    PlainSerializer(units.format_listen, return_type=str),
+    described(f"address and port: {units.LISTEN_EXAMPLES}", units.LISTEN_PATTERN),
 ]

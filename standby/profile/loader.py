@@ -7,6 +7,7 @@ impossible. Everything wrong is raised at once.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,16 +15,23 @@ from pathlib import Path
 from standby.errors import FixProfile
 from standby.model.names import is_safe_name
 from standby.profile.checks import contradictions, default_standby_name
-from standby.profile.document import Branch, Leaf, read_document
+from standby.profile.document import Branch, Document, Leaf, read_document
 from standby.profile.effective import Profile, origins
+from standby.profile.file_kind import FileKind
 from standby.profile.hosts import LOCAL, HostFile, HostSettings, LocalAddress
 from standby.profile.judge import judge
 from standby.profile.judged import Layer, mistakes_of_whole, placed, read_layer, sound_part
-from standby.profile.layers import merge, node_at, plain
-from standby.profile.mistakes import Mistake, PathInFile, ProfileMistakes, dotted
+from standby.profile.keys import section_paths
+from standby.profile.layers import merge, node_at, plain, with_empty_sections
+from standby.profile.manager import (
+    STATE_VARIABLE,
+    ManagerFile,
+    ManagerSettings,
+    default_state_directory,
+)
+from standby.profile.mistakes import Mark, Mistake, PathInFile, ProfileMistakes, dotted
 from standby.profile.profile_file import ProfileFile
 from standby.profile.root import Layout
-from standby.profile.schema import FileKind
 from standby.profile.section import ReadOnly
 
 _POLICY = ("policy",)
@@ -78,6 +86,34 @@ class Configuration:
         if name not in self._hosts:
             self._hosts[name] = self._read_host(name)
         return self._hosts[name]
+
+    def manager(self) -> ManagerSettings:
+        """Load the settings of the management host; defaults hold where there is no file.
+
+        Raises ProfileMistakes when it is wrong.
+        """
+        mistakes = self.manager_mistakes()
+        if mistakes:
+            raise ProfileMistakes.of("settings of the manager", list(mistakes))
+        read = ManagerFile.model_validate(plain(self._manager_document().root))
+        given = os.environ.get(STATE_VARIABLE, "")
+        state = Path(given) if given else read.state_directory
+        return ManagerSettings.of(
+            read, state or default_state_directory(os.environ, Path.home(), os.geteuid())
+        )
+
+    def manager_mistakes(self) -> tuple[Mistake, ...]:
+        """Return everything that is wrong with the settings of the management host."""
+        document = self._manager_document()
+        tree, file = document.root, self.layout.manager
+        findings = judge(FileKind.MANAGER, tree) if document.readable else ()
+        return (*document.mistakes, *(placed(tree, finding, [file]) for finding in findings))
+
+    def _manager_document(self) -> Document:
+        file = self.layout.manager
+        if not file.exists():
+            return Document(file, Branch({}, Mark(file, 1)))
+        return with_empty_sections(read_document(file), section_paths(FileKind.MANAGER))
 
     def host_trees(self) -> Mapping[str, Branch]:
         """Return the files of the hosts read so far, but for the built-in one."""
@@ -175,22 +211,9 @@ class _Assembly:
     def _resolved(self, tree: Branch, source: HostSettings, target: HostSettings) -> Profile:
         read = ProfileFile.model_validate(plain(tree))
         name = read.standby.name or default_standby_name(self._name)
-        profile = Profile(
-            name=self._name,
-            file=self._file,
-            policy=read.policy,
-            source=read.source,
-            target=read.target,
-            standby=read.standby.model_copy(update={"name": name}),
-            boot_points=read.boot_points,
-            transfer=read.transfer,
-            merge=read.merge,
-            resync=read.resync,
-            source_host=source,
-            target_host=target,
-            standby_name=name,
-            provenance=ReadOnly({}),
-        )
+        named = {"standby": read.standby.model_copy(update={"name": name})}
+        read = read.model_copy(update=named)
+        profile = Profile.of(self._name, self._file, read, (source, target))
         hosts = self._configuration.host_trees()
         found = origins(profile.effective(), tree, hosts)
         return replace(profile, provenance=ReadOnly(found))

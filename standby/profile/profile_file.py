@@ -7,14 +7,20 @@ made from these classes and those of the sections.
 from __future__ import annotations
 
 from enum import Enum
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from standby.model.point import Consistency
+from standby.model.window import RateByDay
 from standby.profile.dormant import Standby
 from standby.profile.kinds import Rate, SafeName, Window, bounded
+from standby.profile.limits import BY_DAY_EXAMPLE, Bandwidth, Limits, rate_by_day
+from standby.profile.notify import Notify
 from standby.profile.points import BootPoints
-from standby.profile.section import Section
+from standby.profile.schedule import Rpo, Schedule
+from standby.profile.scripts import Scripts
+from standby.profile.section import Section, impossible
 from standby.profile.source import Source
 from standby.profile.target import Target
 from standby.profile.units import parse_rate
@@ -30,10 +36,12 @@ class Compression(Enum):
 class Transfer(Section):
     """How data moves to the KVM host."""
 
-    bandwidth: Annotated[Rate, bounded(parse_rate, "1KiB/s")] | None = Field(
+    bandwidth: Bandwidth = Field(
         default=None,
-        description="The most that a cycle sends in a second. Null: no limit.",
-        examples=["50MiB/s"],
+        description="The most that a cycle sends in a second: one rate, or a list of rates by "
+        "time of day, of which the first holds whose window the management host's clock is in. "
+        "Null: no limit.",
+        examples=["50MiB/s", BY_DAY_EXAMPLE],
     )
     compression: Compression = Field(
         default=Compression.NONE,
@@ -41,6 +49,11 @@ class Transfer(Section):
         "20 MB/s, a brake on faster ones.",
         examples=["ssh"],
     )
+
+    @property
+    def rate(self) -> RateByDay:
+        """The bandwidth at each time of the day."""
+        return rate_by_day(self.bandwidth)
 
 
 class Merge(Section):
@@ -93,3 +106,45 @@ class ProfileFile(Section):
     resync: Resync = Field(
         default_factory=Resync, description="How the source is read when its history is lost."
     )
+    schedule: Schedule = Field(
+        default_factory=Schedule,
+        description="When cycles run. Without an entry only by hand: `standby run`.",
+    )
+    rpo: Rpo = Field(default_factory=Rpo, description="How old the newest boot point may be.")
+    scripts: Scripts = Field(
+        default_factory=Scripts,
+        description="Scripts that run around a cycle. None runs while the guest is frozen.",
+    )
+    notify: Notify = Field(
+        default_factory=Notify, description="Who is told what about this machine."
+    )
+    limits: Limits = Field(
+        default_factory=Limits,
+        description="How readily what we start on any host gives way to everything else there.",
+    )
+
+    @model_validator(mode="after")
+    def _application_points_can_be_made(self) -> Self:
+        schedule = self.schedule
+        reached = self.source.consistency
+        if schedule.application_every is not None and reached is not Consistency.APPLICATION:
+            raise impossible(
+                f"source.consistency is {reached.value}",
+                "with source.consistency: application",
+                "schedule.application_every",
+                "source.consistency",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _rpo_can_be_met(self) -> Self:
+        every, target = self.schedule.every, self.rpo.target
+        alone = len(self.schedule.planned().entries) == 1
+        if alone and every is not None and target is not None and every > target:
+            raise impossible(
+                "cycles are further apart than that",
+                "a later target, or a more frequent schedule",
+                "rpo.target",
+                "schedule.every",
+            )
+        return self

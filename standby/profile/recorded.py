@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,6 @@ from standby.errors import RepairStore
 from standby.profile.effective import Profile
 from standby.profile.hosts import HostFile, HostSettings
 from standby.profile.profile_file import ProfileFile
-from standby.profile.section import ReadOnly
 
 
 def recorded_profile(values: Mapping[str, Any], where: str) -> Profile:
@@ -21,23 +21,12 @@ def recorded_profile(values: Mapping[str, Any], where: str) -> Profile:
     Raises RepairStore when they are not that: a later version's, damaged, or none at all.
     """
     try:
-        read = ProfileFile.model_validate({key: values[key] for key in ProfileFile.model_fields})
-        return Profile(
-            name=str(values["name"]),
-            file=Path(where),
-            policy=read.policy,
-            source=read.source,
-            target=read.target,
-            standby=read.standby,
-            boot_points=read.boot_points,
-            transfer=read.transfer,
-            merge=read.merge,
-            resync=read.resync,
-            source_host=_host(read.source.host, values),
-            target_host=_host(read.target.host, values),
-            standby_name=str(values["standby"]["name"]),
-            provenance=ReadOnly({}),
-        )
+        # What was recorded before a section existed holds by its defaults.
+        known = {key: values[key] for key in ProfileFile.model_fields if key in values}
+        read = ProfileFile.model_validate(known)
+        hosts = _host(read.source.host, values), _host(read.target.host, values)
+        profile = Profile.of(str(values["name"]), Path(where), read, hosts)
+        return replace(profile, standby_name=str(values["standby"]["name"]))
     except (KeyError, TypeError, ValidationError) as error:
         raise RepairStore(
             where,

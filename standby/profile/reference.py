@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from standby.profile.file_kind import FileKind
 from standby.profile.keys import Key, Need, keys_of
 from standby.profile.mistakes import dotted
 from standby.profile.root import ENVIRONMENT_VARIABLE, SYSTEM_ROOT
-from standby.profile.schema import PROFILE_ONLY, FileKind
+from standby.profile.schema import PROFILE_ONLY
 
 REGENERATE = "standby profile reference > docs/profile-reference.md"
 
@@ -31,6 +32,7 @@ The configuration is one directory, the first of these, never a mixture:
 | `policies/NAME.yaml` | values for the profiles that say `policy: NAME` |
 | `defaults.yaml` | values for all profiles |
 | `hosts/NAME.yaml` | how a host is reached |
+| `manager.yaml` | settings of the management host itself, for all profiles together |
 
 A value is taken from the profile; if it has none, from its policy; then from `defaults.yaml`;
 then it is the default named below. Mappings are laid over each other key by key; lists are
@@ -49,6 +51,10 @@ with nothing below it says nothing.
 - Durations: whole numbers with `s`, `m`, `h`, `d` or `w`: `90s`, `1h30m`, `4w`.
 - Sizes: whole numbers with `B`, `KiB`, `MiB`, `GiB`, `TiB`, `PiB` (powers of 1024) or `kB`, `MB`,
   `GB`, `TB`, `PB` (powers of 1000). Rates: sizes with `/s`, or `kbit/s`, `Mbit/s`, `Gbit/s`.
+- Times of the day: `22:30`. Times: `2026-12-24 22:00`, without a zone. Parts of the day:
+  `19:00-06:00`, from the first until before the second.
+- Bandwidths may be lists, so that they change with the time of day: the first entry holds whose
+  window the management host's clock is in.
 - Secrets never stand in these files: `{{file: PATH}}` names a file of the management host that
   other users cannot read, `{{env: NAME}}` an environment variable of the manager.
 
@@ -57,13 +63,18 @@ Whatever is wrong is reported at once, one mistake on each line:
 
 Editors complete and check these files with a JSON Schema:
 `standby profile schema > profile.schema.json` (`--kind shared` for `defaults.yaml` and policies,
-`--kind host` for hosts).
+`--kind host` for hosts, `--kind manager` for `manager.yaml`).
 """
 
 _SHARED = """\
 ## Keys of `defaults.yaml` and of `policies/NAME.yaml`
 
 All keys of a profile, none of them required, except {exceptions}, which name one machine.
+"""
+
+_MANAGER = """\
+Settings of the management host itself; every key is optional, and so is the file. Profiles do
+not see them, and no boot point depends on them.
 """
 
 _LOCAL = """\
@@ -83,6 +94,9 @@ def reference() -> str:
         "## Keys of `hosts/NAME.yaml`\n",
         _LOCAL,
         *_entries(FileKind.HOST),
+        "## Keys of `manager.yaml`\n",
+        _MANAGER,
+        *_entries(FileKind.MANAGER),
     ]
     return "\n".join(parts)
 
@@ -93,8 +107,8 @@ def _entries(kind: FileKind) -> Iterator[str]:
 
 def _entry(key: Key) -> str:
     if key.need is Need.SECTION:
-        return f"### `{dotted(key.path)}`\n\n{key.description}\n"
-    lines = [f"#### `{dotted(key.path)}`", "", key.description, "", f"- allowed: {key.allowed}"]
+        return f"### `{key.dotted}`\n\n{key.description}\n"
+    lines = [f"#### `{key.dotted}`", "", key.description, "", f"- allowed: {key.allowed}"]
     if key.need is Need.REQUIRED:
         lines.append("- required")
     else:

@@ -101,6 +101,11 @@ class Layout:
         return self.root / f"defaults{SUFFIX}"
 
     @property
+    def manager(self) -> Path:
+        """File of the settings of the management host itself."""
+        return self.root / f"manager{SUFFIX}"
+
+    @property
     def profiles(self) -> Shelf:
         """One file for each machine."""
         return Shelf(self.root / "profiles")

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import timedelta
-from enum import Enum
+from datetime import time, timedelta
 from functools import cache
 from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema
 
+from standby.profile.file_kind import FileKind
 from standby.profile.hosts import HostFile
+from standby.profile.manager import ManagerFile
 from standby.profile.mistakes import PathInFile
 from standby.profile.profile_file import ProfileFile
 from standby.profile.section import Section
-from standby.profile.units import Reserve, format_duration
+from standby.profile.units import Reserve, format_clock, format_duration
 
 JsonSchema = dict[str, Any]  # as json reads and writes it; its shape is fixed by the standard
 
@@ -27,17 +28,11 @@ PROFILE_ONLY: tuple[PathInFile, ...] = (
 )
 
 
-class FileKind(Enum):
-    """The kinds of files below a configuration root."""
-
-    PROFILE = "profile"
-    SHARED = "shared"  # defaults.yaml and the policies: a profile's keys, none required
-    HOST = "host"
-
-    @property
-    def model(self) -> type[Section]:
-        """The class that reads such a file."""
-        return HostFile if self is FileKind.HOST else ProfileFile
+def model_of(kind: FileKind) -> type[Section]:
+    """Return the class that reads files of `kind`."""
+    if kind is FileKind.HOST:
+        return HostFile
+    return ManagerFile if kind is FileKind.MANAGER else ProfileFile
 
 
 class _Generator(GenerateJsonSchema):
@@ -54,6 +49,8 @@ class _Generator(GenerateJsonSchema):
     def encode_default(self, dft: Any) -> Any:  # noqa: ANN401 - pydantic's own
         if isinstance(dft, timedelta):
             return format_duration(dft)
+        if isinstance(dft, time):
+            return format_clock(dft)
         if isinstance(dft, Reserve):
             return str(dft)
         if isinstance(dft, Mapping):
@@ -64,7 +61,7 @@ class _Generator(GenerateJsonSchema):
 @cache
 def json_schema(kind: FileKind) -> JsonSchema:
     """Return the JSON Schema of files of `kind`, with descriptions, defaults and examples."""
-    schema = kind.model.model_json_schema(schema_generator=_Generator)
+    schema = model_of(kind).model_json_schema(schema_generator=_Generator)
     for section in (schema, *schema.get("$defs", {}).values()):
         _allow_empty_sections(schema, section)
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"

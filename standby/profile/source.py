@@ -15,6 +15,7 @@ from pydantic import Field, model_validator
 
 from standby.model.disk import ExcludedAs
 from standby.model.point import Consistency
+from standby.model.window import RateByDay
 from standby.profile.kinds import (
     DiskName,
     DomainName,
@@ -24,6 +25,7 @@ from standby.profile.kinds import (
     SafeName,
     bounded,
 )
+from standby.profile.limits import BY_DAY_EXAMPLE, Bandwidth, rate_by_day
 from standby.profile.section import READ_ONLY, ReadOnly, Section, impossible
 from standby.profile.units import Reserve, parse_duration
 
@@ -122,11 +124,23 @@ class LibvirtSource(Section):
         "or its connection dies. From 1s to 5m.",
         examples=["5s"],
     )
+    read_bandwidth: Bandwidth = Field(
+        default=None,
+        description="The most that is read of the machine's disks in a second, in any kind of "
+        "cycle, so that its own work goes on: one rate, or a list of rates by time of day. "
+        "`resync.bandwidth` holds besides. Null: no limit.",
+        examples=["200MiB/s", BY_DAY_EXAMPLE],
+    )
     disks: Disks = Field(default_factory=Disks, description="Which disks are protected.")
     scratch: Scratch = Field(
         default_factory=Scratch,
         description="Where old blocks are kept while a capture is read from a running VM.",
     )
+
+    @property
+    def read_rate(self) -> RateByDay:
+        """The bandwidth of reading at each time of the day."""
+        return rate_by_day(self.read_bandwidth)
 
 
 Source = LibvirtSource

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import time, timedelta
+from datetime import datetime, time, timedelta
+from ipaddress import ip_address
 
 from standby.model.window import DailyWindow
 
@@ -29,6 +30,12 @@ _HUNDRED_PERCENT = 100
 
 _WINDOW = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])-([01][0-9]|2[0-3]):([0-5][0-9])")
 
+_CLOCK = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
+_MOMENT = re.compile(rf"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}(?: {_CLOCK.pattern})?")
+_LISTEN = re.compile(r"(?:([0-9.]+)|\[([0-9A-Fa-f:.]+)\]):([0-9]{1,5})")
+_HIGHEST_PORT = 65535
+_YEARS = range(1970, 9000)  # far inside of what a datetime holds, in any zone
+
 DURATION_PATTERN = f"(?=.){_DURATION.pattern}"
 SIZE_PATTERN = f"[0-9]{{1,19}} ?({'|'.join(_BYTES)})"
 RATE_PATTERN = f"[0-9]{{1,19}} ?({'|'.join((*_BYTES, *_BITS))})/s"
@@ -38,6 +45,12 @@ SIZE_EXAMPLES = "512MiB, 20GiB or 20GB"
 WINDOW_PATTERN = _WINDOW.pattern
 WINDOW_EXAMPLES = "19:00-06:00 or 12:00-13:30"
 RATE_EXAMPLES = "50MiB/s or 400Mbit/s"
+LISTEN_PATTERN = _LISTEN.pattern
+LISTEN_EXAMPLES = "127.0.0.1:9750 or [::1]:9750"
+CLOCK_PATTERN = _CLOCK.pattern
+CLOCK_EXAMPLES = "03:00 or 22:30"
+MOMENT_PATTERN = _MOMENT.pattern
+MOMENT_EXAMPLES = "2026-12-24 22:00 or 2026-12-24"
 
 
 def parse_window(text: str) -> DailyWindow:
@@ -47,6 +60,60 @@ def parse_window(text: str) -> DailyWindow:
         raise ValueError(_unreadable(text, "part of the day", WINDOW_EXAMPLES))
     hour, minute, last_hour, last_minute = (int(number) for number in match.groups())
     return DailyWindow(time(hour, minute), time(last_hour, last_minute))
+
+
+def parse_clock(text: str) -> time:
+    """Read a time of the day such as 22:30."""
+    match = _CLOCK.fullmatch(text)
+    if match is None:
+        raise ValueError(_unreadable(text, "time of the day", CLOCK_EXAMPLES))
+    return time(int(match[1]), int(match[2]))
+
+
+def format_clock(clock: time) -> str:
+    """Write a time of the day so that parse_clock reads the same."""
+    return f"{clock:%H:%M}"
+
+
+def parse_moment(text: str) -> datetime:
+    """Read a time that some zone's clocks show, such as 2026-12-24 22:00; a date: its beginning."""
+    if _MOMENT.fullmatch(text) is None:
+        raise ValueError(_unreadable(text, "time", MOMENT_EXAMPLES))
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ValueError(f"{text!r} is no date of the calendar") from error
+    if moment.year not in _YEARS:
+        raise ValueError(f"{text!r} is too far away")
+    return moment
+
+
+def parse_last_moment(text: str) -> datetime:
+    """Read the same; a date alone: its end."""
+    moment = parse_moment(text)
+    return moment if ":" in text else moment + timedelta(days=1)
+
+
+def format_moment(moment: datetime) -> str:
+    """Write a time so that parse_moment and parse_last_moment read the same."""
+    return f"{moment:%Y-%m-%d %H:%M}"
+
+
+def parse_listen(text: str) -> tuple[str, int]:
+    """Read an IP address of this machine and a port, such as 127.0.0.1:9750."""
+    match = _LISTEN.fullmatch(text)
+    if match is None:
+        raise ValueError(_unreadable(text, "address and port", LISTEN_EXAMPLES))
+    address, port = ip_address(match[1] or match[2]), int(match[3])
+    if not 0 < port <= _HIGHEST_PORT:
+        raise ValueError(f"port {port} does not exist")
+    return str(address), port
+
+
+def format_listen(address: tuple[str, int]) -> str:
+    """Write an address and a port so that parse_listen reads the same."""
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def parse_duration(text: str) -> timedelta:

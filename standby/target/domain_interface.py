@@ -34,5 +34,11 @@ class DormantDomain(Protocol):
         If not, its head has none, and libvirt makes fresh ones at the start.
         """
 
+    def place_tpm(self, definition: MachineDefinition, state: str) -> None:
+        """Give the domain's TPM a point's state, a file of the KVM host, for its next start.
+
+        That it cannot be done is logged: a standby with an empty TPM is worth more than none.
+        """
+
     def files_in_use(self) -> Sequence[str]:
         """Return the absolute path of every image that other domains of the host stand on."""

@@ -22,6 +22,7 @@ from standby.host.storage_daemon import (
 )
 from standby.model.names import PointName
 from standby.model.point import Delta
+from standby.model.priority import NO_PRIORITY, Priority
 from standby.target import layout
 from standby.target.layout import StandbyDirectory
 
@@ -30,7 +31,11 @@ _TOKEN_BYTES: Final = 4
 
 @contextmanager
 def serve_point(
-    host: Host, directory: StandbyDirectory, point: PointName, deltas: Sequence[Delta]
+    host: Host,
+    directory: StandbyDirectory,
+    point: PointName,
+    deltas: Sequence[Delta],
+    priority: Priority = NO_PRIORITY,
 ) -> Generator[StorageDaemon]:
     """Serve these disks of a point, each under its own name, until the context is left.
 
@@ -42,7 +47,7 @@ def serve_point(
     nodes = tuple(_node(directory, name, file) for name, file in files)
     exports = tuple(Export(name, name, writable=False) for name, _ in files)
     with ExitStack() as stack:
-        daemon = storage_daemon(host, DaemonSettings(pidfile, nodes, exports))
+        daemon = storage_daemon(host, DaemonSettings(pidfile, nodes, exports, priority))
         try:
             serving = stack.enter_context(daemon)
         except CommandFailed as error:

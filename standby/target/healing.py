@@ -1,4 +1,4 @@
-"""A manifest that is damaged or gone: the copy beside it takes its place, under the lock.
+"""A manifest that is damaged or gone: its copy takes its place, or what the files tell.
 
 Every publication leaves a copy of the manifest in kept/. It is made after the rename that
 publishes, so after a crash in between it is one publication old: then the files that it does not
@@ -8,41 +8,102 @@ know are set aside in kept/, and nothing that anybody may want is taken for debr
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
-from standby.errors import RepairStore
+from standby.errors import RepairStore, UseOtherVersion
 from standby.host.interface import Host
 from standby.model.manifest import Manifest
 from standby.target import layout, programs
+from standby.target.images import images_of
 from standby.target.layout import StandbyDirectory
 from standby.target.listing import Listing, manifest_of
 from standby.target.manifest_format import read_manifest
+from standby.target.rebuilding import Remains, rebuilt
 
 log = logging.getLogger(__name__)
 
 _LOOK_S: Final = 60.0
 
 
-def manifest_or_copy(host: Host, directory: StandbyDirectory, listing: Listing) -> Manifest | None:
-    """Return the manifest, healed if need be; None for a directory that never had one.
+@dataclass(frozen=True, slots=True)
+class Healing:
+    """What there is to heal a manifest with. `first` is that of a standby without points."""
 
-    What is damaged is kept. Raises RepairStore when the copy is damaged as well, or names files
-    that are not there.
-    """
-    where = f"{directory.manifest} on {host.name}"
-    try:
-        return _stored(listing, where)
-    except RepairStore as damage:
-        manifest = _copy(host, directory, damage)
-        if lost := sorted(manifest.files() - _deltas(listing)):
+    host: Host
+    directory: StandbyDirectory
+    listing: Listing
+    first: Manifest | None
+
+    @property
+    def where(self) -> str:
+        """The manifest, for people."""
+        return f"{self.directory.manifest} on {self.host.name}"
+
+    def manifest(self) -> Manifest | None:
+        """Return the manifest, healed if need be; None for a directory that never had one.
+
+        What is damaged is kept. Raises RepairStore when it cannot be healed, UseOtherVersion.
+        """
+        try:
+            return _stored(self.listing, self.where)
+        except UseOtherVersion:
+            raise
+        except RepairStore as damage:
+            return self._healed(damage)
+
+    def _healed(self, damage: RepairStore) -> Manifest:
+        path = f"{self.directory.path}/{layout.MANIFEST_COPY}"
+        text = self.host.run(("cat", "--", path), timeout=_LOOK_S, accept=frozenset({0, 1})).text
+        try:
+            return self._copied(read_manifest(text, f"{path} on {self.host.name}"), damage)
+        except UseOtherVersion:
+            raise
+        except RepairStore as lost:
+            return self._rebuilt(text, lost)
+
+    def _copied(self, copy: Manifest, damage: RepairStore) -> Manifest:
+        if lost := sorted(copy.files() - _deltas(self.listing)):
             raise RepairStore(
-                where, f"damaged, and its copy names {lost[0]}, which is gone", "a whole manifest"
-            ) from damage
-        _set_aside(host, directory, listing, manifest)
+                self.where,
+                f"damaged, and its copy names {lost[0]}, which is gone",
+                "a whole manifest",
+            )
+        _set_aside(self.host, self.directory, self.listing, copy)
         log.warning("%s; its copy in %s/ has taken its place", damage, layout.KEPT)
         # One more than it says: the damaged one may have been of a later generation.
-        return replace(manifest, generation=manifest.generation + 1)
+        return replace(copy, generation=copy.generation + 1)
+
+    def _rebuilt(self, copy: str, lost: RepairStore) -> Manifest:
+        """Make it anew from the files; only for a cycle, which knows whose standby this is."""
+        if self.first is None:
+            raise lost
+        images = images_of(self.host, self.directory)
+        remains = Remains(self.listing, images, (self.listing.manifest, copy))
+        manifest = rebuilt(remains, self.first, self.where)
+        self._require_machine(manifest)
+        _set_aside(self.host, self.directory, self.listing, manifest, [layout.MANIFEST_COPY])
+        log.warning(
+            "%s; made anew from the files, with all its boot points pinned. Look at them: "
+            "standby verify --all; then unpin those that may be merged",
+            lost,
+        )
+        return manifest
+
+    def _require_machine(self, manifest: Manifest) -> None:
+        """Refuse points of another machine than the one that the cycle is of."""
+        folder = layout.point_directory(manifest.points[-1].name)
+        xml = self.host.read_file(self.directory / f"{folder}/{layout.DEFINITION}")
+        found = re.search(r"<uuid>([0-9a-f-]{36})</uuid>", (xml or b"").decode())
+        if found and found[1] != manifest.machine.uuid:
+            raise RepairStore(
+                self.where,
+                f"damaged, and its boot points are of the machine {found[1]}",
+                f"{manifest.machine.uuid}, which is to be protected",
+                "protect another machine under another standby name",
+            )
 
 
 def _stored(listing: Listing, where: str) -> Manifest | None:
@@ -52,22 +113,18 @@ def _stored(listing: Listing, where: str) -> Manifest | None:
     return manifest
 
 
-def _copy(host: Host, directory: StandbyDirectory, damage: RepairStore) -> Manifest:
-    path = f"{directory.path}/{layout.MANIFEST_COPY}"
-    text = host.run(("cat", "--", path), timeout=_LOOK_S, accept=frozenset({0, 1})).text
-    try:
-        return read_manifest(text, f"{path} on {host.name}")
-    except RepairStore:
-        raise damage from None
-
-
 def _set_aside(
-    host: Host, directory: StandbyDirectory, listing: Listing, manifest: Manifest
+    host: Host,
+    directory: StandbyDirectory,
+    listing: Listing,
+    manifest: Manifest,
+    damaged: Sequence[str] = (),
 ) -> None:
-    """Keep the damaged manifest, and what the copy does not know."""
+    """Keep the damaged manifest, and what the healed one does not know."""
     known = {str(point.name) for point in manifest.points}
     points = {path for path in listing.directories if layout.is_point_directory(path)}
     unknown = [
+        *(path for path in damaged if path in listing.files),
         *sorted(_deltas(listing) - manifest.files()),
         *sorted(path for path in points if path.rpartition("/")[2] not in known),
     ]

@@ -29,7 +29,9 @@ UNFINISHED_HEAD = ".new"
 RUN = "run"
 
 DEFINITION = "machine.xml"
+GIVEN_UP = "given-up"
 NVRAM = "nvram.fd"
+TPM = "tpm.permall"
 
 _DELTA_FILE = re.compile(r"deltas/(?P<disk>[A-Za-z0-9_.-]+)\.(?P<number>\d{4,})\.(?:qcow2|digests)")
 _SEED_FILE = re.compile(
@@ -49,6 +51,12 @@ def delta_name(disk: str, number: int) -> str:
 def is_point_directory(path: str) -> bool:
     """Tell whether a path is where a point's definition and firmware variables are kept."""
     return _POINT_DIRECTORY.fullmatch(path) is not None
+
+
+def disk_of_delta(file: str) -> str:
+    """Return the disk whose image a file in deltas/ is; "" for tables and what is not ours."""
+    match = _DELTA_FILE.fullmatch(file)
+    return match["disk"] if match and file.endswith(".qcow2") else ""
 
 
 def delta_number(file: str) -> int:
@@ -125,6 +133,11 @@ def head_backing_reference(delta: Delta) -> str:
 def point_directory(name: PointName) -> str:
     """Return where a point's definition and firmware variables are kept."""
     return f"{POINTS}/{name}"
+
+
+def given_up_mark(name: PointName) -> str:
+    """Name the empty file that says of a point, beside the manifest, that a merge gave it up."""
+    return f"{point_directory(name)}/{GIVEN_UP}"
 
 
 def point_of_directory(directory: str) -> PointName | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from standby.errors import RepairStore
 from standby.model.manifest import Manifest
@@ -25,7 +26,9 @@ class Listing:
     head_sizes: tuple[str, str]  # sizes of its images when it was made, and now
     available: int
     filesystem: str  # as stat(1) names it: ext2/ext3, xfs, nfs, smb2
+    mounted_with: str  # options, of network file systems only
     manifest: str  # its text, "" without one
+    clock: datetime | None = None  # the host's, UTC
 
     def debris(self, manifest: Manifest) -> tuple[str, ...]:
         """Return what interrupted runs left: everything of ours that nothing refers to."""
@@ -102,9 +105,11 @@ def parse_listing(text: str, where: str) -> Listing:
             head_sizes=(sections["fresh"].strip(), sections["now"].strip()),
             available=int(sections["available"]),
             filesystem=sections["type"].strip(),
+            mounted_with=sections["options"].strip(),
             manifest=sections["manifest"],
+            clock=datetime.fromtimestamp(int(sections["clock"]), UTC),
         )
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, OverflowError, OSError) as error:
         raise RepairStore(where, f"unreadable directory listing ({error!r})") from error
 
 

@@ -14,11 +14,18 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, Final
 
-from standby.errors import FixRequest, RepairStore
+from standby.errors import FixRequest, RepairStore, UseOtherVersion
 from standby.model.digest import DigestAlgorithm
 from standby.model.machine import MachineIdentity
-from standby.model.manifest import MANIFEST_VERSION, AwaitedSeed, DefinedDomain, Manifest
+from standby.model.manifest import (
+    FAILOVERS,
+    MANIFEST_VERSION,
+    AwaitedSeed,
+    DefinedDomain,
+    Manifest,
+)
 from standby.model.names import PointName
+from standby.model.pause import Pause
 from standby.model.point import (
     SPOILT,
     Base,
@@ -30,13 +37,26 @@ from standby.model.point import (
     Way,
 )
 from standby.model.spoilt import SpoiltDisk
+from standby.model.state import State
 
 _CHECKSUM: Final = '  "checksum": '
 _KEYS: Final = frozenset(
     {
         *("version", "generation", "standby", "role", "machine", "token", "domain", "digests"),
-        *("next_delta", "reverted_to", "awaits", "profile", "points", "checksum"),
+        *("next_delta", "reverted_to", "awaits", "paused", "failover"),
+        *("profile", "points", "checksum"),
     }
+)
+
+
+_UNREADABLE: Final = (
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+    FixRequest,
 )
 
 
@@ -54,6 +74,8 @@ def write_manifest(manifest: Manifest) -> str:
         ("next_delta", manifest.next_delta),
         ("reverted_to", str(manifest.reverted_to) if manifest.reverted_to else None),
         ("awaits", _awaited_record(manifest.awaits)),
+        ("paused", _pause_record(manifest.paused)),
+        ("failover", manifest.failover.value if manifest.failover else None),
         ("profile", dict(manifest.profile)),
     ]
     lines = [f'  "{key}": {_compact(value)},' for key, value in head]
@@ -66,40 +88,49 @@ def write_manifest(manifest: Manifest) -> str:
 def read_manifest(text: str, where: str) -> Manifest:
     """Read a manifest; `where` names it in errors.
 
-    Raises RepairStore when the text is damaged or was written by a later version.
+    Raises RepairStore when the text is damaged, UseOtherVersion when another version wrote it:
+    what is as it was written, and not to be understood, is not damage and must not be healed.
     """
     try:
         document = json.loads(text)
-        if document["version"] != MANIFEST_VERSION:
-            raise RepairStore(
-                where,
-                f"manifest version {document['version']}",
-                f"version {MANIFEST_VERSION}",
-                "use the version of standby that wrote it",
-            )
         _require_unchanged(text, document)
+    except _UNREADABLE as error:
+        raise _damaged(where, error) from error
+    try:
+        _require_known(document)
         return _manifest(document)
-    except (
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        OverflowError,
-        RecursionError,
-        FixRequest,
-    ) as error:
-        raise RepairStore(
+    except _UNREADABLE as error:
+        ours = document.get("version") == MANIFEST_VERSION
+        if ours and "checksum" not in document:  # edited by hand, or damaged just there
+            raise _damaged(where, error) from error
+        raise UseOtherVersion(
             where,
-            f"damaged manifest ({error!r})",
-            "a whole JSON document",
-            "the next cycle keeps it aside and goes on by its copy: standby run PROFILE",
+            f"manifest of another version ({error})",
+            f"version {MANIFEST_VERSION}, as this program writes it",
+            "use the version of standby that wrote it; nothing was changed",
         ) from error
 
 
+def _damaged(where: str, error: Exception) -> RepairStore:
+    return RepairStore(
+        where,
+        f"damaged manifest ({error!r})",
+        "a whole JSON document",
+        "the next cycle keeps it aside and goes on by its copy: standby run PROFILE",
+    )
+
+
 def _require_unchanged(text: str, document: Mapping[str, object]) -> None:
+    if not isinstance(document, dict):
+        raise TypeError("no object")
     above, _, _ = text.partition(_CHECKSUM)
     if "checksum" in document and document["checksum"] != _checksum(above):
         raise ValueError("its checksum is that of another text")
+
+
+def _require_known(document: Mapping[str, object]) -> None:
+    if document["version"] != MANIFEST_VERSION:
+        raise ValueError(f"version {document['version']}")
     if unknown := set(document) - _KEYS:
         raise ValueError(f"unknown entries {sorted(unknown)}")
 
@@ -112,8 +143,11 @@ def _compact(value: object) -> str:
     return json.dumps(value, ensure_ascii=True)
 
 
-def _domain_record(domain: DefinedDomain | None) -> Mapping[str, str] | None:
-    return {"uuid": domain.uuid, "digest": domain.digest} if domain else None
+def _domain_record(domain: DefinedDomain | None) -> Mapping[str, object] | None:
+    if domain is None:
+        return None
+    record = {"uuid": domain.uuid, "digest": domain.digest, "became": domain.became}
+    return {**record, "due": True} if domain.due else record
 
 
 def _awaited_record(awaited: AwaitedSeed | None) -> Mapping[str, str | None] | None:
@@ -130,6 +164,36 @@ def _awaited(record: Mapping[str, Any] | None) -> AwaitedSeed | None:
     if record is None:
         return None
     return AwaitedSeed(record["medium"], _moment(record["since"]), record["checkpoint"])
+
+
+def _pause_record(pause: Pause | None) -> Mapping[str, str | None] | None:
+    if pause is None:
+        return None
+    return {
+        "since": _moment_text(pause.since),
+        "until": _moment_text(pause.until) if pause.until else None,
+        "reason": pause.reason,
+        "by": pause.by,
+    }
+
+
+def _pause(record: Mapping[str, Any] | None) -> Pause | None:
+    if record is None:
+        return None
+    until = record["until"]
+    return Pause(
+        since=_moment(record["since"]),
+        until=None if until is None else _moment(until),
+        reason=record["reason"],
+        by=record["by"],
+    )
+
+
+def _failover(word: str | None) -> State | None:
+    state = None if word is None else State(word)
+    if state not in {None, *FAILOVERS}:
+        raise ValueError(f"{word!r} is no state of a failover")
+    return state
 
 
 def _point_record(point: BootPoint) -> Mapping[str, object]:
@@ -155,6 +219,7 @@ def _point_record(point: BootPoint) -> Mapping[str, object]:
                 "size": d.size,
                 "stored": d.stored,
                 "base": d.base.value,
+                "image": d.image,
             }
             for d in point.deltas
         ],
@@ -174,6 +239,8 @@ def _manifest(document: Mapping[str, Any]) -> Manifest:
         reverted_to=PointName.parse(reverted_to) if reverted_to else None,
         profile=document["profile"],
         awaits=_awaited(document.get("awaits")),
+        paused=_pause(document.get("paused")),
+        failover=_failover(document.get("failover")),
         points=tuple(_point(record) for record in _list(document["points"])),
     )
 
@@ -192,10 +259,18 @@ def _point(record: Mapping[str, Any]) -> BootPoint:
         definition=record["definition"],
         blanks=tuple(BlankDisk(b["disk"], int(b["size"])) for b in _list(record["blanks"])),
         sent=int(record["sent"]),
-        deltas=tuple(
-            Delta(d["disk"], d["file"], int(d["size"]), int(d["stored"]), Base(d["base"]))
-            for d in _list(record["deltas"])
-        ),
+        deltas=tuple(_delta(delta) for delta in _list(record["deltas"])),
+    )
+
+
+def _delta(record: Mapping[str, Any]) -> Delta:
+    return Delta(
+        disk=record["disk"],
+        file=record["file"],
+        size=int(record["size"]),
+        stored=int(record["stored"]),
+        base=Base(record["base"]),
+        image=record.get("image", ""),
     )
 
 

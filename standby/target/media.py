@@ -22,7 +22,7 @@ from standby.target import layout, programs
 from standby.target.layout import StandbyDirectory
 from standby.target.listing import manifest_of
 from standby.target.seed_images import find_image
-from standby.target.store import KvmStore, look
+from standby.target.store import KvmStore, look, read_definition
 
 # Small enough to name what is damaged, large enough not to start too many programs.
 CHUNK: Final = 4 << 20
@@ -156,11 +156,9 @@ def take_in(store: KvmStore, medium: Medium) -> BootPoint:
 
 
 def _definition(medium: Medium) -> MachineDefinition:
-    folder = layout.point_directory(medium.point.name)
-    xml = medium.host.read_file(medium.directory / f"{folder}/{layout.DEFINITION}")
-    nvram = medium.host.read_file(medium.directory / f"{folder}/{layout.NVRAM}")
-    definition = MachineDefinition((xml or b"").decode(), nvram)
+    definition = read_definition(medium.host, medium.directory, medium.point.name)
     if definition.digest != medium.point.definition:
+        folder = layout.point_directory(medium.point.name)
         raise damaged(medium, [f"{folder}: another machine definition"])
     return definition
 

@@ -67,7 +67,11 @@ echo '== now'
 echo '== available'
 df -B1 --output=avail . | tail -n 1
 echo '== type'
-stat -f -c %T .
+kind=$(stat -f -c %T .); echo "$kind"
+echo '== options'
+case $kind in nfs*) findmnt -n -r -o OPTIONS -T .;; esac
+echo '== clock'
+date +%s
 echo '== manifest'
 cat standby.json 2>/dev/null || true
 """
@@ -84,10 +88,11 @@ shift 2
 """
 
 # Arguments: directory, SHA-256 of the manifest that is replaced ("none" without one), SHA-256 of
-# the new one, then pairs "from" "to" of relative paths to move into place, then "--", then paths
-# to flush first. The manifest comes on standard input. Everything is flushed before the one rename
-# that makes it visible; what is replaced is compared under a lock that every publication takes, so
-# that an overtaken worker cannot publish, nor anybody undo what a dying one still published.
+# the new one, then pairs "from" "to" of relative paths to flush and to move into place, then "--",
+# then paths to flush after that. The manifest comes on standard input. Everything is flushed before
+# the one rename that makes it visible; what is replaced is compared under a lock that every
+# publication takes, so that an overtaken worker cannot publish, nor anybody undo what a dying one
+# still published.
 PUBLISH: Final = """
 set -eu
 cd "$1"; expected=$2; digest=$3; shift 3
@@ -100,6 +105,14 @@ current=none
 [ ! -e standby.json ] || current=$(sha256sum < standby.json)
 [ "${current%% *}" = "$expected" ] || exit 76
 for p in run/cycle-*.pid; do [ ! -e "$p" ] || exit 78; done
+# Flushing takes minutes after a first copy: till it is done the files keep the names by which a
+# later cycle can go on with them.
+words=("$@") moving=()
+for ((n = 0; n < $#; n += 2)); do
+  [ "${words[n]}" != -- ] || break
+  moving+=("${words[n]}")
+done
+[ "${#moving[@]}" -eq 0 ] || sync -- "${moving[@]}"
 while [ "$#" -gt 0 ] && [ "$1" != -- ]; do mv -T "$1" "$2"; shift 2; done
 [ "$#" -eq 0 ] || shift
 [ "$#" -eq 0 ] || sync -- "$@"
@@ -108,6 +121,10 @@ mv -T standby.json.new standby.json
 sync .
 # Published. The copy is for the day that the manifest is damaged; if it fails, the next one comes.
 cp standby.json kept/standby.json.new && mv -T kept/standby.json.new kept/standby.json || true
+# The marks are for the day that the copy is lost as well: nothing else tells that a merge may be
+# writing into a point.
+sed -n 's/^ *{"name": "\\(V[0-9_]*\\)", "standing": "given up".*/\\1/p' standby.json |
+  while read -r name; do : > "points/$name/given-up" && sync "points/$name"; done || true
 """
 
 # Arguments: directory, relative paths. Keeps a damaged manifest, as a copy: the publication that

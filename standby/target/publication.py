@@ -20,7 +20,10 @@ _PUBLISH_S: Final = 1800.0
 
 @dataclass(frozen=True, slots=True)
 class Moves:
-    """Files to put in place (from, to) and paths to flush, relative, before the rename."""
+    """Files to flush and put in place (from, to), then paths to flush, relative, before the rename.
+
+    What is put in place needs its directories among the latter.
+    """
 
     files: tuple[tuple[str, str], ...] = ()
     flush: tuple[str, ...] = ()

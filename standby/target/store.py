@@ -35,7 +35,7 @@ from standby.target import layout, programs
 from standby.target.domain_interface import DormantDomain
 from standby.target.filesystems import require_promises
 from standby.target.head import Heads, Variables
-from standby.target.healing import manifest_or_copy
+from standby.target.healing import Healing
 from standby.target.incoming import Incoming, files_of, serve_incoming, useless_files
 from standby.target.layout import StandbyDirectory
 from standby.target.listing import Listing, manifest_of, parse_listing
@@ -73,6 +73,17 @@ def look(
     return parse_listing(done.text, f"{directory.path} on {host.name}")
 
 
+def read_definition(host: Host, directory: StandbyDirectory, name: PointName) -> MachineDefinition:
+    """Read what, besides disks, makes the machine at a point."""
+    folder = directory / layout.point_directory(name)
+    xml = host.read_file(f"{folder}/{layout.DEFINITION}") or b""
+    return MachineDefinition(
+        xml.decode(),
+        nvram=host.read_file(f"{folder}/{layout.NVRAM}"),
+        tpm=host.read_file(f"{folder}/{layout.TPM}") if b"<tpm" in xml else None,
+    )
+
+
 @contextmanager
 def open_store(
     host: Host,
@@ -92,15 +103,25 @@ def open_store(
     with hold_lock(host, directory, Absent.MADE if first else Absent.REFUSED) as lock:
         listing = look(host, directory, programs.TAKE_UP)
         where = f"{directory.manifest} on {host.name}"
-        require_promises(listing.filesystem if listing else "", directory.path)
-        before = manifest_or_copy(host, directory, listing) if listing else None
-        manifest = before or _first_manifest(first, where)
+        if listing:
+            require_promises(listing.filesystem, directory.path, listing.mounted_with)
+        begun = replace(first, token=first.token or secrets.token_hex(4)) if first else None
+        before = Healing(host, directory, listing, begun).manifest() if listing else None
+        manifest = before or _first_manifest(begun, where)
         work = Work(host, directory, domain, lock, allocation, speed)
         if profile is not None:
             manifest = manifest.with_profile(profile)
         replaced = listing.manifest if listing and before else NO_MANIFEST
         lock.require()
-        yield KvmStore(work, manifest.taken_over(), replaced, listing)
+        yield KvmStore(work, manifest.taken_over(), replaced, _unhealed(listing, where))
+
+
+def _unhealed(listing: Listing | None, where: str) -> Listing | None:
+    """Return a listing that still holds: healing a manifest sets files aside."""
+    try:
+        return listing if listing and manifest_of(listing, where) else None
+    except RepairStore:
+        return None
 
 
 def observe_unlocked(
@@ -223,13 +244,7 @@ class KvmStore:
         files = tuple(move for disk in disks for move in files_of(disk, generation).moves)
         moves = Moves(
             files=files,
-            flush=(
-                *(published for _, published in files),
-                layout.DELTAS,
-                layout.INCOMING,
-                folder,
-                layout.POINTS,
-            ),
+            flush=(layout.DELTAS, layout.INCOMING, folder, layout.POINTS),
         )
         self._publish(self._manifest.of_machine(plan.machine).with_point(point), moves)
         self._kept = (point.name, definition)
@@ -250,8 +265,7 @@ class KvmStore:
         """Publish the only boot point of another manifest, its files being in incoming/."""
         folder = layout.point_directory(seed.points[0].name)
         self._keep_definition(folder, definition)
-        files = (published for _, published in moves)
-        flush = (*files, layout.DELTAS, layout.INCOMING, folder, layout.POINTS)
+        flush = (layout.DELTAS, layout.INCOMING, folder, layout.POINTS)
         self._publish(self._manifest.with_seed(seed), Moves(tuple(moves), flush))
 
     def stamp(self, moment: datetime) -> None:
@@ -274,13 +288,16 @@ class KvmStore:
             self._seen = None
         # Nobody but us moves heads while we hold the lock.
         listing = self._seen or self._look()
-        if self._heads.stands_on(point, listing) and self._domain.found() is DomainFound.OURS:
+        if self._heads.stands_on(point, listing) and self._is_defined():
             return
         definition = self._read_definition(point.name)
         variables = self._domain.takes_variables(definition, point)
         self._first = self._seen = None
         self._heads.stand_on(point, listing, Variables.COPIED if variables else Variables.FRESH)
         defined = self._domain.define(definition, point, self._manifest.domain)
+        if definition.tpm is not None:
+            state = self._directory / f"{layout.point_directory(point.name)}/{layout.TPM}"
+            self._domain.place_tpm(definition, state)
         if defined != self._manifest.domain:
             self._publish(self._manifest.with_domain(defined))
 
@@ -342,10 +359,16 @@ class KvmStore:
         reverted = self._manifest.reverted_to
         return self._manifest.point(reverted) if reverted else self._manifest.newest
 
+    def _is_defined(self) -> bool:
+        known = self._manifest.domain
+        return known is not None and not known.due and self._domain.found() is DomainFound.OURS
+
     def _keep_definition(self, folder: str, definition: MachineDefinition) -> None:
         self._keep(folder, layout.DEFINITION, definition.domain_xml.encode())
         if definition.nvram is not None:
             self._keep(folder, layout.NVRAM, definition.nvram)
+        if definition.tpm is not None:
+            self._keep(folder, layout.TPM, definition.tpm)
 
     def _keep(self, folder: str, name: str, data: bytes) -> None:
         argv = ("sh", "-c", programs.KEEP_FILE, "standby-keep", self._directory / folder, name)
@@ -357,10 +380,7 @@ class KvmStore:
     def _read_definition(self, name: PointName) -> MachineDefinition:
         if self._kept is not None and self._kept[0] == name:
             return self._kept[1]
-        folder = layout.point_directory(name)
-        xml = self._host.read_file(self._directory / f"{folder}/{layout.DEFINITION}")
-        nvram = self._host.read_file(self._directory / f"{folder}/{layout.NVRAM}")
-        return MachineDefinition((xml or b"").decode(), nvram)
+        return read_definition(self._host, self._directory, name)
 
     def _foreign_domains(self, listing: Listing) -> Sequence[User]:
         inside = f"{self._directory.path}/"
@@ -389,7 +409,7 @@ class KvmStore:
 def _first_manifest(first: Manifest | None, where: str) -> Manifest:
     if first is None:
         raise RepairStore(where, "no manifest", "a standby", "make it: standby run PROFILE")
-    return replace(first, token=first.token or secrets.token_hex(4))
+    return first
 
 
 def mounted(listing: Listing) -> Sequence[User]:
@@ -417,6 +437,7 @@ def observe_target(
         debris=listing.debris(manifest),
         unfinished=listing.unfinished(),
         users=(*mounted(listing), *kept_heads(listing)),
+        clock=listing.clock,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import posixpath
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from standby.model.manifest import Manifest
 from standby.model.names import PointName
@@ -16,9 +16,13 @@ from standby.target.qcow2 import parse_header
 
 @dataclass(frozen=True, slots=True)
 class Images:
-    """Every image of a store and what it stands on; paths relative to the store."""
+    """Every image of a store and what it stands on; paths relative to the store.
+
+    `sizes` are virtual, in bytes, of those that are qcow2.
+    """
 
     stands_on: Mapping[str, str | None]
+    sizes: Mapping[str, int] = field(default_factory=dict)
 
     def on(self, file: str) -> tuple[str, ...]:
         """Return the images that stand directly on `file`."""
@@ -31,12 +35,15 @@ def parse_images(text: str, directory: str) -> Images:
     Raises RepairStore for a damaged header.
     """
     found: dict[str, str | None] = {}
+    sizes: dict[str, int] = {}
     for line in filter(None, text.split("\n")):
         image, _, encoded = line.rpartition(" ")
         header = parse_header(base64.b64decode(encoded), image)
         backing = header.backing if header else None
         found[image] = _resolved(image, backing, directory) if backing else None
-    return Images(found)
+        if header:
+            sizes[image] = header.size
+    return Images(found, sizes)
 
 
 def unexpected_users(images: Images, manifest: Manifest, head: str) -> tuple[User, ...]:

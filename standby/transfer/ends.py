@@ -20,7 +20,7 @@ from standby.transfer.job import (
 )
 from standby.transfer.lane import Lane, Ledger
 from standby.transfer.lines import Lines
-from standby.transfer.rate import RateLimit
+from standby.transfer.rate import Limit
 from standby.transfer.scout import Scout
 from standby.transfer.table import Table, Trust
 
@@ -59,8 +59,8 @@ class Reader:
 class Limits:
     """What paces the sending and the reading of all disks."""
 
-    sent: RateLimit | None
-    read: RateLimit | None
+    sent: Limit | None
+    read: Limit | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from standby.transfer.job import (
 from standby.transfer.lane import Lane
 from standby.transfer.lines import Lines
 from standby.transfer.poller import STALL_LIMIT, Patience
-from standby.transfer.rate import RateLimit
+from standby.transfer.rate import Limit
 from standby.transfer.scout import Scout
 
 _REPORT_EVERY = 0.25  # seconds
@@ -50,8 +50,8 @@ def pending(
 def copy_disks(
     copies: Sequence[DiskCopy],
     *,
-    limiter: RateLimit | None = None,
-    read_limiter: RateLimit | None = None,
+    limiter: Limit | None = None,
+    read_limiter: Limit | None = None,
     progress: Progress | None = None,
     cancel: CancelToken | None = None,
     alive: AliveCheck | None = None,

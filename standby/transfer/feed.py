@@ -11,7 +11,7 @@ from standby.model.digest import BLOCK
 from standby.model.extent import Extent, ExtentKind
 from standby.transfer.buffers import Buffer, Loan
 from standby.transfer.cable import Cable
-from standby.transfer.rate import RateLimit
+from standby.transfer.rate import Limit
 from standby.transfer.table import SPAN, Table
 
 # Bytes of a buffer, and of a write: each write costs a qcow2 target an update of its tables.
@@ -116,7 +116,7 @@ class Feed:
         source: Cable,
         pool: Pool,
         table: Table | None,
-        limit: RateLimit | None,
+        limit: Limit | None,
     ) -> None:
         """`limit` is of what is read."""
         self._scout = scout

@@ -117,7 +117,8 @@ class DiskCopy:
 class CopyResult:
     """What was sent for one disk: bytes as data, bytes as write-zeroes requests, seconds.
 
-    `unchanged_bytes` were looked at, and not sent because the target has them already.
+    `unchanged_bytes` were looked at, and not sent because the target has them already;
+    `read_bytes` came from the source, zeroes that it stores as data among them.
     """
 
     disk: str
@@ -125,6 +126,7 @@ class CopyResult:
     zero_bytes: int
     seconds: float
     unchanged_bytes: int = 0
+    read_bytes: int = 0
 
 
 class CancelToken(Protocol):

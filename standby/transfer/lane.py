@@ -15,7 +15,7 @@ from standby.transfer.connection import Connection
 from standby.transfer.digests import UNKNOWN, ZERO, Digester, entries
 from standby.transfer.feed import Feed, Part, Pool, parts
 from standby.transfer.job import CopyResult, DiskCopy, ZeroPolicy
-from standby.transfer.rate import RateLimit
+from standby.transfer.rate import Limit
 from standby.transfer.sieve import by_content, by_digests
 from standby.transfer.table import Table
 
@@ -49,7 +49,7 @@ class Lane:
         ends: tuple[Connection, Connection],
         pool: Pool,
         ledger: Ledger | None = None,
-        limit: RateLimit | None = None,
+        limit: Limit | None = None,
     ) -> None:
         """Both `ends`, source and target, are ready. Raises RepairStore, UseOtherStorage."""
         source, self._target = ends
@@ -65,6 +65,7 @@ class Lane:
         self._done_bytes = 0
         self._sent = dict.fromkeys(ExtentKind, 0)
         self._unchanged_bytes = 0
+        self._read_bytes = 0
         self._started = time.monotonic()
         self._seconds: float | None = None
 
@@ -88,6 +89,7 @@ class Lane:
             self._sent[ExtentKind.ZERO],
             self._seconds if self._seconds is not None else 0.0,
             self._unchanged_bytes,
+            self._read_bytes,
         )
 
     def progress(self) -> tuple[str, int, int]:
@@ -114,6 +116,7 @@ class Lane:
     def receive(self, part: Part) -> None:
         """Take what was read, and send what of it the target does not have."""
         part.waiting = 1  # not released before all of it is queued
+        self._read_bytes += 0 if part.buffer is None else part.length
         leave_out = self._copy.zeroes is ZeroPolicy.LEAVE_OUT
         runs = [r for r in self._sieve(part) if r.kind is ExtentKind.DATA or not leave_out]
         left = part.length - sum(run.length for run in runs)

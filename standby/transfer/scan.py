@@ -14,7 +14,7 @@ from standby.transfer.feed import Feed, Part, Sink
 from standby.transfer.job import CancelToken, DigestTable, Progress
 from standby.transfer.lines import Lines
 from standby.transfer.poller import STALL_LIMIT, Patience, Poller
-from standby.transfer.rate import RateLimit
+from standby.transfer.rate import Limit
 
 _REPORT_EVERY = 0.25  # seconds
 
@@ -35,7 +35,7 @@ class Pace:
     `stall_limit`: seconds without any byte moved after which a server counts as gone.
     """
 
-    limiter: RateLimit | None = None
+    limiter: Limit | None = None
     progress: Progress | None = None
     cancel: CancelToken | None = None
     stall_limit: float = STALL_LIMIT

@@ -26,7 +26,9 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=None, help="printed; the same runs again")
     parser.add_argument("--first", type=int, default=0, help="number of the first run")
-    parser.add_argument("--quick", action="store_true", help="without crashes of hosts and links")
+    parser.add_argument(
+        "--quick", action="store_true", help="without what takes half a minute each"
+    )
     asked = parser.parse_args()
     seed = secrets.randbelow(1 << 31) if asked.seed is None else asked.seed
     print(f"seed {seed}", flush=True)

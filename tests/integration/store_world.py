@@ -27,7 +27,7 @@ from standby.model.disk import DiskStorage, ImageFormat, SourceDisk
 from standby.model.extent import NbdEndpoint
 from standby.model.keep import Keep
 from standby.model.machine import MachineDefinition, MachineIdentity
-from standby.model.manifest import DefinedDomain, Manifest
+from standby.model.manifest import DefinedDomain, JsonObject, Manifest
 from standby.model.names import PointName
 from standby.model.observation import DomainFound
 from standby.model.plan import CapturePlan, CyclePlan, DiskPlan, HeadMove
@@ -83,10 +83,14 @@ class Domain:
         self, definition: MachineDefinition, point: BootPoint, known: DefinedDomain | None
     ) -> DefinedDomain:
         assert definition == DEFINITION
-        return known or DefinedDomain("00000000-0000-4000-8000-000000000000", str(point.name))
+        uuid = known.uuid if known else "00000000-0000-4000-8000-000000000000"
+        return DefinedDomain(uuid, str(point.name))
 
     def takes_variables(self, definition: MachineDefinition, point: BootPoint) -> bool:
         return definition.nvram is not None and bool(point.deltas)
+
+    def place_tpm(self, definition: MachineDefinition, state: str) -> None:
+        raise AssertionError(f"{definition} has no TPM: {state}")
 
     def files_in_use(self) -> Sequence[str]:
         return self.used
@@ -117,11 +121,14 @@ class World:
         return tuple(point.name for point in self.manifest.points)
 
     @contextmanager
-    def opened(self, speed: MergeSpeed | None = None) -> Generator[KvmStore]:
+    def opened(
+        self, speed: MergeSpeed | None = None, profile: JsonObject | None = None
+    ) -> Generator[KvmStore]:
         """Open the store under its lock, as a manager does."""
         first = Manifest("web", MACHINE, "")
+        speed = speed or self.speed
         with open_store(
-            self.host, self.directory, self.domain, first, speed=speed or self.speed
+            self.host, self.directory, self.domain, first, speed=speed, profile=profile
         ) as store:
             yield store
 

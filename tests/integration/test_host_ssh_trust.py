@@ -8,11 +8,12 @@ import socket
 import subprocess
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from standby.errors import AcceptHostKey, FixProfile, GrantAccess, ReachHost
+from standby.errors import AcceptHostKey, Cancelled, FixProfile, GrantAccess, ReachHost
 from standby.host.address import HostAddress
 from standby.host.connections import Connections
 from tests.integration.host_sshd import ME, Sshd, fingerprint_of, make_key, public, running_sshd
@@ -233,14 +234,12 @@ def test_a_passphrase_stands_in_no_log_no_command_line_no_file(
 @pytest.fixture
 def agent(tmp_path: Path) -> Iterator[Path]:
     path = tmp_path / "agent"
-    process = subprocess.Popen(("ssh-agent", "-D", "-a", str(path)), stdout=subprocess.DEVNULL)
-    try:
-        while not path.exists():
-            assert process.poll() is None
+    command = ("ssh-agent", "-D", "-a", str(path))
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline()  # it says where it listens once it does
         yield path
-    finally:
         process.kill()
-        process.wait()
 
 
 def test_a_key_of_the_agent_is_used(
@@ -312,6 +311,25 @@ def test_a_server_that_does_not_speak_ssh_is_given_up_in_time(
             threading.Thread(target=lambda: server.accept()[0].sendall(greeting)).start()
         with pytest.raises(ReachHost, match="no SSH answer"):
             connections.host(address).run(TRUE, timeout=10)
+
+
+def test_who_wants_to_stop_does_not_wait_for_a_host_that_says_nothing() -> None:
+    """Neither for commands nor for data."""
+    cancel = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server, Connections(cancel=cancel) as made:
+        destination = f"ssh://root@127.0.0.1:{server.getsockname()[1]}"
+        host = made.host(HostAddress("kvm", destination, connect_timeout=20))
+
+        def stop_once_connected() -> None:
+            stack.enter_context(server.accept()[0])
+            cancel.set()
+
+        for use in (lambda: host.run(TRUE, timeout=10), host.forward("/socket").__enter__):
+            cancel.clear()
+            with ExitStack() as stack:
+                threading.Thread(target=stop_once_connected).start()
+                with pytest.raises(Cancelled):
+                    use()
 
 
 def test_a_wrong_ssh_config_is_an_error_with_its_line(

@@ -10,9 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from standby.errors import StopStandbyFirst
+from standby.errors import ReachHost, StopStandbyFirst
+from standby.model.machine import MachineDefinition
+from standby.model.manifest import DefinedDomain, JsonObject
 from standby.model.observation import HeadUse
 from standby.model.plan import HeadMove
+from standby.model.point import BootPoint
 from tests.integration.nbd_servers import qemu_io
 from tests.integration.store_world import KIB, MIB, Change, Domain, Publisher, World, was_killed
 
@@ -178,6 +181,58 @@ def test_a_revert_turns_the_head_and_cycles_leave_it_there(world: World) -> None
         store.move_head(HeadMove.MOVE)
     world.expect_head(world.points[-1])
     world.expect_tidy()
+
+
+class DiesBeforeItIsDefined(Domain):
+    """A KVM host that is gone in the moment in which the domain is to be defined."""
+
+    def define(
+        self, definition: MachineDefinition, point: BootPoint, known: DefinedDomain | None
+    ) -> DefinedDomain:
+        del definition, point, known
+        raise ReachHost("kvm", "hung up")
+
+
+def defined_for(world: World) -> str | None:
+    """Return the point that the domain was defined for last, as the test's domain tells it."""
+    return world.manifest.domain.digest if world.manifest.domain else None
+
+
+def move_head(world: World, profile: JsonObject | None = None) -> None:
+    """Do what a cycle does that finds nothing changed."""
+    with world.opened(profile=profile) as store:
+        store.move_head(HeadMove.MOVE)
+
+
+def test_a_machine_that_got_a_disk_is_defined_with_it_though_the_cycle_died_before(
+    world: World,
+) -> None:
+    whole, world.domain = world.domain, DiesBeforeItIsDefined()
+    with pytest.raises(ReachHost):
+        world.publish(Change("vdc", 0, 512, 7), sizes={**SIZES, "vdc": MIB})
+    newest = world.points[-1]
+    world.expect_head(newest)  # turned already: only the definition is missing
+    assert defined_for(world) != str(newest)
+    world.domain = whole
+    move_head(world)
+    assert defined_for(world) == str(newest)
+
+
+def test_a_changed_profile_reaches_the_domain_of_a_machine_that_did_not_change(
+    world: World,
+) -> None:
+    asked: JsonObject = {"standby": {"memory": "4GiB"}}
+    world.domain = DiesBeforeItIsDefined()
+    with pytest.raises(ReachHost):
+        move_head(world, asked)
+    with pytest.raises(ReachHost):  # a manager that died so has told the manifest of the profile
+        move_head(world, asked)
+    world.domain = Domain()
+    move_head(world, asked)
+    assert world.manifest.domain is not None
+    assert not world.manifest.domain.due
+    world.domain = DiesBeforeItIsDefined()
+    move_head(world, asked)  # nothing is due
 
 
 @pytest.mark.parametrize("every", [5, pytest.param(1, marks=pytest.mark.long)])

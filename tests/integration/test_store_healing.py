@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from standby.errors import RepairStore
+from standby.errors import RepairStore, UseOtherVersion
+from standby.model.point import Standing
 from tests.integration.store_world import MIB, Change, World
 
 SIZES = {"vda": MIB, "vdb": MIB}
@@ -87,21 +90,110 @@ def test_a_copy_that_is_one_point_behind_lets_nothing_of_it_be_deleted(
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_without_a_whole_copy_nothing_is_touched(world: World, damage: Damage) -> None:
-    flip(world.path / "kept/standby.json")
+@pytest.mark.parametrize("damage_of_copy", [flip, empty, Path.unlink])
+def test_without_a_whole_copy_the_manifest_is_made_anew_from_the_files(
+    world: World, damage: Damage, damage_of_copy: Damage
+) -> None:
+    world.publish(Change("vdb", 8192, 512, 3))
+    points, generation, token = world.points, world.manifest.generation, world.manifest.token
+    damage_of_copy(world.path / "kept/standby.json")
     damage(world.path / "standby.json")
+    newest = world.publish(Change("vda", 4096, 512, 4))
+    assert world.points == (*points, newest)
+    world.expect_exact()
+    world.expect_head(newest)
+    world.expect_tidy()
+    made_anew = world.manifest.points[:-1]
+    assert all(point.pinned and point.checkpoint is None for point in made_anew)
+    if damage in (flip, add_a_digit) or damage_of_copy is flip:
+        assert world.manifest.token == token
+        assert world.manifest.generation > generation
+    kept = [path.name for path in world.path.glob("kept/damaged-*/*")]
+    assert ("kept-standby.json" in kept) is (damage_of_copy is not Path.unlink)
+    for point in made_anew:
+        with world.opened() as store:
+            store.change(store.manifest.without_pin(point.name))
+    world.merge(1)
+    world.expect_exact()
+    world.expect_tidy()
+
+
+def test_a_copy_from_before_a_merge_is_not_believed_but_the_files_are(world: World) -> None:
+    behind = (world.path / "kept/standby.json").read_bytes()
+    world.merge(1)
+    points = world.points
+    (world.path / "kept/standby.json").write_bytes(behind)
+    flip(world.path / "standby.json")
+    world.publish(Change("vda", 4096, 512, 4))
+    assert world.points[:-1] == points
+    world.expect_exact()
+
+
+def test_a_point_that_a_merge_may_have_written_to_is_not_offered_again(world: World) -> None:
+    older, younger = world.points
+    with world.opened() as store:
+        store.change(store.manifest.giving_up(older))
+    flip(world.path / "kept/standby.json")
+    flip(world.path / "standby.json")
+    with world.opened() as store:
+        assert [point.standing for point in store.manifest.points] == [
+            Standing.GIVEN_UP,
+            Standing.WHOLE,
+        ]
+    world.merge(22)  # which finishes what was begun
+    assert world.points == (younger,)
+    world.expect_exact()
+
+
+def test_a_disk_whose_digests_are_lost_too_counts_as_spoilt(world: World) -> None:
+    (oldest, _) = world.manifest.points
+    (world.path / oldest.deltas[1].digests).unlink()
+    flip(world.path / "kept/standby.json")
+    flip(world.path / "standby.json")
+    with world.opened() as store:
+        spoilt = [[it.disk for it in point.spoilt] for point in store.manifest.points]
+    assert spoilt == [["vdb"], []]
+
+
+def lose_a_delta(world: World) -> None:
+    (world.path / world.manifest.points[0].deltas[1].file).unlink()
+
+
+def lose_a_point(world: World) -> None:
+    shutil.rmtree(world.path / f"points/{world.points[0]}")
+
+
+def leave_a_publication_half_done(world: World) -> None:
+    last = world.manifest.points[-1].deltas[-1]
+    for file in (last.file, last.digests):
+        (world.path / file).rename(world.path / f"incoming/9.{file.removeprefix('deltas/')}")
+
+
+@pytest.mark.parametrize("happening", [lose_a_delta, lose_a_point, leave_a_publication_half_done])
+def test_where_the_files_do_not_agree_nothing_is_touched(
+    world: World, happening: Callable[[World], None]
+) -> None:
+    happening(world)
+    flip(world.path / "kept/standby.json")
+    flip(world.path / "standby.json")
     before = everything(world)
-    with pytest.raises(RepairStore), world.opened():
+    with pytest.raises(RepairStore, match="do not agree"), world.opened():
         pytest.fail("the store was opened")
     assert everything(world) == before
 
 
-def test_a_copy_from_before_a_merge_is_not_believed(world: World) -> None:
-    behind = (world.path / "kept/standby.json").read_bytes()
-    world.merge(1)
-    (world.path / "kept/standby.json").write_bytes(behind)
-    flip(world.path / "standby.json")
+@pytest.mark.parametrize(
+    "change",
+    [('"version": 1,', '"version": 2,'), ('"token"', '"tokens"'), ('"whole"', '"half"')],
+)
+def test_a_manifest_of_another_version_is_left_as_it_is(
+    world: World, change: tuple[str, str]
+) -> None:
+    for path in (world.path / "standby.json", world.path / "kept/standby.json"):
+        above, _, _ = path.read_text().replace(*change).partition('  "checksum"')
+        digest = hashlib.sha256(above.encode()).hexdigest()
+        path.write_text(f'{above}  "checksum": "{digest}"\n}}\n')
     before = everything(world)
-    with pytest.raises(RepairStore, match="gone"), world.opened():
+    with pytest.raises(UseOtherVersion), world.opened():
         pytest.fail("the store was opened")
     assert everything(world) == before

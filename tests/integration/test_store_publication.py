@@ -101,13 +101,14 @@ def test_everything_is_flushed_before_the_rename_that_makes_it_visible(
     visible = calls.index("mv -T standby.json.new standby.json")
     before, after = calls[:visible], calls[visible + 1 :]
     point = world.manifest.points[-1]
-    files = [f for delta in point.deltas for f in (delta.file, delta.digests)]
-    (flush,) = [call.split() for call in before if "deltas/vda" in call and "sync" in call]
-    assert set(files) <= set(flush)
+    files = {f for delta in point.deltas for f in (delta.file, delta.digests)}
+    moves = [call.split() for call in before if call.startswith("mv") and "incoming/" in call]
+    assert {move[-1] for move in moves} == files
+    first, last = (before.index(" ".join(move)) for move in (moves[0], moves[-1]))
+    flushed = {path for call in before[:first] if "sync" in call for path in call.split()}
+    assert {move[2] for move in moves} <= flushed
+    (flush,) = [call.split() for call in before[last:] if "points" in call and "sync" in call]
     assert {"deltas", "incoming", "points", f"points/{point.name}"} <= set(flush)
-    moves = [call for call in before if call.startswith("mv") and "incoming/" in call]
-    assert len(moves) == len(files)
-    assert max(before.index(move) for move in moves) < before.index(" ".join(flush))
     assert before[-1] == "sync standby.json.new"
     assert after[0] == "sync ."
 

@@ -6,11 +6,14 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta
+from datetime import time as time_of_day
 from pathlib import Path
 
 import pytest
 
 from standby.model.extent import NbdEndpoint
+from standby.model.window import DailyWindow, RateByDay
 from standby.transfer import (
     CopyResult,
     DiskCopy,
@@ -99,3 +102,32 @@ def test_progress_of_a_disk_that_was_not_surveyed_ends_at_what_was_done(tmp_path
             [full("vda", pair)], progress=lambda _disk, done, total: seen.append((done, total))
         )
     assert seen[-1] == (MIB, MIB)
+
+
+def test_a_copy_under_way_follows_the_clock_into_a_part_of_the_day_without_a_limit(
+    tmp_path: Path,
+) -> None:
+    size = 20 * RATE  # twenty seconds at the rate of the busy hours
+    clock = [datetime.fromisoformat("2026-11-26T17:59:59+01:00")]
+    done_by_day = 0
+
+    def note(_disk: str, done: int, _total: int) -> None:
+        nonlocal done_by_day
+        if clock[0].hour == 17 and done >= RATE:
+            done_by_day = done
+            clock[0] += timedelta(seconds=1)
+
+    busy = RateByDay(None, ((DailyWindow(time_of_day(8), time_of_day(18)), RATE),))
+    limiter = RateLimit(busy, local_time=lambda: clock[0])
+    with ends(tmp_path, size) as pair:
+        begun = time.monotonic()
+        copy_disks([full("vda", pair)], limiter=limiter, progress=note)
+    assert RATE <= done_by_day < 3 * RATE  # it was held back before
+    assert time.monotonic() - begun < 10
+
+
+def test_reading_the_source_has_a_limit_of_its_own(tmp_path: Path) -> None:
+    with ends(tmp_path, 2 * RATE) as pair:
+        begun = time.monotonic()
+        copy_disks([full("vda", pair)], read_limiter=RateLimit(RATE))
+        assert time.monotonic() - begun >= 2 * 0.93

@@ -8,9 +8,9 @@ import pty
 import select
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +33,16 @@ class CommandLine:
 
     lab: Lab
     root: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def env(self) -> dict[str, str]:
+        """The environment it gets."""
+        return {**ENVIRONMENT, **self.environment}
 
     def run(self, *words: str, status: int = 0) -> subprocess.CompletedProcess[str]:
         """Run it in a pipe to its end, which must have this status."""
-        done = self.lab.run("manager", self.argv(words), env=ENVIRONMENT)
+        done = self.lab.run("manager", self.argv(words), env=self.env)
         assert done.returncode == status, f"{done.returncode}: {done.stdout}{done.stderr}"
         assert "Traceback" not in done.stderr, done.stderr
         return done
@@ -55,7 +61,7 @@ class CommandLine:
     @contextmanager
     def started(self, *words: str) -> Iterator[HostProcess]:
         """Start it in a pipe; it is killed when the context is left."""
-        with self.lab.popen("manager", self.argv(words), env=ENVIRONMENT) as process:
+        with self.lab.popen("manager", self.argv(words), env=self.env) as process:
             try:
                 yield process
             finally:
@@ -65,7 +71,7 @@ class CommandLine:
     def on_terminal(self, *words: str) -> Iterator[Terminal]:
         """Start it on a terminal of 100 columns; it is killed when the context is left."""
         ours, theirs = pty.openpty()
-        entrance = self.lab.entrance("manager", env={**ENVIRONMENT, **TERMINAL})
+        entrance = self.lab.entrance("manager", env={**self.env, **TERMINAL})
         # Only a terminal that is the session's own turns keys into signals.
         argv = ["setsid", "--ctty", "--wait", *self.argv(words)]
         with HostProcess(entrance, argv, stdin=theirs, stdout=theirs, stderr=theirs) as process:

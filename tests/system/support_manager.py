@@ -166,9 +166,14 @@ class ManagerHost:
             warm, self._warm = self._warm, None
             warm.close()
 
-    def run_when_free(self, profile: str, *, full_copy: bool = False) -> CycleReport:
-        """Run a cycle by a fresh manager, as soon as the lock of a dead one is free."""
-        deadline = time.monotonic() + 45
+    def run_when_free(
+        self, profile: str, *, full_copy: bool = False, within: float = 45.0
+    ) -> CycleReport:
+        """Run a cycle by a fresh manager, as soon as the lock of a dead one is free.
+
+        It tries again, as a daemon does, whenever it is told to; for `within` seconds.
+        """
+        deadline = time.monotonic() + within
         while True:
             with self.manager() as manager:
                 try:

@@ -58,6 +58,12 @@ class KvmHost:
     def libvirt(self) -> libvirt.virConnect:
         return self._connection
 
+    def write_file(self, path: str, content: bytes, mode: int) -> None:
+        there = self._lab.path("kvm", Path(path))
+        there.parent.mkdir(parents=True, exist_ok=True)
+        there.write_bytes(content)
+        there.chmod(mode)
+
     def close(self) -> None:
         self._connection.close()
 
@@ -161,11 +167,17 @@ PLAIN = machine_of("plain-q35")
 
 
 @pytest.mark.parametrize("name", ON_X86)
-def test_the_standby_of_every_machine_starts(name: str, dormant: Dormant) -> None:
+def test_the_standby_of_every_machine_starts_and_is_not_edited_by_that(
+    name: str, dormant: Dormant, caplog: pytest.LogCaptureFixture
+) -> None:
     definition = machine_of(name)
-    dormant.define(definition)
+    known = dormant.define(definition)
     dormant.make_head(definition)
-    assert dormant.start_paused().isActive()
+    started = dormant.start_paused()
+    assert started.isActive()
+    started.destroy()
+    assert dormant.define(definition, known) == known
+    assert "edited" not in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -237,6 +249,37 @@ def test_defining_again_changes_nothing_until_the_machine_changes(dormant: Dorma
     dormant.asked = {"vcpus": 1}
     assert dormant.define(PLAIN, known) != known
     assert "by hand" not in dormant.libvirt_domain.XMLDesc()
+
+
+def test_what_somebody_edited_is_noticed_and_kept_when_it_has_to_go(
+    dormant: Dormant, lab: Lab, caplog: pytest.LogCaptureFixture
+) -> None:
+    kept = lab.path("kvm", Path(dormant.directory.path)) / "kept"
+    known = dormant.define(PLAIN)
+    dormant.make_head(PLAIN)
+    dormant.start_paused().destroy()
+    assert dormant.define(PLAIN, known) == known
+    assert "edited" not in caplog.text
+    dormant.libvirt_domain.setMetadata(libvirt.VIR_DOMAIN_METADATA_TITLE, "by hand", None, None)
+    assert dormant.define(PLAIN, known) == known
+    assert "edited by somebody; it stays" in caplog.text
+    assert not kept.exists()
+    dormant.asked = {"vcpus": 1}
+    again = dormant.define(PLAIN, known)
+    (edited,) = kept.glob("domain-*.xml")
+    assert "by hand" in edited.read_text()
+    dormant.asked = {"vcpus": 2}
+    dormant.define(PLAIN, again)
+    assert list(kept.glob("domain-*.xml")) == [edited]
+
+
+def test_a_domain_that_somebody_undefined_is_defined_again(
+    dormant: Dormant, caplog: pytest.LogCaptureFixture
+) -> None:
+    known = dormant.define(PLAIN)
+    undefine(dormant.host.libvirt(), dormant.libvirt_domain)
+    assert dormant.define(PLAIN, known) == known
+    assert "undefined by somebody" in caplog.text
 
 
 def test_the_uuid_stays_though_the_manifest_was_lost(dormant: Dormant) -> None:

@@ -278,3 +278,59 @@ def test_a_snapshot_that_somebody_takes_and_merges_loses_no_change(protect: Prot
         protection.cycle()
         protection.expect_exact()
         scribbler.scribble(protection.guest, (SIZE,), requests=4)
+
+
+def test_disks_that_were_exchanged_are_not_taken_for_what_they_were(protect: Protect) -> None:
+    protection, scribbler = protect(SIZE, SIZE), Scribbler(12)
+    scribbler.scribble(protection.guest, (SIZE, SIZE))
+    protection.cycle()
+    scribbler.scribble(protection.guest, (SIZE, SIZE))
+    protection.guest.destroy()
+    one, other = (str(disk.path) for disk in protection.disks.values())
+    for pair in ((one, f"{one}.away"), (other, one), (f"{one}.away", other)):
+        protection.lab.exec("source", ["mv", *pair])
+    report = protection.cycle()
+    assert report.way is Way.RESYNC
+    assert "its image was that of vdb" in report.reason
+    protection.expect_exact()
+    protection.guest.start()
+    scribbler.scribble(protection.guest, (SIZE, SIZE))
+    assert protection.cycle().way is Way.INCREMENTAL
+    protection.expect_exact()
+
+
+def test_a_bitmap_that_was_switched_off_is_not_believed(protect: Protect) -> None:
+    protection, scribbler = protect(SIZE), Scribbler(13)
+    scribbler.scribble(protection.guest, (SIZE,))
+    protection.cycle()
+    protection.guest.destroy()
+    checkpoint, disk = protection.manifest.points[-1].checkpoint, str(protection.disks["vda"].path)
+    assert checkpoint is not None
+    protection.lab.exec("source", ["qemu-img", "bitmap", "--disable", disk, checkpoint])
+    protection.guest.start()
+    scribbler.scribble(protection.guest, (SIZE,))
+    protection.guest.destroy()
+    assert protection.cycle().way is Way.RESYNC
+    protection.expect_exact()
+    expect_no_traces(protection)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("state", ["running", "off"])
+def test_a_disk_that_shrank_and_grew_back_between_cycles_holds_what_it_holds(
+    protect: Protect, state: str
+) -> None:
+    protection = protect(SIZE)
+    protection.guest.write(0, SIZE, 0x11)
+    protection.cycle()
+    disk, sizes = str(protection.disks["vda"].path), (SIZE // 2, SIZE)
+    if state == "off":
+        protection.guest.destroy()
+    for size in sizes:
+        if state == "off":
+            resize = ["qemu-img", "resize", "-q", "--shrink", "-f", "qcow2", disk, str(size)]
+            protection.lab.exec("source", resize)
+        else:
+            protection.lab.virsh("source", "blockresize", protection.name, disk, f"{size}B")
+    protection.cycle()
+    protection.expect_exact()

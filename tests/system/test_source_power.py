@@ -207,3 +207,25 @@ def test_a_machine_that_is_shut_off_while_it_is_read_keeps_its_history(
     assert protection.cycle().way is Way.INCREMENTAL
     protection.expect_exact()
     expect_no_traces(protection)
+
+
+def test_what_somebody_writes_to_an_image_while_it_is_read_offline_is_not_lost(
+    protect: Protect,
+) -> None:
+    protection, scribbler = protect(*SIZES), Scribbler(14)
+    scribbler.scribble(protection.guest, SIZES)
+    protection.cycle()
+    scribbler.scribble(protection.guest, SIZES)
+    protection.guest.destroy()
+    with protection.managers.manager() as manager:
+        manager.begin(protection.name, stop=StopAt(Stop.PROGRESS))
+        assert manager.reaches()
+        disk = str(protection.disks["vda"].path)
+        write = ["qemu-io", "-f", "qcow2", "-c", "write -P 0x77 1M 128k", disk]
+        protection.lab.exec("source", write)
+        manager.go_on()
+        with pytest.raises(CaptureLost, match="written to"):
+            manager.finish()
+    protection.cycle()
+    protection.expect_exact()
+    expect_no_traces(protection)

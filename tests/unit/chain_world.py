@@ -89,7 +89,7 @@ def observed(
         manifest=manifest,
         head=head or HeadObservation(HeadUse.DORMANT, newest),
         domain=domain,
-        available=0,
+        available=1 << 40,
         users=users,
     )
 

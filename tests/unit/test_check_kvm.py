@@ -15,6 +15,7 @@ from standby.app.checks.virtualisation import (
     parse_virtualisation,
 )
 from standby.errors import CommandFailed
+from standby.model.window import RateByDay
 from standby.transports.speed import Direction, Speed
 
 MIB = 1 << 20
@@ -161,16 +162,16 @@ def link(rate: float, **changes: object) -> LinkFacts:
 def test_a_link_is_slow_below_a_mebibyte(
     rate: float, bandwidth: int | None, severity: Severity
 ) -> None:
-    (finding,) = judge_link("kvm1", link(rate), bandwidth, 10 * MIB)
+    (finding,) = judge_link("kvm1", link(rate), RateByDay(bandwidth), 10 * MIB)
     assert finding.severity is severity
     assert "MiB/s to kvm1 through OpenSSH" in finding.found
 
 
 def test_the_way_and_the_direction_are_told() -> None:
     facts = link(MIB, direction=Direction.READ, local=True)
-    (finding,) = judge_link("local", facts, None, 0)
+    (finding,) = judge_link("local", facts, RateByDay(), 0)
     assert "from local through a socket of this machine" in finding.found
-    (finding,) = judge_link("kvm1", link(MIB, compressed=True), None, 0)
+    (finding,) = judge_link("kvm1", link(MIB, compressed=True), RateByDay(), 0)
     assert "do not compress" in finding.found
 
 

@@ -18,11 +18,13 @@ from standby.cli import show as show_command
 from standby.cli.look_output import look_as_json, print_looks
 from standby.cli.output import print_facts
 from standby.errors import GrantAccess, ReachHost
+from standby.model.health import Condition, Health
 from standby.model.names import PointName
 from standby.model.observation import User
 from standby.model.point import Standing
 
 HOUR = timedelta(hours=1)
+UNKNOWN = Condition(Health.UNKNOWN)
 NAMES = [str(PointName.at(START + n * HOUR)) for n in range(6)]
 
 
@@ -85,7 +87,7 @@ def test_problems_come_with_the_command_that_helps_and_its_name_for_the_standby(
     seen = look(tmp_path, observed(EMPTY))
     (problem,) = seen.problems
     assert problem.remedy == "standby run web1"
-    told = list(show_command.facts(seen))
+    told = [*show_command.facts(seen), *show_command.problem_facts(seen)]
     assert told[-2:] == [("warning", "waiting for its first seed"), ("", "standby run web1")]
     assert ("newest boot point", "-") in told
 
@@ -121,9 +123,9 @@ def test_a_line_for_each_standby_also_for_one_that_could_not_be_seen(
     profile = place(tmp_path, 3).profile
     looks = (
         look(tmp_path, running(manifest(2))),
-        NotSeen("web2", ReachHost("kvm2", "no answer within 15 s"), profile),
-        NotSeen("web3", GrantAccess("kvm3", "permission denied"), profile),
-        NotSeen("web4", ReachHost("profile", "wrong")),
+        NotSeen("web2", ReachHost("kvm2", "no answer within 15 s"), START, UNKNOWN, profile),
+        NotSeen("web3", GrantAccess("kvm3", "permission denied"), START, UNKNOWN, profile),
+        NotSeen("web4", ReachHost("profile", "wrong"), START, UNKNOWN),
     )
     print_looks(looks, as_json=False, nothing="")
     lines = capsys.readouterr().out.splitlines()

@@ -15,7 +15,7 @@ from standby.cli.output import (
     readable_age,
     utc,
 )
-from standby.cli.zone import local_zone
+from standby.profile.zone import local_zone
 
 MOMENT = datetime(2026, 11, 22, 3, 56, 7, tzinfo=UTC)
 

@@ -27,6 +27,7 @@ from standby.model.manifest import Manifest
 from standby.model.names import PointName
 from standby.model.point import BootPoint, Consistency, Standing, Way
 from standby.profile import Configuration, survey
+from standby.profile.manager import ManagerFile
 from standby.profile.profile_file import ProfileFile
 from standby.target.layout import cycle_pidfile
 from standby.target.manifest_format import write_manifest
@@ -47,6 +48,7 @@ PLACE = re.compile(r"(?:[\w.-]+/)+[\w.-]*")
 MESSAGE = re.compile(r"(?:: |`|then )standby ((?:[a-z]+ ?)(?:[\w~.-]+ ?)*)")
 
 SECTIONS = set(ProfileFile.model_fields)
+MANAGER_KEYS = set(ManagerFile.model_fields)
 
 
 @dataclass(frozen=True)
@@ -266,6 +268,8 @@ def test_every_part_of_a_profile_shown_is_valid(document: Document, tmp_path: Pa
         if "address" in content:
             write_root(root, {"hosts/shown.yaml": block, "profiles/web1.yaml": PROFILE})
             Configuration(root).host("shown")
+        elif content.keys() <= MANAGER_KEYS:
+            Configuration(write_root(root, {"manager.yaml": block})).manager()
         else:
             profile = f"policy: shown\n{PROFILE}"
             loaded(root, {"policies/shown.yaml": block, "profiles/web1.yaml": profile})

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from standby.errors import InstallPrograms
 from standby.target.domain.capabilities import PlatformCapabilities
+from standby.target.domain.element import Element
 from standby.target.domain.machine import (
     Cpu,
     DeviceKind,
@@ -44,17 +45,37 @@ def planned(
     *,
     offers: dict[str, object] | None = None,
     runs_cpu: bool | None = None,
+    holds_tpm: bool = False,
     **asked: object,
 ) -> DomainPlan:
     wanted = ask(of, **asked)
     there = host("debian12", of, wanted)
     platform = replace(there.platform, **(offers or {}))  # type: ignore[arg-type]
     there = replace(there, platform=platform, runs_cpu=runs_cpu)
-    return plan_domain(of, wanted, there, names("web", nvram_bytes))
+    named = replace(names("web", nvram_bytes), holds_tpm=holds_tpm)
+    return plan_domain(of, wanted, there, named)
 
 
 def whats(plan: DomainPlan) -> list[str]:
     return [entry.what for entry in plan.replaced]
+
+
+# ---- TPM -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("holds", "version", "lost"), [(True, "2.0", False), (True, "1.2", True), (False, "2.0", True)]
+)
+def test_that_a_tpm_begins_empty_is_told_unless_its_state_is_carried_over(
+    *, holds: bool, version: str, lost: bool
+) -> None:
+    backend = Element("backend", (("type", "emulator"), ("version", version)))
+    tpm = Element("tpm", (("model", "tpm-tis"),), (backend,))
+    of = replace(PLAIN, devices=(*PLAIN.devices, tpm))
+    offers: dict[str, object] = {"emulates_tpm": True, "tpm_versions": frozenset({"2.0"})}
+    plan = planned(of, offers=offers, holds_tpm=holds)
+    assert plan.spec.tpm is not None
+    assert ("TPM" in whats(plan)) is lost
 
 
 # ---- firmware ------------------------------------------------------------------------------

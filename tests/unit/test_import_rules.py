@@ -36,8 +36,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "app": NOUNS
     | {"planning", "profile", "host", "sources", "transports", "transfer", "target"}
     | {"convert", "history", "agent", "cycle", "failover"},
-    "cli": PRINTED,
-    "daemon": PRINTED,
+    "cli": PRINTED | {"daemon"},  # `standby serve` is a command
+    "daemon": PRINTED | {"web"},  # it offers what web shows
     "web": PRINTED,
     "__main__": {"cli"},
 }
@@ -45,6 +45,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 # A library, and the only rooms that may import it.
 MAY_USE: dict[str, set[str]] = {
     "libvirt": {"host", "sources", "target"},
+    "libvirt_qemu": {"host", "sources"},
     "paramiko": {"host"},
     "qemu": {"host"},
     "subprocess": {"host"},

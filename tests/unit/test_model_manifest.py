@@ -9,9 +9,11 @@ import pytest
 from chain_world import EMPTY, START, point
 
 from standby.errors import FixRequest, RepairStore
-from standby.model.manifest import Manifest, Role
+from standby.model.manifest import FAILOVERS, Manifest
 from standby.model.names import PointName
+from standby.model.pause import Pause
 from standby.model.point import Base, BootPoint, Delta, Standing
+from standby.model.state import State, may_follow
 
 HOUR = timedelta(hours=1)
 
@@ -55,9 +57,9 @@ class TestPublishing:
 
     def test_the_first_point_ends_the_wait_for_a_seed(self) -> None:
         empty = EMPTY
-        assert empty.role is Role.WAITING_FOR_SEED
+        assert empty.role is State.WAITING_FOR_SEED
         assert empty.newest is None
-        assert empty.with_point(point()).role is Role.PROTECTED
+        assert empty.with_point(point()).role is State.PROTECTED
 
     def test_a_stamp_says_that_the_newest_is_still_true(self) -> None:
         later = START + 9 * HOUR
@@ -219,3 +221,43 @@ def test_neighbours_are_found_by_name() -> None:
     assert THREE.younger_neighbour(OLDEST).name == MIDDLE
     found: BootPoint = THREE.point(NEWEST)
     assert found is THREE.points[2]
+
+
+class TestStates:
+    PAUSE = Pause(START, START + 5 * HOUR, "the array is rebuilt", "eve@manager")
+
+    def test_a_pause_is_a_state_until_it_ends_by_itself(self) -> None:
+        paused = THREE.with_pause(self.PAUSE)
+        assert paused.state_at(START + 4 * HOUR) is State.PAUSED
+        assert paused.state_at(START + 5 * HOUR) is State.PROTECTED
+        assert paused.role is State.PAUSED  # who reads the file has no clock
+        assert paused.with_pause(None) == THREE
+
+    def test_a_pause_without_an_end_lasts(self) -> None:
+        paused = EMPTY.with_pause(replace(self.PAUSE, until=None))
+        assert paused.state_at(START + 90_000 * HOUR) is State.PAUSED
+        assert paused.with_pause(None).state_at(START) is State.WAITING_FOR_SEED
+
+    def test_a_new_point_does_not_end_a_pause(self) -> None:
+        paused = THREE.with_pause(self.PAUSE)
+        assert paused.with_point(point(START + 3 * HOUR)).paused == self.PAUSE
+
+    @pytest.mark.parametrize("state", State)
+    @pytest.mark.parametrize("before", [THREE, EMPTY, THREE.with_pause(PAUSE)])
+    def test_a_failover_goes_its_steps_and_no_others(self, before: Manifest, state: State) -> None:
+        allowed = state in FAILOVERS and may_follow(before.state_at(START), state)
+        if allowed:
+            assert before.in_failover(state, START).failover is state
+        else:
+            with pytest.raises(FixRequest, match="no step"):
+                before.in_failover(state, START)
+
+    def test_after_a_failover_the_standby_follows_its_machine_again(self) -> None:
+        prepared = THREE.in_failover(State.PREPARED, START)
+        assert prepared.state_at(START) is State.PREPARED
+        over = prepared.in_failover(State.FAILED_OVER, START)
+        assert over.with_pause(self.PAUSE).state_at(START) is State.FAILED_OVER
+        assert over.in_failover(None, START) == THREE
+        turned = over.in_failover(State.REVERSED, START)
+        assert turned.state_at(START) is State.REVERSED
+        assert turned.with_pause(self.PAUSE).state_at(START) is State.PAUSED

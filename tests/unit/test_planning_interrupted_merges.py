@@ -189,3 +189,20 @@ def test_a_disk_that_was_absent_for_a_while_stays_exact_when_that_while_is_merge
     world.merge(back)
     world.check()
     assert world.truth[world.manifest.points[0].name]["vdb"] == {0: 3, 2: 4}
+
+
+def test_the_point_that_a_head_reads_stays_when_a_killed_merge_had_moved_the_head() -> None:
+    world = World(now=START)
+    world.publish({"vda": {}})
+    world.publish({"vda": {0: 2}})
+    world.move_head()
+    world.publish({"vda": {0: 1}})  # killed before the head followed
+    oldest, read_by_head, _ = (p.name for p in world.manifest.points)
+    assert not world.merge(oldest, steps=4)  # the head stands on the given-up point's file now
+    head = world.observe().head
+    assert head.stands_on == oldest
+    keep = Keep(limit=1)
+    assert [merge.older for merge in world.plan(keep).merges] == [oldest]
+    world.merge(oldest)
+    world.check()
+    assert read_by_head in {p.name for p in world.manifest.points}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
-from itertools import islice, pairwise
+from itertools import islice, pairwise, takewhile
 from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
@@ -26,6 +26,7 @@ from standby.model.schedule import (
     Weekday,
     Weekly,
 )
+from standby.planning.clock_changes import ClockChange, moved_times
 from standby.planning.schedule import (
     Due,
     MissingDate,
@@ -190,6 +191,95 @@ def test_asking_again_after_each_run_gives_the_same_runs(seconds: int, start: da
         (after,) = runs(schedule, after, 1)
         one_by_one.append(after)
     assert one_by_one == at_once
+
+
+@settings(max_examples=100, deadline=None)
+@given(any_change, st.integers(-4 * 3600, 4 * 3600))
+def test_dates_of_the_month_have_one_run_each_around_every_change_of_clocks(
+    change: tuple[ZoneInfo, datetime], seconds: int
+) -> None:
+    zone, moment = change
+    at = (moment + timedelta(seconds=seconds)).astimezone(zone).time()
+    first = (moment - 2 * DAY).astimezone(zone).date()
+    days = [first + number * DAY for number in range(5)]
+    schedule = of(Monthly(frozenset(day.day for day in days), TimesOfDay(at)), zone=zone)
+    after = moment_of(datetime.combine(first, at), zone) - SECOND
+    found = runs(schedule, after, 5)
+    assert len(set(found)) == 5
+    for day, run in zip(days, found, strict=True):
+        expect_first_moment(run, datetime.combine(day, at), zone)
+
+
+@settings(max_examples=100, deadline=None)
+@given(any_change, st.integers(-4 * 3600, 4 * 3600))
+def test_what_runs_once_runs_once_around_every_change_of_clocks(
+    change: tuple[ZoneInfo, datetime], seconds: int
+) -> None:
+    zone, moment = change
+    shown = (moment + timedelta(seconds=seconds)).astimezone(zone).replace(tzinfo=None, fold=0)
+    (run,) = runs(of(Once(shown), zone=zone), moment - 2 * DAY, 5)
+    expect_first_moment(run, shown, zone)
+
+
+@settings(max_examples=100, deadline=None)
+@given(any_change, st.integers(5, 3600), st.integers(-3 * 3600, 3 * 3600))
+def test_a_schedule_that_begins_or_ends_at_a_change_of_clocks_is_a_part_of_the_one_without(
+    change: tuple[ZoneInfo, datetime], period: int, seconds: int
+) -> None:
+    zone, moment = change
+    bound = (moment + timedelta(seconds=seconds)).astimezone(zone).replace(tzinfo=None, fold=0)
+    entries = (Every(timedelta(seconds=period)),)
+    start, stop = moment - HOUR * 8, moment + HOUR * 8
+    whole = until(stop, Schedule(zone, entries), start)
+    later = until(stop, Schedule(zone, entries, begins=bound), start)
+    sooner = until(stop, Schedule(zone, entries, ends=bound), start)
+    assert sooner + later == whole
+
+
+def until(stop: datetime, schedule: Schedule, after: datetime) -> list[datetime]:
+    due = takewhile(lambda it: it.moment < stop, coming(schedule, after, "web1"))
+    return [it.moment for it in due]
+
+
+@settings(max_examples=100, deadline=None)
+@given(any_change, st.integers(-180, 180))
+def test_missed_runs_around_a_change_of_clocks_are_those_that_were_coming(
+    change: tuple[ZoneInfo, datetime], minutes: int
+) -> None:
+    zone, moment = change
+    at = (moment + timedelta(minutes=minutes)).astimezone(zone).time().replace(second=0)
+    schedule = of(Weekly(EVERY_DAY, TimesOfDay(at)), zone=zone)
+    (first, second) = runs(schedule, moment - 12 * HOUR, 2)
+    for now, expected in [(first - SECOND, None), (first, first), (second, second)]:
+        due = missed(schedule, first - HOUR, now, "web1")
+        assert (due.moment if due else None) == expected
+    assert missed(schedule, first, first, "web1") is None
+
+
+def test_a_schedule_that_begins_in_years_is_not_counted_up_to() -> None:
+    schedule = Schedule(BERLIN, (Every(5 * SECOND),), begins=clock("2126-12-01 03:00"))
+    first, second = runs(schedule, datetime(2026, 11, 1, tzinfo=UTC), 2)
+    assert first >= moment_of(clock("2126-12-01 03:00"), BERLIN) > first - 5 * SECOND
+    assert second - first == 5 * SECOND
+
+
+@settings(max_examples=200, deadline=None)
+@given(any_change, st.integers(-4 * 60, 4 * 60))
+def test_what_a_change_of_clocks_does_to_a_run_is_said(
+    change: tuple[ZoneInfo, datetime], minutes: int
+) -> None:
+    zone, moment = change
+    minute = timedelta(minutes=1)
+    shown = moment.astimezone(zone).replace(tzinfo=None, fold=0, second=0) + minutes * minute
+    seconds = [moment + number * minute for number in range(-30 * 60, 30 * 60)]
+    count = [it.astimezone(zone).replace(tzinfo=None, fold=0) for it in seconds].count(shown)
+    expected = {0: (ClockChange.SKIPPED,), 1: (), 2: (ClockChange.TWICE,)}[count]
+    for entry in (Once(shown), Weekly(EVERY_DAY, TimesOfDay(shown.time()))):
+        schedule = of(entry, zone=zone)
+        after = moment_of(shown, zone) - SECOND
+        due = next(coming(schedule, after, "web1"))
+        said = [it for it in moved_times(schedule, due) if it.shown == shown]
+        assert tuple(it.change for it in said) == expected
 
 
 def test_profiles_are_spread_over_the_period_and_each_stays_where_it_is() -> None:

@@ -23,6 +23,7 @@ def test_every_example_root_loads(root: Path) -> None:
     files = sorted((root / "profiles").iterdir())
     assert [profile.file for profile in survey(Configuration(root))] == files
     assert files
+    assert Configuration(root).manager().at_once
 
 
 @pytest.mark.parametrize("root", ROOTS, ids=lambda root: root.name)
@@ -51,6 +52,7 @@ def test_a_whole_root_is_looked_through_used_or_not(tmp_path: Path) -> None:
             "policies/gold.yaml": "transfer: 1\n",
             "policies/unused.yaml": "standby: 1\n",
             "hosts/unused.yaml": "sudo: true\n",
+            "manager.yaml": "\nmail: 1\n",
         },
     )
     with pytest.raises(ProfileMistakes) as caught:
@@ -58,6 +60,7 @@ def test_a_whole_root_is_looked_through_used_or_not(tmp_path: Path) -> None:
     places = [shown(root, it).rpartition(": ")[0].split(": ")[0] for it in caught.value.mistakes]
     assert places == [
         "hosts/unused.yaml:1",
+        "manager.yaml:2",
         "policies/gold.yaml:1",
         "policies/unused.yaml:1",
         "profiles/a.yaml:3",

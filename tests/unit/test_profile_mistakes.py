@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from pathlib import Path
 
@@ -11,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from standby.errors import ExitStatus, FixProfile
-from standby.profile import Configuration, ProfileMistakes
-from standby.profile.keys import Need, keys_of
-from standby.profile.schema import FileKind
+from standby.profile import Configuration, LibvirtSource, ProfileMistakes
+from standby.profile.file_kind import FileKind
+from standby.profile.keys import ENTRY, Need, keys_of
+from standby.profile.profile_file import ProfileFile
 
 # One key on each line, so that a line and a key are the same thing.
 EVERY_KEY = """\
@@ -25,6 +27,7 @@ source:
   consistency: application
   on_unavailable_agent: crash
   freeze_limit: 5s
+  read_bandwidth: [{window: 08:00-18:00, rate: 50MiB/s}, {rate: null}]
   disks:
     include: [vda, vdb]
   scratch:
@@ -66,6 +69,32 @@ merge:
 resync:
   bandwidth: 80MiB/s
   window: 19:00-06:00
+schedule:
+  every: 15m
+  weekly: [{days: [sat], from: 22:00, to: 06:00, repeat: 5m}, {at: 03:00}]
+  monthly: [{dates: [1, last], at: 04:30}]
+  once: [now, 2026-12-24 22:00]
+  on_event: [shutdown, crash]
+  effective:
+    from: 2026-12-01
+    until: 2027-11-30 12:00
+  timezone: Europe/Berlin
+  missed: skip
+  application_every: 4h
+  seed_at: 2026-12-01 22:00
+rpo:
+  target: 30m
+scripts:
+  before_capture: [{place: guest, command: [/bin/flush, -a], limit: 30s, on_failure: continue}]
+  after_capture: [{place: source_host, command: [/bin/go-on]}]
+  after_publish: [{place: manager, command: [/bin/tell]}]
+  after_failure: [{place: manager, command: [/bin/tell]}]
+notify:
+  mail: [{to: ops@example.org, news: [failure, daily]}]
+  webhooks: [{url: https://chat.example.org/x, news: [failure]}]
+limits:
+  nice: 10
+  input_output: idle
 """
 EVERY_HOST_KEY = """\
 address: root@kvm1:22
@@ -78,7 +107,34 @@ sudo: true
 connect_timeout: 30s
 libvirt_uri: qemu:///session
 """
-SECTIONS = ("policy", "source", "target", "standby", "boot_points", "transfer", "merge", "resync")
+EVERY_MANAGER_KEY = """\
+state_directory: ~/state
+at_once:
+  runs: 8
+  per_source_host: 1
+  per_kvm_host: 4
+  merges: 1
+bandwidth: [{window: 08:00-18:00, rate: 10MiB/s}, {rate: 100MiB/s}]
+mail:
+  host: smtp.example.org
+  security: tls
+  port: 2465
+  sender: standby@example.org
+  user: standby
+  password: {env: SMTP}
+metrics:
+  listen: 127.0.0.1:9750
+  textfile: /var/lib/prometheus/standby.prom
+history:
+  keep: 13w
+daemon:
+  socket_group: standby
+  stop_limit: 5m
+digests:
+  at: 06:30
+  weekday: fri
+"""
+SECTIONS = tuple(ProfileFile.model_fields)
 POLICY = {"policies/gold.yaml": ""}
 # Wrong for every key, whatever kind of value it takes.
 NEVER_ALLOWED = ("[[1]]", "-5", "{x: {y: 1}}", "''", "1.5", '"a\\nb"')
@@ -98,14 +154,24 @@ def damaged(text: str, values: dict[int, str]) -> str:
 
 
 def keys_on_lines(text: str) -> set[str]:
-    return {line.partition(":")[0].strip() for line in text.splitlines()}
+    """Return all keys, those within braces too."""
+    return set(re.findall(r"(?:^ *|[{,] ?)(\w+):", text, re.MULTILINE))
 
 
 def test_the_sample_files_have_every_key(tmp_path: Path) -> None:
     alternatives = {"exclude", "pool", "env", "file"}
-    for kind, text in [(FileKind.PROFILE, EVERY_KEY), (FileKind.HOST, EVERY_HOST_KEY)]:
+    for kind, text in [
+        (FileKind.PROFILE, EVERY_KEY),
+        (FileKind.HOST, EVERY_HOST_KEY),
+        (FileKind.MANAGER, EVERY_MANAGER_KEY),
+    ]:
         assert {key.name for key in keys_of(kind)} - keys_on_lines(text) <= alternatives
-    files = {"profiles/web1.yaml": EVERY_KEY, "hosts/kvm1.yaml": EVERY_HOST_KEY, **POLICY}
+    files = {
+        "profiles/web1.yaml": EVERY_KEY,
+        "hosts/kvm1.yaml": EVERY_HOST_KEY,
+        "manager.yaml": EVERY_MANAGER_KEY,
+        **POLICY,
+    }
     assert loaded(tmp_path, files).policy == "gold"
 
 
@@ -140,6 +206,23 @@ def test_wrong_values_of_a_host_are_each_reported_at_their_line(values: dict[int
     assert {mistake.mark.line for mistake in found} == set(values)
 
 
+@settings(max_examples=50, deadline=None)
+@given(
+    st.dictionaries(
+        st.sampled_from(value_lines(EVERY_MANAGER_KEY)), st.sampled_from(NEVER_ALLOWED), min_size=1
+    )
+)
+def test_wrong_settings_of_the_manager_are_each_reported_at_their_line(
+    values: dict[int, str],
+) -> None:
+    with tempfile.TemporaryDirectory() as root:
+        write_root(Path(root), {"manager.yaml": damaged(EVERY_MANAGER_KEY, values)})
+        with pytest.raises(ProfileMistakes) as caught:
+            Configuration(Path(root)).manager()
+    assert {mistake.mark.line for mistake in caught.value.mistakes} == set(values)
+    assert all(mistake.allowed for mistake in caught.value.mistakes)
+
+
 @settings(max_examples=100, deadline=None)
 @given(st.sets(st.sampled_from(range(1, len(EVERY_KEY.splitlines()) + 1)), min_size=1))
 def test_misspelt_keys_anywhere_are_reported_at_their_line(numbers: set[int]) -> None:
@@ -152,7 +235,8 @@ def test_misspelt_keys_anywhere_are_reported_at_their_line(numbers: set[int]) ->
             expected.add(number)
     with tempfile.TemporaryDirectory() as root:
         found = mistakes(Path(root), {"profiles/web1.yaml": "\n".join(lines), **POLICY})
-    wrong = {mistake.mark.line for mistake in found if mistake.wrong != "is missing"}
+    follows = {"is missing", "source.consistency is filesystem"}
+    wrong = {mistake.mark.line for mistake in found if mistake.wrong not in follows}
     assert wrong == expected
 
 
@@ -168,7 +252,12 @@ def _is_below(lines: list[str], number: int, parent: int) -> bool:
 
 
 @pytest.mark.parametrize(
-    "path", [key.path for key in keys_of(FileKind.PROFILE) if key.need is Need.REQUIRED]
+    "path",
+    [
+        key.path
+        for key in keys_of(FileKind.PROFILE)
+        if key.need is Need.REQUIRED and ENTRY not in key.path
+    ],
 )
 def test_a_missing_key_is_reported_at_the_mapping_that_should_hold_it(
     tmp_path: Path, path: tuple[str, ...]
@@ -204,7 +293,7 @@ def test_a_missing_key_is_reported_in_the_uppermost_file_that_could_hold_it(tmp_
             "source: {type: libvirt, host: hv1, domian: web1, domain: web1}",
             "1: source.domian",
             "unknown key (did you mean 'domain'?)",
-            "type, host, domain, consistency, on_unavailable_agent, freeze_limit, disks, scratch",
+            ", ".join(LibvirtSource.model_fields),
         ),
         (
             "boot_points: {limit: 65}",
@@ -222,13 +311,13 @@ def test_a_missing_key_is_reported_in_the_uppermost_file_that_could_hold_it(tmp_
             "transfer: {bandwidth: 50}",
             "3: transfer.bandwidth",
             "found the number 50",
-            "rate: 50MiB/s or 400Mbit/s, or null",
+            "rate: 50MiB/s or 400Mbit/s, or a list of: a mapping with window, rate, or null",
         ),
         (
             "transfer: {bandwidth: 50MiB}",
             "3: transfer.bandwidth",
             "'50MiB' is not a rate (50MiB/s or 400Mbit/s)",
-            "rate: 50MiB/s or 400Mbit/s, or null",
+            "rate: 50MiB/s or 400Mbit/s, or a list of: a mapping with window, rate, or null",
         ),
         (
             "transfer: {bandwidth: 1B/s}",

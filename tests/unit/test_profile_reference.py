@@ -12,15 +12,17 @@ from configuration_files import loaded, write_root
 from standby.errors import ChooseOtherName, FixProfile
 from standby.profile import ProfileMistakes, load
 from standby.profile.document import read_document
+from standby.profile.file_kind import FileKind
 from standby.profile.judge import Fault, judge
-from standby.profile.keys import Key, Need, keys_of, one_line
+from standby.profile.keys import ENTRY, Key, Need, keys_of, one_line
 from standby.profile.reference import REGENERATE, reference
 from standby.profile.root import Layout
-from standby.profile.schema import FileKind, JsonSchema, json_schema
+from standby.profile.schema import JsonSchema, json_schema
 from standby.profile.starter import starter, write_starter
 
 DOCS = Path(__file__).parents[2] / "docs"
 ALL_KEYS = [(kind, key) for kind in FileKind for key in keys_of(kind)]
+APPLICATION = "source: {consistency: application}\n"
 POLICY = {"policies/gold.yaml": ""}
 
 
@@ -38,7 +40,13 @@ def test_every_key_has_description_kind_default_and_example(kind: FileKind, key:
     assert key.description.endswith(".")
     assert key.allowed
     assert key.examples or key.need is Need.SECTION
-    assert kind is FileKind.SHARED or f"`{'.'.join(key.path)}`" in reference()
+    assert kind is FileKind.SHARED or f"`{key.dotted}`" in reference()
+
+
+def written(key: Key) -> str:
+    """The key as a file has it, each of its parents on a line of its own."""
+    lines = [f"{'  ' * depth}{name}:" for depth, name in enumerate(key.path)]
+    return "\n".join(lines).replace(f"{ENTRY}:", "-")
 
 
 @pytest.mark.parametrize(("kind", "key"), ALL_KEYS, ids=key_id)
@@ -46,12 +54,12 @@ def test_every_example_and_default_is_one_that_the_key_takes(
     tmp_path: Path, kind: FileKind, key: Key
 ) -> None:
     for value in (*key.examples, key.default) if key.default else key.examples:
-        lines = [f"{'  ' * depth}{name}:" for depth, name in enumerate(key.path)]
         file = tmp_path / "file.yaml"
-        file.write_text("\n".join(lines) + f" {value}\n")
+        file.write_text(f"{written(key)} {value}\n")
         document = read_document(file)
         assert not document.mistakes
-        wrong = [it for it in judge(kind, document.root) if it.fault is not Fault.MISSING]
+        found = judge(kind, document.root)
+        wrong = [it for it in found if it.fault is Fault.WRONG or it.path == key.path]
         assert not wrong, wrong
 
 
@@ -114,11 +122,9 @@ def test_a_new_profile_changes_nothing_but_what_is_required(tmp_path: Path) -> N
 def test_each_commented_key_can_be_uncommented_by_itself(tmp_path: Path, number: int) -> None:
     text = starter("x", {})
     match = list(COMMENTED.finditer(text))[number]
-    loaded(
-        tmp_path,
-        {"profiles/x.yaml": text[: match.start()] + match[1] + text[match.start(2) :], **POLICY},
-        "x",
-    )
+    changed = text[: match.start()] + match[1] + text[match.start(2) :]
+    files = {"profiles/x.yaml": changed, "defaults.yaml": APPLICATION, **POLICY}
+    loaded(tmp_path, files, "x")
 
 
 def test_a_new_profile_shows_every_key() -> None:

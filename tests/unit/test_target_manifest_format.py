@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from standby.errors import RepairStore
 from standby.model.digest import DigestAlgorithm
 from standby.model.machine import MachineIdentity
-from standby.model.manifest import AwaitedSeed, DefinedDomain, Manifest
+from standby.model.manifest import FAILOVERS, AwaitedSeed, DefinedDomain, Manifest
 from standby.model.names import PointName
+from standby.model.pause import Pause
 from standby.model.point import (
     Base,
     BlankDisk,
@@ -58,11 +59,13 @@ MANIFESTS = st.builds(
     machine=st.builds(MachineIdentity, TEXTS, TEXTS),
     token=TEXTS,
     generation=st.integers(0, 10**9),
-    domain=st.none() | st.builds(DefinedDomain, TEXTS, TEXTS),
+    domain=st.none() | st.builds(DefinedDomain, TEXTS, TEXTS, st.booleans()),
     digests=st.sampled_from(DigestAlgorithm),
     next_delta=st.integers(1, 10**6),
     reverted_to=st.none() | MOMENTS.map(PointName),
     awaits=st.none() | st.builds(AwaitedSeed, TEXTS, MOMENTS, st.none() | TEXTS),
+    paused=st.none() | st.builds(Pause, MOMENTS, st.none() | MOMENTS, TEXTS, TEXTS),
+    failover=st.none() | st.sampled_from(sorted(FAILOVERS, key=lambda it: it.value)),
     profile=st.dictionaries(TEXTS, TEXTS | st.integers() | st.lists(TEXTS), max_size=3),
     points=st.lists(POINTS, max_size=4).map(tuple),
 )
@@ -133,6 +136,17 @@ def test_who_edits_a_manifest_by_hand_leaves_its_checksum_out() -> None:
     assert all(point.pinned for point in read_manifest(without, "x").points)
 
 
+def test_a_manifest_from_before_there_were_pauses_is_read() -> None:
+    older = re.sub(r'\n  "(paused|failover)": .*', "", write_manifest(MANIFEST))
+    assert '"paused"' not in older
+    assert read_manifest(re.sub(r',\n  "checksum": .*', "", older), "x") == MANIFEST
+
+
+def test_a_shell_reads_from_a_line_that_a_standby_is_paused() -> None:
+    paused = MANIFEST.with_pause(Pause(MOMENT, reason='the "array", rebuilt', by="eve@manager"))
+    assert '\n  "role": "paused",\n' in write_manifest(paused)
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [
@@ -147,6 +161,9 @@ def test_who_edits_a_manifest_by_hand_leaves_its_checksum_out() -> None:
         ("domain", {"unknown": "key"}),
         ("digests", "md5"),
         ("next_delta", None),
+        ("paused", {"since": "yesterday", "until": None, "reason": "", "by": ""}),
+        ("paused", {"since": None}),
+        ("failover", "protected"),
     ],
 )
 def test_a_value_that_cannot_be_is_refused(key: str, value: object) -> None:

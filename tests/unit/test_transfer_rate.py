@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from datetime import datetime, time, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from standby.errors import FixRequest
+from standby.model.window import DailyWindow, RateByDay
 from standby.transfer import RateLimit
+from standby.transfer.rate import Limit, all_of, limit_of
 
 MIB = 1024 * 1024
 rates = st.integers(64 * 1024, 2000 * MIB)
@@ -96,3 +99,103 @@ def test_waiting_counts_nothing() -> None:
 def test_a_rate_must_be_positive(rate: int) -> None:
     with pytest.raises(FixRequest):
         RateLimit(rate)
+
+
+# ---- rates that follow the clock, several at once -------------------------------------------
+
+BUSY = DailyWindow(time(8), time(18))
+SLOW_BY_DAY = RateByDay(20 * MIB, ((BUSY, 2 * MIB),))
+
+
+class LocalTime:
+    """What the clock on the wall shows, which starts at some time and then passes with another."""
+
+    def __init__(self, clock: Clock, shown: str) -> None:
+        self._clock, self._began = clock, clock.now
+        self.shown = datetime.fromisoformat(f"2026-11-26T{shown}+01:00")
+
+    def __call__(self) -> datetime:
+        return self.shown + timedelta(seconds=self._clock.now - self._began)
+
+
+def sent_in_seconds(sent: list[tuple[float, int]], first: float, last: float) -> int:
+    return sum(length for moment, length in sent if first <= moment < last)
+
+
+@pytest.mark.parametrize(
+    ("shown", "before", "after"), [("07:59:50", 20, 2), ("17:59:50", 2, 20), ("12:00:00", 2, 2)]
+)
+def test_a_rate_follows_the_time_of_the_day(shown: str, before: int, after: int) -> None:
+    clock = Clock()
+    limit = RateLimit(SLOW_BY_DAY, clock, LocalTime(clock, shown))
+    sent = send_for(30, limit, clock, [0.0])
+    assert sent_in_seconds(sent, 1000, 1010) == pytest.approx(10 * before * MIB, rel=0.05)
+    assert sent_in_seconds(sent, 1012, 1030) == pytest.approx(18 * after * MIB, rel=0.05)
+
+
+def test_a_part_of_the_day_without_a_limit_waits_for_nothing() -> None:
+    clock = Clock()
+    limit = RateLimit(RateByDay(None, ((BUSY, MIB),)), clock, LocalTime(clock, "17:59:59"))
+    assert limit.wait_before(100 * MIB) == 0.0
+    assert limit.wait_before(MIB) > 0
+    clock.now += 2
+    limit.wait_before(1)  # the clock was looked at: at most what one piece takes is waited for
+    clock.now += 0.1
+    assert [limit.wait_before(1 << 40) for _ in range(3)] == [0.0, 0.0, 0.0]
+    assert limit.piece > 1 << 30
+
+
+def test_a_long_wait_is_asked_about_again_where_the_rate_may_change() -> None:
+    clock = Clock()
+    limit = RateLimit(RateByDay(1024, ((BUSY, MIB),)), clock, LocalTime(clock, "07:00:00"))
+    limit.wait_before(MIB)
+    assert limit.wait_before(1) == 1.0
+
+
+def test_a_rate_may_be_changed_while_it_is_held() -> None:
+    clock = Clock()
+    limit = RateLimit(MIB, clock)
+    assert most_in_any(5, send_for(10, limit, clock, [0.0])) == pytest.approx(5 * MIB, rel=0.05)
+    limit.change(10 * MIB)
+    assert most_in_any(5, send_for(10, limit, clock, [0.0])) == pytest.approx(50 * MIB, rel=0.05)
+    limit.change(RateByDay())
+    assert limit.wait_before(1 << 40) + limit.wait_before(1 << 40) <= 0.1
+    with pytest.raises(FixRequest):
+        limit.change(0)
+
+
+@given(st.lists(rates, min_size=2, max_size=4))
+def test_of_several_limits_the_slowest_is_felt(several: list[int]) -> None:
+    clock = Clock()
+    limit = all_of(None, *(RateLimit(rate, clock) for rate in several))
+    assert limit is not None
+    sent = 0
+    while clock.now < 1020:
+        pause = limit.wait_before(limit.piece)
+        sent += 0 if pause else limit.piece
+        clock.now += pause
+    assert sent == pytest.approx(20 * min(several), rel=0.05)
+
+
+def test_two_transfers_share_the_limit_of_all_and_each_has_its_own() -> None:
+    clock = Clock()
+    overall = RateLimit(10 * MIB, clock)
+    slow, fast = all_of(RateLimit(2 * MIB, clock), overall), all_of(overall, None)
+    assert slow is not None
+    assert fast is overall
+    sent: dict[Limit, int] = dict.fromkeys((slow, overall), 0)
+    while clock.now < 1020:
+        pauses = []
+        for limit in sent:
+            pause = limit.wait_before(64 * 1024)
+            sent[limit] += 0 if pause else 64 * 1024
+            pauses.append(pause)
+        clock.now += min(pauses)
+    assert sum(sent.values()) == pytest.approx(20 * 10 * MIB, rel=0.05)
+    assert sent[slow] == pytest.approx(20 * 2 * MIB, rel=0.1)
+
+
+def test_without_limits_there_is_none() -> None:
+    assert all_of(None, None) is None
+    assert limit_of(None) is None
+    assert limit_of(RateByDay()) is None

@@ -68,6 +68,7 @@ def _plan(end: End, profile: Profile, seen: SourceObservation) -> DomainPlan:
         profile=profile.name,
         uuid=_ANY_UUID,
         nvram_bytes=len(nvram) if nvram is not None else None,
+        holds_tpm=seen.definition.tpm is not None,
     )
     return plan_domain(machine, settings, ask_host(end.host, machine, settings), names)
 

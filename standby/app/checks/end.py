@@ -82,7 +82,7 @@ def try_link(end: End, profile: Profile, direction: Direction, size: int) -> Ite
             local=end.settings.is_local,
             compressed=profile.transfer.compression is Compression.SSH,
         )
-        return judge_link(end.name, facts, profile.transfer.bandwidth, size)
+        return judge_link(end.name, facts, profile.transfer.rate, size)
 
     there = end.facts.programs[DAEMON].path
     return attempt(end.about(Topic.LINK), look if there else tuple)

@@ -10,6 +10,7 @@ from typing import Final
 from standby.app.checks.finding import About, Finding, Fix, Topic
 from standby.host.interface import Host
 from standby.host.storage_daemon import DaemonSettings, Export, storage_daemon
+from standby.model.window import RateByDay
 from standby.planning.space import readable
 from standby.transports.speed import Direction, Speed, measure
 
@@ -46,11 +47,11 @@ def probe_link(host: Host, direction: Direction, *, local: bool, compressed: boo
 
 
 def judge_link(
-    host: str, facts: LinkFacts, bandwidth: int | None, largest: int
+    host: str, facts: LinkFacts, bandwidth: RateByDay, largest: int
 ) -> Iterator[Finding]:
     """Say how fast it is, and how long the first copy of `largest` bytes takes at that speed.
 
-    `bandwidth` is the profile's limit in bytes per second.
+    `bandwidth` is the profile's limit.
     """
     about = About(host, Topic.LINK)
     rate = int(facts.speed.rate)
@@ -65,7 +66,7 @@ def judge_link(
             f"{told}: slow; the first copy of {readable(largest)} may take {minutes:.0f} min",
             Fix("look for other traffic, or set transfer.compression: ssh"),
         )
-    elif bandwidth is not None and bandwidth > rate:
-        yield about.note(f"{told}: the limit of {readable(bandwidth)}/s will not be reached")
+    elif beyond := [limit for limit in bandwidth.rates if limit is not None and limit > rate]:
+        yield about.note(f"{told}: the limit of {readable(min(beyond))}/s will not be reached")
     else:
         yield about.ok(told)

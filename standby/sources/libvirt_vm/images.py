@@ -20,7 +20,7 @@ _SUCCESS_OR_FAILURE: Final = frozenset({0, 1})
 
 @dataclass(frozen=True, slots=True)
 class Bitmap:
-    """A persistent bitmap. `whole` is False when QEMU died while it was in use."""
+    """A persistent bitmap. `whole` is False when it may have missed writes."""
 
     name: str
     whole: bool
@@ -28,9 +28,10 @@ class Bitmap:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a qcow2 image tells of itself."""
+    """What a qcow2 image tells of itself. `inode`: of its file, which keeps it when renamed."""
 
     keeps_bitmaps: bool
+    inode: int
     bitmaps: tuple[Bitmap, ...]
 
 
@@ -44,13 +45,20 @@ def headers_of(host: Host, disks: Iterable[SourceDisk]) -> Headers:
         return {}
     argv = ("sh", "-c", programs.READ_IMAGES, "standby-images", *(disk.path for disk in qcow2))
     answers = _documents(host.run(argv, timeout=_COMMAND_S).text)
-    return {disk.name: _header(info) for disk, info in zip(qcow2, answers, strict=True)}
+    return {disk.name: _header(next(answers), next(answers)) for disk in qcow2}
 
 
 def with_versions(disks: Iterable[SourceDisk], headers: Headers) -> tuple[SourceDisk, ...]:
-    """Return the disks, knowing which of them are qcow2 too old to keep bitmaps."""
-    old = {name for name, header in headers.items() if not header.keeps_bitmaps}
-    return tuple(replace(disk, keeps_bitmaps=disk.name not in old) for disk in disks)
+    """Return the disks, knowing which images they are, and which are too old to keep bitmaps."""
+    return tuple(_known(disk, headers.get(disk.name)) for disk in disks)
+
+
+def _known(disk: SourceDisk, header: Header | None) -> SourceDisk:
+    if header is None:
+        return disk
+    # A file keeps its inode when it is renamed; that of a device is made anew at each boot.
+    image = disk.path if disk.on_block_device else f"inode {header.inode}"
+    return replace(disk, keeps_bitmaps=header.keeps_bitmaps, image=image)
 
 
 def tracked_in_images(headers: Headers, owner: str) -> tuple[TrackedCheckpoint, ...]:
@@ -63,14 +71,30 @@ def tracked_in_images(headers: Headers, owner: str) -> tuple[TrackedCheckpoint, 
     for disk, header in headers.items():
         for bitmap in header.bitmaps:
             if bitmap.name.startswith(owner):
-                lost = None if bitmap.whole else f"bitmap {bitmap.name} was in use in a crash"
+                lost = None if bitmap.whole else f"bitmap {bitmap.name} missed writes"
                 found.setdefault(bitmap.name, []).append(TrackedDisk(disk, lost))
     return tuple(TrackedCheckpoint(name, tuple(found[name])) for name in sorted(found))
 
 
-def add_bitmap(host: Host, path: str, name: str) -> None:
-    """Begin a persistent bitmap in an image that nobody has open."""
-    host.run(("qemu-img", "bitmap", "--add", "-f", "qcow2", path, name), timeout=_COMMAND_S)
+def stamps_of(host: Host, disks: Sequence[SourceDisk]) -> tuple[str, ...]:
+    """Return of each disk what changes when anybody writes to its image file."""
+    argv = ("sh", "-c", programs.STAMP_IMAGES, "standby-stamps", *(disk.path for disk in disks))
+    return tuple(host.run(argv, timeout=_COMMAND_S).text.splitlines())
+
+
+def begin_bitmaps(
+    host: Host, disks: Sequence[SourceDisk], stamps: Sequence[str], name: str
+) -> None:
+    """Begin a persistent bitmap in every image that can keep one; nobody may have them open.
+
+    Raises CommandFailed, with the status programs.WRITTEN when an image was written to since its
+    stamp was taken.
+    """
+    kept = ("yes" if disk.trackable else "no" for disk in disks)
+    triples = zip((disk.path for disk in disks), stamps, kept, strict=True)
+    words = (word for triple in triples for word in triple)
+    argv = ("sh", "-c", programs.BEGIN_BITMAPS, "standby-bitmaps", name, *words)
+    host.run(argv, timeout=_COMMAND_S)
 
 
 def remove_bitmaps(host: Host, disks: Sequence[SourceDisk], names: Sequence[str]) -> None:
@@ -90,13 +114,15 @@ def _documents(text: str) -> Iterator[Mapping[str, Any]]:
         yield document
 
 
-def _header(info: Mapping[str, Any]) -> Header:
+def _header(file: Mapping[str, Any], info: Mapping[str, Any]) -> Header:
     data = info.get("format-specific", {}).get("data", {})
-    return Header(data.get("compat") != _TOO_OLD, _bitmaps(data.get("bitmaps", [])))
+    bitmaps = tuple(Bitmap(r["name"], _counts(r["flags"])) for r in data.get("bitmaps", []))
+    return Header(data.get("compat") != _TOO_OLD, int(file["inode"]), bitmaps)
 
 
-def _bitmaps(records: Iterable[Mapping[str, Any]]) -> tuple[Bitmap, ...]:
-    return tuple(Bitmap(r["name"], "in-use" not in r["flags"]) for r in records)
+def _counts(flags: Sequence[str]) -> bool:
+    """Tell whether a bitmap counted every write up to now, and will go on to."""
+    return "in-use" not in flags and "auto" in flags
 
 
 def _remove(host: Host, path: str, name: str) -> None:

@@ -14,7 +14,7 @@ from typing import Final
 
 import libvirt
 
-from standby.errors import CaptureLost, CommandFailed
+from standby.errors import CaptureLost, CommandFailed, StandbyError
 from standby.host.interface import Host
 from standby.host.libvirt import Life, libvirt_calls, lifecycle
 from standby.host.storage_daemon import (
@@ -28,7 +28,7 @@ from standby.model.extent import NbdEndpoint
 from standby.model.machine import MachineDefinition
 from standby.model.plan import CapturePlan, DiskPlan
 from standby.model.point import Consistency, Way
-from standby.sources.libvirt_vm import images
+from standby.sources.libvirt_vm import images, programs
 from standby.sources.libvirt_vm.captured import CapturedDisk
 
 _PIDFILE: Final = "/tmp/standby-source-{name}.pid"  # noqa: S108 - the daemon's program makes it anew
@@ -41,6 +41,7 @@ class OfflineCapture:
     host: Host
     domain: libvirt.virDomain
     plan: CapturePlan
+    stamps: Sequence[str]  # of the plan's disks, before they were read
     daemon: StorageDaemon
     started: threading.Event
     disks: Sequence[CapturedDisk]
@@ -54,9 +55,26 @@ class OfflineCapture:
         start of the VM for some milliseconds, and a cycle that finds nothing changed must not.
         While the VM is off it makes no difference when they begin.
         """
-        marked = _mark(self.host, self.plan)
+        disks = [disk.disk for disk in self.plan.disks]
+        try:
+            images.begin_bitmaps(self.host, disks, self.stamps, self.plan.checkpoint)
+        except CommandFailed as error:
+            raise self._why_not(error) from error
         self.require_alive()
+        marked = any(disk.trackable for disk in disks)
         return self.plan.checkpoint if marked else None
+
+    def _why_not(self, error: CommandFailed) -> StandbyError:
+        if error.status == programs.WRITTEN:
+            return CaptureLost(
+                f"capture of {self.domain.name()}",
+                f"{error.stderr.strip()} was written to while it was read",
+                "images that nobody changes until they are read",
+                "run again when whoever works on them is done",
+            )
+        if refused_lock(error):
+            return CaptureLost(self.plan.checkpoint, "the VM was started meanwhile")
+        return error
 
     def require_alive(self) -> None:
         """Raise CaptureLost when the VM was started since the capture began."""
@@ -87,6 +105,7 @@ def offline_capture(
     started = threading.Event()
     with ExitStack() as stack:
         stack.enter_context(lifecycle(connection, domain, lambda life: _note(life, started)))
+        stamps = images.stamps_of(host, [disk.disk for disk in plan.disks])
         settings = _settings(plan)
         daemon = stack.enter_context(storage_daemon(host, settings))
         names = [disk.disk.name for disk in plan.disks]
@@ -95,7 +114,9 @@ def offline_capture(
             _captured(disk, plan, at) for disk, at in zip(plan.disks, endpoints, strict=True)
         )
         reached = plan.consistency if _was_shut_down(domain) else Consistency.CRASH
-        capture = OfflineCapture(host, domain, plan, daemon, started, disks, definition, reached)
+        capture = OfflineCapture(
+            host, domain, plan, stamps, daemon, started, disks, definition, reached
+        )
         capture.require_alive()
         yield capture
 
@@ -111,19 +132,6 @@ def _was_shut_down(domain: libvirt.virDomain) -> bool:
         state, reason = domain.state()
     shut_down = libvirt.VIR_DOMAIN_SHUTOFF_SHUTDOWN
     return bool(state == libvirt.VIR_DOMAIN_SHUTOFF and reason == shut_down)
-
-
-def _mark(host: Host, plan: CapturePlan) -> bool:
-    """Begin a bitmap in every image that can keep one; tell whether any could."""
-    trackable = [disk.disk for disk in plan.disks if disk.disk.trackable]
-    try:
-        for disk in trackable:
-            images.add_bitmap(host, disk.path, plan.checkpoint)
-    except CommandFailed as error:
-        if refused_lock(error):
-            raise CaptureLost(plan.checkpoint, "the VM was started meanwhile") from error
-        raise
-    return bool(trackable)
 
 
 def _settings(plan: CapturePlan) -> DaemonSettings:

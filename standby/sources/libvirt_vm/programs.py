@@ -16,7 +16,35 @@ done
 
 # Arguments: qcow2 images, which may be in use. Prints what qemu-img knows of each, as JSON.
 READ_IMAGES: Final = """
-for image in "$@"; do qemu-img info -U --output=json -f qcow2 -- "$image" || exit 1; done
+for image; do
+  stat -L -c '{"inode": %i}' -- "$image" || exit 1
+  qemu-img info -U --output=json -f qcow2 -- "$image" || exit 1
+done
+"""
+
+# Arguments: images. Prints of each, on a line, what changes when anybody writes to it.
+STAMP_IMAGES: Final = """
+exec stat -L -c '%y %s' -- "$@"
+"""
+
+# Arguments: name of a bitmap, then triples: an image, what STAMP_IMAGES printed of it, whether it
+# can keep bitmaps (yes or no). Begins the bitmap in all that can, unless somebody wrote to one of
+# the images: what he wrote may have been read or not, and no bitmap would count it.
+WRITTEN: Final = 74
+BEGIN_BITMAPS: Final = """
+name=$1; shift
+[ "$#" -gt 0 ] || exit 0
+check() {
+  while [ "$#" -gt 0 ]; do
+    [ "$(stat -L -c '%y %s' -- "$1")" = "$2" ] || { printf '%s\\n' "$1" >&2; exit 74; }
+    shift 3
+  done
+}
+check "$@"
+while [ "$#" -gt 0 ]; do
+  [ "$3" = no ] || qemu-img bitmap --add -f qcow2 "$1" "$name" || exit 1
+  shift 3
+done
 """
 
 # Arguments: how our names begin, directories of scratch files.

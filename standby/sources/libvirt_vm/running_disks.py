@@ -18,10 +18,14 @@ _OF_THE_RUN: Final = ("alias", "backingStore", "mirror")
 
 @dataclass(frozen=True, slots=True)
 class RunningMachine:
-    """A definition with the disks that the machine has now; `remarks`, for people, on others."""
+    """A definition with the disks that the machine has now; `remarks`, for people, on others.
+
+    `moving` are the disks that a block job copies to other storage.
+    """
 
     xml: str
     remarks: tuple[str, ...] = ()
+    moving: tuple[str, ...] = ()
 
 
 def as_it_runs(definition: str, running: str) -> RunningMachine:
@@ -32,15 +36,15 @@ def as_it_runs(definition: str, running: str) -> RunningMachine:
     tree = ElementTree.fromstring(definition)  # noqa: S314 - libvirt's own output
     live = ElementTree.fromstring(running)  # noqa: S314 - libvirt's own output
     defined, attached = _disks(tree), _disks(live)
-    if _places(defined) == _places(attached):
-        return RunningMachine(definition)
+    moving = tuple(sorted(n for n, disk in attached.items() if disk.find("mirror") is not None))
     devices = tree.find("devices")
-    if devices is None:
-        return RunningMachine(definition)
+    if devices is None or _places(defined) == _places(attached):
+        return RunningMachine(definition, moving=moving)
     for disk in defined.values():
         devices.remove(disk)
     devices.extend(_lasting(disk) for disk in attached.values())
-    return RunningMachine(ElementTree.tostring(tree, encoding="unicode"), _told(defined, attached))
+    text = ElementTree.tostring(tree, encoding="unicode")
+    return RunningMachine(text, _told(defined, attached), moving)
 
 
 def _disks(root: ElementTree.Element) -> _Disks:

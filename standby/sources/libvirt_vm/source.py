@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+import logging
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 
 import libvirt
 
-from standby.errors import RepairSource
+from standby.errors import GrantAccess, RepairSource
 from standby.host.interface import Host
 from standby.host.libvirt import libvirt_calls
+from standby.host.scripts import Script, ScriptEnding
 from standby.model.disk import DiskLeftOut, ExcludedAs, LeftOutBecause, SourceDisk
 from standby.model.machine import MachineDefinition, MachineIdentity, PowerState
 from standby.model.observation import SourceObservation, TrackedCheckpoint
@@ -29,7 +31,11 @@ from standby.sources.libvirt_vm.scratch import (
     possible_directories,
     scratch_spaces,
 )
+from standby.sources.libvirt_vm.scripts import run_in_guest
 from standby.sources.libvirt_vm.settings import SourceSettings
+from standby.sources.libvirt_vm.tpm import tpm_state_path
+
+log = logging.getLogger(__name__)
 
 
 class LibvirtSource:
@@ -68,6 +74,7 @@ class LibvirtSource:
             checkpoints=self._tracked(domain, power, headers, owner),
             scratch=() if off else scratch_spaces(self._host, disks, self._settings),
             warnings=(*machine.remarks, *_warnings(defined)),
+            moving=machine.moving,
         )
 
     @contextmanager
@@ -98,6 +105,16 @@ class LibvirtSource:
             disks = self._found_disks(domain, defined)
             images.remove_bitmaps(self._host, disks, names)
 
+    def run_inside(self, script: Script, wanted: Callable[[], bool]) -> ScriptEnding | None:
+        """Run a script in the guest; None when the machine does not run: no program is there.
+
+        It is ended when `wanted` says no. Raises ReachHost, InstallPrograms, CommandTimedOut.
+        """
+        domain = self._domain()
+        if power_state(domain) is not PowerState.RUNNING:
+            return None
+        return run_in_guest(domain, script, wanted)
+
     def _domain(self) -> libvirt.virDomain:
         connection = self._host.libvirt()
         wanted = self._settings.domain
@@ -126,8 +143,19 @@ class LibvirtSource:
             return as_it_runs(domain.XMLDesc(secure | libvirt.VIR_DOMAIN_XML_INACTIVE), now)
 
     def _definition(self, xml: str) -> MachineDefinition:
-        variables = nvram_path(xml)
-        return MachineDefinition(xml, self._host.read_file(variables) if variables else None)
+        variables, state = nvram_path(xml), tpm_state_path(xml)
+        return MachineDefinition(
+            xml,
+            nvram=self._host.read_file(variables) if variables else None,
+            tpm=self._tpm_state(state) if state else None,
+        )
+
+    def _tpm_state(self, path: str) -> bytes | None:
+        try:
+            return self._host.read_file(path)
+        except GrantAccess as error:  # the machine may well boot without
+            log.warning("the standby's TPM will be empty: %s", error)
+            return None
 
     def _found_disks(
         self, domain: libvirt.virDomain, defined: Sequence[DefinedDisk]

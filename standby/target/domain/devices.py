@@ -28,7 +28,7 @@ def plan_devices(ground: Ground, disks: tuple[DiskSpec, ...]) -> Judged[tuple[El
 
 
 def plan_tpm(ground: Ground) -> Judged[Tpm | None]:
-    """Plan an emulated TPM where the machine has any TPM. Its content is not carried over."""
+    """Plan an emulated TPM where the machine has any TPM, with its state if that is there."""
     tpm = next((device for device in ground.machine.devices if device.tag == "tpm"), None)
     if tpm is None:
         return Judged(None)
@@ -41,6 +41,8 @@ def plan_tpm(ground: Ground) -> Judged[Tpm | None]:
         model=_or_any(model, host.tpm_models, "tpm-tis"),
         version=_or_any(version, host.tpm_versions, "2.0"),
     )
+    if ground.names.holds_tpm and spec.version == version:
+        return Judged(spec)
     why = "what the machine's TPM holds cannot be copied; keep recovery keys at hand"
     return Judged(spec, (Replacement("TPM", "an emulated one, empty at first", why),))
 

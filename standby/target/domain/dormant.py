@@ -6,13 +6,13 @@ import hashlib
 import logging
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 import libvirt
 
-from standby.errors import ChooseOtherName, FixProfile, StopStandbyFirst
+from standby.errors import ChooseOtherName, FixProfile, StandbyError, StopStandbyFirst
 from standby.host.interface import Host
 from standby.host.libvirt import libvirt_calls
 from standby.model.machine import MachineDefinition
@@ -29,6 +29,7 @@ from standby.target.domain.render import read_mark, render_domain
 from standby.target.domain.settings import DomainNames, DomainSettings, Identifier
 from standby.target.domain.shedding import shed
 from standby.target.domain.spec import NAMESPACE, DomainPlan, DomainSpec
+from standby.target.domain.tpm import place_state, tpm_version
 from standby.target.layout import StandbyDirectory
 
 log = logging.getLogger(__name__)
@@ -90,6 +91,7 @@ class LibvirtDormantDomain:
     ) -> DefinedDomain:
         """Define it for a point's machine, unless it is so already.
 
+        What somebody changed in it stays until it has to be defined anew; then it is kept aside.
         Raises ChooseOtherName when a domain that is not ours has the name or the UUID,
         FixProfile when the KVM host refuses the definition.
         """
@@ -97,14 +99,45 @@ class LibvirtDormantDomain:
         own = there.UUIDString() if there else known.uuid if known else str(uuid.uuid4())
         plan = self.plan(definition, point, own)
         xml = render_domain(plan.spec, self._order.template)
-        defined = DefinedDomain(plan.spec.uuid, hashlib.sha256(xml.encode()).hexdigest())
-        if there and defined == known:
-            return defined
+        defined = DefinedDomain(plan.spec.uuid, _digest(xml))
+        if there and known and defined == replace(known, became="", due=False):
+            self._note_edits(there, known)
+            return replace(known, due=False)
+        if there:
+            self._keep_edited(there, known)
+        elif known:
+            log.warning("%s: undefined by somebody; defined again", self._subject)
         self._require_free_uuid(plan.spec.uuid)
         if there and own != plan.spec.uuid:  # libvirt does not give a domain another UUID
             self._undefine(there)
         self._define(plan)
-        return defined
+        return replace(defined, became=_digest_of_lines(self._definition(self._lookup())))
+
+    def _note_edits(self, there: libvirt.virDomain, known: DefinedDomain) -> None:
+        if known.became and _digest_of_lines(self._definition(there)) != known.became:
+            log.warning(
+                "%s: edited by somebody; it stays so until the machine, the profile or the host "
+                "changes. What is to last belongs into the profile: standby, standby.template",
+                self._subject,
+            )
+
+    def _keep_edited(self, there: libvirt.virDomain, known: DefinedDomain | None) -> None:
+        """Keep what somebody made of it, or may have made: it is about to be replaced."""
+        xml = self._definition(there)
+        if known and known.became in {"", _digest_of_lines(xml)}:
+            return
+        kept = self._directory / f"{layout.KEPT}/domain-{_digest(xml)[:12]}.xml"
+        self._host.write_file(kept, xml.encode(), 0o600)
+        log.warning(
+            "%s: edited by somebody; defined anew, kept as it was in %s", self._subject, kept
+        )
+
+    def _definition(self, domain: libvirt.virDomain | None) -> str:
+        if domain is None:
+            return ""
+        flags = libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE
+        with libvirt_calls(self._subject):
+            return str(domain.XMLDesc(flags))
 
     def _undefine(self, domain: libvirt.virDomain) -> None:
         with libvirt_calls(self._subject):
@@ -171,6 +204,23 @@ class LibvirtDormantDomain:
             return False
         return self.plan(definition, point, str(uuid.uuid4())).takes_nvram
 
+    def place_tpm(self, definition: MachineDefinition, state: str) -> None:
+        """Give the domain's TPM a point's state, for its next start. A failure is logged."""
+        domain = self._lookup()
+        if domain is None:
+            return
+        with libvirt_calls(self._subject):
+            ours = parse_xml(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE), self._subject)
+            uuid_ = domain.UUIDString()
+        version = tpm_version(ours)
+        machine = tpm_version(parse_xml(definition.domain_xml, self._subject))
+        if version is None or version is not machine:
+            return  # what it cannot have was reported when it was defined
+        try:
+            place_state(self._host, uuid_, version, state)
+        except StandbyError as error:
+            log.warning("the TPM of %s stays as it is: %s", self._order.standby, error)
+
     def plan(self, definition: MachineDefinition, point: BootPoint, own_uuid: str) -> DomainPlan:
         """Plan the domain for a point's machine on this host. `own_uuid`: if it is new, or ours."""
         machine = read_machine(definition.domain_xml)
@@ -185,6 +235,7 @@ class LibvirtDormantDomain:
             profile=self._order.profile,
             uuid=_another(machine.uuid) if shares else own_uuid,
             nvram_bytes=len(definition.nvram) if definition.nvram is not None else None,
+            holds_tpm=definition.tpm is not None,
         )
         return plan_domain(machine, settings, ask_host(self._host, machine, settings), names)
 
@@ -239,6 +290,15 @@ def undefine(connection: libvirt.virConnect, domain: libvirt.virDomain) -> None:
     if connection.getLibVersion() >= _UNDEFINES_TPM:
         flags |= libvirt.VIR_DOMAIN_UNDEFINE_TPM
     domain.undefineFlags(flags)
+
+
+def _digest(xml: str) -> str:
+    return hashlib.sha256(xml.encode()).hexdigest()
+
+
+def _digest_of_lines(xml: str) -> str:
+    """Return a digest that libvirt's own changes of order, as after a start, do not change."""
+    return _digest("\n".join(sorted(line.strip() for line in xml.splitlines())))
 
 
 def _has(domain: libvirt.virDomain, wanted: str) -> bool:

@@ -86,6 +86,7 @@ class DomainNames:
     profile: str
     uuid: str
     nvram_bytes: int | None = None  # size of the machine's firmware variables, if it has any
+    holds_tpm: bool = False  # whether the state of the machine's TPM is there to be carried over
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The time zone of whoever sits at this terminal, with its changes of the clock."""
+"""The time zone of this machine or of whoever asks, with its changes of the clock."""
 
 from __future__ import annotations
 
@@ -20,6 +20,12 @@ def local_zone() -> tzinfo:
         if named is not None:
             return ZoneInfo(named.removeprefix(":") or "UTC")
         with _SYSTEM_ZONE.open("rb") as file:
-            return ZoneInfo.from_file(file)
+            return ZoneInfo.from_file(file, key=_name_of(_SYSTEM_ZONE.resolve()))
     except (ZoneInfoNotFoundError, ValueError, OSError):
         return datetime.now(UTC).astimezone().tzinfo or UTC
+
+
+def _name_of(file: Path) -> str:
+    """Return the IANA name of a zone's file; a copy of one has none."""
+    _, found, name = str(file).partition("/zoneinfo/")
+    return name if found else "local"

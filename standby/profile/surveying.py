@@ -23,6 +23,7 @@ def survey(configuration: Configuration) -> tuple[Profile, ...]:
             for it in _unread(shelf)
         ),
         *_unused_files(configuration),
+        *configuration.manager_mistakes(),
     ]
     profiles = []
     for name in configuration.profile_names():

@@ -1,0 +1,106 @@
+"""Hearing what happens to protected machines: shutdowns, reboots, crashes.
+
+What happens while a host cannot be heard is not lost where it lasts: a machine that ran before
+and is off when the host is heard again was shut down, or crashed.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from standby.app.session import Session
+from standby.errors import StandbyError
+from standby.host.domain_events import heard_events, running_domains
+from standby.model.schedule import SourceEvent
+from standby.profile import Profile
+
+log = logging.getLogger("standby.daemon")
+
+_LOOK_EVERY_S: Final = 5.0
+_AGAIN_S: Final = 15.0
+
+Happened = Callable[[str, SourceEvent], None]  # a profile, and what happened to its machine
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """A profile that wants to know of its machine."""
+
+    profile: Profile
+    events: frozenset[SourceEvent]
+
+
+class SourceEvents:
+    """Listens to the hosts of those who want to know, each in a thread of its own."""
+
+    def __init__(self, session: Session, happened: Happened) -> None:
+        self._session = session
+        self._happened = happened
+        self._lock = threading.Lock()
+        self._wanted: Mapping[str, Mapping[str, Listener]] = {}  # host, then domain
+        self._heard: set[str] = set()  # hosts that have a thread
+        self._running: dict[str, frozenset[str]] = {}  # who ran there when it was last heard
+
+    def listen_for(self, listeners: Collection[Listener]) -> None:
+        """Listen for these from now on, and for no others."""
+        wanted: dict[str, dict[str, Listener]] = defaultdict(dict)
+        for it in listeners:
+            wanted[it.profile.source_host.name][it.profile.source.domain] = it
+        with self._lock:
+            self._wanted = wanted
+            new = set(wanted) - self._heard
+            self._heard |= new
+        for host in new:
+            threading.Thread(
+                target=self._follow, args=(host,), name=f"events {host}", daemon=True
+            ).start()
+
+    def _follow(self, host: str) -> None:
+        """Hear a host for as long as anybody wants to."""
+        pause = threading.Event()
+        while True:
+            with self._lock:
+                listeners = self._wanted.get(host, {})
+                if not listeners:
+                    self._heard.discard(host)
+                    return
+            try:
+                self._hear(host, next(iter(listeners.values())).profile)
+            except StandbyError as error:
+                log.warning("%s: what happens to machines there is not heard: %s", host, error)
+                pause.wait(_AGAIN_S)
+
+    def _hear(self, host: str, profile: Profile) -> None:
+        """Hear a host until its connection dies or nobody wants to."""
+        connection = self._session.source_host(profile).libvirt()
+        subject = f"{host}: libvirt"
+
+        def heard(name: str, uuid: str, event: SourceEvent) -> None:
+            self._tell(host, {name, uuid}, event)
+
+        pause = threading.Event()
+        with heard_events(connection, heard, subject) as alive:
+            running = running_domains(connection, subject)
+            self._missed(host, self._running.get(host, running) - running)
+            while alive() and host in self._wanted:
+                self._running[host] = running
+                pause.wait(_LOOK_EVERY_S)
+                if alive():
+                    running = running_domains(connection, subject)
+
+    def _missed(self, host: str, gone: frozenset[str]) -> None:
+        for name in gone:
+            self._tell(host, {name}, SourceEvent.SHUTDOWN)
+
+    def _tell(self, host: str, names: set[str], event: SourceEvent) -> None:
+        listeners = self._wanted.get(host, {})
+        for name in names:
+            listener = listeners.get(name)
+            if listener is not None and event in listener.events:
+                log.info("profile=%s: %s", listener.profile.name, event.value)
+                self._happened(listener.profile.name, event)

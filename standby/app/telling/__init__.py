@@ -1,0 +1,1 @@
+"""Telling people what happened: what, to whom, in which form, and again when it fails."""

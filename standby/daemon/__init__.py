@@ -1,0 +1,1 @@
+"""The scheduler daemon: profiles run by themselves, for months, with nobody looking."""

@@ -1,0 +1,496 @@
+"""Who runs when: all that a daemon decides, in one thread.
+
+Whatever happens elsewhere (a run ends, somebody asks for one, a file changes) is told to this
+thread through `post`; nothing here is touched by another. It makes no input or output but for its
+memory, and waits for nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import partial
+from queue import SimpleQueue
+
+from standby.app.live import LiveRun, LiveWait, Outlook
+from standby.app.orders import Ended, Order, Runner, RunWatch, failed, new_id
+from standby.daemon.active import Active, Meter
+from standby.daemon.assignment import Assignment
+from standby.daemon.clock import Clock, JumpWatch
+from standby.daemon.memory import Memory
+from standby.daemon.timetable import Timetable
+from standby.errors import Cancelled, FixRequest, Paused, StandbyError, TryLater
+from standby.model.pause import Pause
+from standby.model.queue import AtOnce, UnderWay, Waiting
+from standby.model.run import Cause, Run, RunKind, RunResult
+from standby.model.schedule import Every, MissedRuns, Once
+from standby.planning import retries
+from standby.planning.dispatch import in_order, joined, to_begin
+from standby.planning.retries import Trouble
+from standby.planning.schedule import missed
+
+log = logging.getLogger("standby.daemon")
+
+Told = Callable[[Ended], None]
+Begun = Callable[[Active], None]
+
+
+@dataclass
+class Machine:
+    """One machine in the daemon's care."""
+
+    assignment: Assignment
+    newest: datetime | None = None
+    trouble: Trouble | None = None
+    retry: datetime | None = None
+    waiting: Waiting | None = None
+    reason: str = ""
+    begun: tuple[Begun, ...] = ()  # who wants to know when what waits begins
+    active: Active | None = None
+    due: datetime | None = None  # what the active run was due by its schedule
+    leaving: bool = False  # its profile is gone: nothing begins any more
+    paused: Pause | None = None  # as last seen on the KVM host
+    held: int = 0  # by so many who want nothing to begin for a moment
+
+    def may_begin(self, cause: Cause, now: datetime) -> bool:
+        """Tell whether a run that is due is to be tried at all."""
+        if cause is Cause.HAND:
+            return True
+        paused = self.paused is not None and self.paused.holds(now)
+        return (
+            not paused
+            and not self._seeds_later(now)
+            and retries.may_begin(cause, self.trouble, now)
+        )
+
+    def _seeds_later(self, now: datetime) -> bool:
+        seed_at = self.assignment.seed_at
+        return seed_at is not None and now < seed_at and self.newest is None
+
+
+class Conductor:
+    """Keeps every machine's schedule. All methods but `post` belong to one thread."""
+
+    def __init__(self, clock: Clock, runner: Runner, at_once: AtOnce, memory: Memory) -> None:
+        self.at_once = at_once
+        self.stopping = False
+        self._clock = clock
+        self._runner = runner
+        self._memory = memory
+        self._jumps = JumpWatch(clock)
+        self._timetable = Timetable(clock, self._scheduled)
+        self._machines: dict[str, Machine] = {}
+        self._inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self.ended: list[Callable[[Run], None]] = []  # told of every run that is over
+
+    # ---- the loop ----------------------------------------------------------------------
+
+    @property
+    def inbox(self) -> SimpleQueue[Callable[[], None]]:
+        """What others want done in the conductor's thread."""
+        return self._inbox
+
+    def post(self, work: Callable[[], None]) -> None:
+        """Have something done in the conductor's thread, soon."""
+        self._inbox.put(work)
+
+    def turn(self) -> float:
+        """Begin all that is due and has a place; return seconds until something is due."""
+        jump = self._jumps.jump()
+        if jump:
+            self._clock_was_set(jump)
+        wait = self._timetable.process()
+        now = self._clock.now()
+        waits = [] if wait is None else [wait]
+        waits += self._retry_those_due(now)
+        self._begin(now)
+        self._memory.save_now_and_then(self._clock.steady())
+        return max(min(waits, default=_LONGEST_WAIT_S), 0.0)
+
+    # ---- which machines ----------------------------------------------------------------
+
+    def assign(self, assignment: Assignment, newest: datetime | None = None) -> None:
+        """Follow a machine's schedule, or follow it as it is now.
+
+        `newest` is the moment at which its newest boot point was true, if that is known.
+        """
+        machine = self._machines.get(assignment.name)
+        now = self._clock.now()
+        if machine is None:
+            self._machines[assignment.name] = Machine(assignment, newest)
+            self._timetable.set(assignment.name, assignment.schedule)
+            self._make_up(self._machines[assignment.name], now)
+        else:
+            self._reassign(machine, assignment, now)
+        self._once_now(self._machines[assignment.name], now)
+
+    def withdraw(self, name: str) -> None:
+        """Begin nothing any more for a machine; what is under way comes to its end."""
+        machine = self._machines.get(name)
+        if machine is None:
+            return
+        self._timetable.forget(name)
+        self._drop_waiting(machine, "its profile was removed")
+        machine.retry = None
+        if machine.active is None:
+            del self._machines[name]
+        else:
+            machine.leaving = True
+
+    def names(self) -> frozenset[str]:
+        """Return the machines in the daemon's care."""
+        return frozenset(name for name, it in self._machines.items() if not it.leaving)
+
+    def learn(self, name: str, newest: datetime | None, paused: Pause | None = None) -> None:
+        """Take what a look at the KVM host says of a machine."""
+        machine = self._machines.get(name)
+        if machine is None:
+            return
+        _set_newest(machine, newest)
+        machine.paused = paused
+        if machine.waiting is not None and not machine.may_begin(
+            machine.waiting.cause, self._clock.now()
+        ):
+            machine.waiting = None
+
+    def paused(self) -> frozenset[str]:
+        """Return the machines that were paused when they were last looked at."""
+        now = self._clock.now()
+        return frozenset(
+            name for name, it in self._machines.items() if it.paused and it.paused.holds(now)
+        )
+
+    def hold(self, name: str) -> None:
+        """Begin nothing for a machine until it is let go; what is under way goes on."""
+        if name in self._machines:
+            self._machines[name].held += 1
+
+    def let_go(self, name: str) -> None:
+        """Undo one `hold`."""
+        if name in self._machines:
+            self._machines[name].held -= 1
+
+    def is_at_work(self, name: str) -> bool:
+        """Whether a run of a machine is under way."""
+        return name in self._machines and self._machines[name].active is not None
+
+    def remember_only_these(self) -> None:
+        """Forget what is remembered of machines that are protected no more."""
+        self._memory.keep_only(self.names())
+
+    # ---- asking ------------------------------------------------------------------------
+
+    def ask(
+        self, name: str, kind: RunKind, cause: Cause, reason: str = "", begun: Begun | None = None
+    ) -> None:
+        """Have a machine's run begin as soon as there is a place. Raises TryLater."""
+        machine = self._machines.get(name)
+        if machine is None or machine.leaving:
+            raise FixRequest(name, "is no profile that this daemon runs", "one of: standby list")
+        if machine.active is not None and cause is Cause.HAND:
+            raise TryLater(
+                name,
+                f"run {machine.active.order.id} is under way since {machine.active.begun:%H:%M:%S}"
+                " UTC",
+                "no run of this machine",
+                f"wait for it: standby watch; or stop it: standby cancel {name}",
+            )
+        if self.stopping:
+            raise TryLater("the daemon", "stops", remedy="ask again when it runs again")
+        if begun is not None:
+            machine.begun = (*machine.begun, begun)
+        machine.reason = reason or machine.reason
+        self._wait_for_turn(machine, kind, cause, self._clock.now())
+
+    def cancel(self, name: str, why: str) -> str:
+        """Stop what is under way or waits for a machine; return the run's id, "" if it waited."""
+        machine = self._machines.get(name)
+        if machine is not None and machine.active is not None:
+            log.warning("profile=%s run=%s is stopped: %s", name, machine.active.order.id, why)
+            machine.active.cancel.set()
+            return machine.active.order.id
+        if machine is not None and machine.waiting is not None:
+            self._drop_waiting(machine, why)
+            return ""
+        raise TryLater(name, "no run is under way or waits", remedy="see: standby watch")
+
+    def cancel_all(self, why: str) -> None:
+        """Stop everything that is under way."""
+        for machine in self._machines.values():
+            if machine.active is not None and not machine.active.cancel.is_set():
+                self.cancel(machine.assignment.name, why)
+
+    def happened(self, name: str, what: str) -> None:
+        """Begin a run since something happened to a machine."""
+        machine = self._machines.get(name)
+        now = self._clock.now()
+        if machine is not None and not machine.leaving and machine.may_begin(Cause.EVENT, now):
+            machine.reason = what
+            self._wait_for_turn(machine, RunKind.CYCLE, Cause.EVENT, now)
+
+    # ---- looking -----------------------------------------------------------------------
+
+    def running(self) -> tuple[LiveRun, ...]:
+        """Return what is under way, in the order it began."""
+        active = [it.active for it in self._machines.values() if it.active is not None]
+        return tuple(it.live() for it in sorted(active, key=lambda it: it.begun))
+
+    def waiting(self) -> tuple[LiveWait, ...]:
+        """Return what waits, the most urgent first."""
+        now = self._clock.now()
+        return tuple(_shown(it, now) for it in in_order(self._queue(), now))
+
+    def outlooks(self) -> tuple[Outlook, ...]:
+        """Return what comes next for each machine."""
+        return tuple(self._outlook(name, it) for name, it in sorted(self._machines.items()))
+
+    def is_idle(self) -> bool:
+        """Whether nothing is under way."""
+        return all(machine.active is None for machine in self._machines.values())
+
+    # ---- what is due -------------------------------------------------------------------
+
+    def _scheduled(self, name: str, moment: datetime) -> None:
+        machine, now = self._machines[name], self._clock.now()
+        if machine.may_begin(Cause.SCHEDULE, now):
+            self._wait_for_turn(machine, RunKind.CYCLE, Cause.SCHEDULE, moment)
+
+    def _retry_those_due(self, now: datetime) -> Iterator[float]:
+        for machine in self._machines.values():
+            if machine.retry is None:
+                continue
+            if machine.retry > now:
+                yield (machine.retry - now).total_seconds()
+                continue
+            due, machine.retry = machine.retry, None
+            if machine.may_begin(Cause.RETRY, now):
+                self._wait_for_turn(machine, RunKind.CYCLE, Cause.RETRY, due)
+
+    def _wait_for_turn(self, machine: Machine, kind: RunKind, cause: Cause, due: datetime) -> None:
+        it = machine.assignment
+        new = Waiting(
+            it.name, kind, cause, due, it.source_host, it.kvm_host, it.rpo, machine.newest
+        )
+        machine.waiting = new if machine.waiting is None else joined(machine.waiting, new)
+
+    def _make_up(self, machine: Machine, now: datetime) -> None:
+        """Begin what nobody could begin since the schedule was last followed."""
+        name = machine.assignment.name
+        seen = self._memory.seen(name)
+        if seen is None:
+            self._memory.see(name, now)
+            return
+        due = missed(machine.assignment.schedule, seen, now, name)
+        if due is not None and machine.may_begin(Cause.MISSED, now):
+            self._wait_for_turn(machine, RunKind.CYCLE, Cause.MISSED, due.moment)
+
+    def _once_now(self, machine: Machine, now: datetime) -> None:
+        name = machine.assignment.name
+        if not any(
+            isinstance(it, Once) and it.at is None for it in machine.assignment.schedule.entries
+        ):
+            self._memory.forget_once(name)
+        elif self._memory.first_time(name):
+            self._wait_for_turn(machine, RunKind.CYCLE, Cause.SCHEDULE, now)
+
+    def _reassign(self, machine: Machine, assignment: Assignment, now: datetime) -> None:
+        before, machine.assignment, machine.leaving = machine.assignment, assignment, False
+        if (
+            before.schedule != assignment.schedule
+            or self._timetable.next_of(assignment.name) is None
+        ):
+            self._timetable.set(assignment.name, assignment.schedule)
+            self._memory.see(assignment.name, now)
+        if machine.trouble is not None and machine.trouble.is_lasting:
+            machine.trouble = None  # something changed: that may have been it
+        if machine.waiting is not None:
+            waiting = machine.waiting
+            machine.waiting = replace(
+                waiting,
+                source_host=assignment.source_host,
+                kvm_host=assignment.kvm_host,
+                rpo=assignment.rpo,
+            )
+
+    def _clock_was_set(self, jump: timedelta) -> None:
+        """Go on as if no time had passed, but for runs at a time of the day that was jumped over.
+
+        What repeats all the time goes on from now: nobody is behind because a clock was wrong.
+        """
+        log.warning("the clock was set by %s: all schedules are looked at anew", jump)
+        now = self._clock.now()
+        for machine in self._machines.values():
+            machine.newest = _moved(machine.newest, jump)
+            machine.retry = _moved(machine.retry, jump)
+            if machine.trouble is not None:
+                machine.trouble = replace(machine.trouble, at=machine.trouble.at + jump)
+            if machine.waiting is not None:
+                machine.waiting = replace(machine.waiting, due=machine.waiting.due + jump)
+            self._jumped_over(machine, now - jump, now)
+        self._timetable.plan_anew()
+
+    def _jumped_over(self, machine: Machine, before: datetime, now: datetime) -> None:
+        schedule, name = machine.assignment.schedule, machine.assignment.name
+        timed = tuple(it for it in schedule.entries if not isinstance(it, Every))
+        if now > before and timed and not machine.leaving:
+            timed_only = replace(schedule, entries=timed, missed=MissedRuns.ONCE)
+            due = missed(timed_only, before, now, name)
+            if due is not None:
+                self._wait_for_turn(machine, RunKind.CYCLE, Cause.MISSED, due.moment)
+        self._memory.see(name, min(now, self._memory.seen(name) or now))
+
+    # ---- runs --------------------------------------------------------------------------
+
+    def _queue(self) -> list[Waiting]:
+        return [it.waiting for it in self._machines.values() if it.waiting and not it.held]
+
+    def _begin(self, now: datetime) -> None:
+        queue = [] if self.stopping else self._queue()
+        if not queue:
+            return
+        active = [it.active for it in self._machines.values() if it.active is not None]
+        places = [it.place for it in active if not it.only_merges]
+        merging = frozenset(it.order.profile for it in active if it.only_merges)
+        for chosen in to_begin(queue, places, self.at_once, now, merging):
+            self._start(self._machines[chosen.profile], chosen, now)
+
+    def _start(self, machine: Machine, chosen: Waiting, now: datetime) -> None:
+        order = Order(
+            new_id(), chosen.profile, chosen.kind, chosen.cause, chosen.due, machine.reason
+        )
+        place = UnderWay(chosen.profile, chosen.source_host, chosen.kvm_host, chosen.is_first_copy)
+        active = Active(order, place, now, Meter(self._clock.steady))
+        machine.active, machine.due = active, chosen.due
+        machine.waiting, machine.retry, machine.reason = None, None, ""
+        begun, machine.begun = machine.begun, ()
+        for tell in begun:
+            tell(active)
+        log.info(
+            "profile=%s run=%s begins (%s), %.1f s after it was due",
+            order.profile,
+            order.id,
+            order.cause.value,
+            (now - chosen.due).total_seconds(),
+        )
+        worker = partial(self._work, machine, active)
+        threading.Thread(target=worker, name=f"run {order.id}", daemon=True).start()
+
+    def _work(self, machine: Machine, active: Active) -> None:
+        """Do a run, in a thread of its own; whatever happens, its end is told."""
+        watch = RunWatch(
+            active.cancel,
+            active.meter,
+            active.meter.phases,
+            lambda: self.post(partial(self._only_merges, active)),
+        )
+        ended: list[Ended] = []
+        try:
+            ended.append(self._runner.run(active.order, watch))
+        except StandbyError as error:
+            ended.append(_failed(active, error, self._clock.now()))
+        finally:
+            result = ended[0] if ended else _died(active, self._clock.now())
+            self.post(partial(self._over, machine, active, result))
+
+    def _only_merges(self, active: Active) -> None:
+        active.only_merges = True
+
+    def _over(self, machine: Machine, active: Active, ended: Ended) -> None:
+        run, name = ended.run, machine.assignment.name
+        machine.active = None
+        if isinstance(ended.error, Paused):
+            machine.paused = Pause(run.begun, ended.error.until)
+        if run.result in {RunResult.PUBLISHED, RunResult.STILL_TRUE}:
+            _set_newest(machine, run.begun)
+        if machine.due is not None and not run.result.is_bad and run.result is not RunResult.BUSY:
+            # What failed and what is killed is made up by the daemon after this one.
+            self._memory.see(name, max(machine.due, self._memory.seen(name) or machine.due))
+        self._note_trouble(machine, run)
+        log.info("profile=%s run=%s ended: %s", name, run.id, run.result.value)
+        for tell in active.told:
+            tell(ended)
+        for hear in self.ended:
+            hear(run)
+        if machine.leaving:
+            del self._machines[name]
+
+    def _note_trouble(self, machine: Machine, run: Run) -> None:
+        machine.retry = None
+        if machine.paused is not None and run.result is RunResult.BUSY:
+            return
+        machine.trouble = retries.after(run, machine.trouble)
+        if machine.trouble is None or machine.leaving or run.result is RunResult.CANCELLED:
+            return
+        if run.cause is not Cause.HAND:
+            coming = self._timetable.next_of(machine.assignment.name)
+            machine.retry = retries.next_retry(machine.trouble, coming)
+
+    def _drop_waiting(self, machine: Machine, why: str) -> None:
+        waiting, machine.waiting = machine.waiting, None
+        begun, machine.begun = machine.begun, ()
+        if waiting is None:
+            return
+        order = Order("", waiting.profile, waiting.kind, waiting.cause, waiting.due)
+        place = UnderWay(waiting.profile, waiting.source_host, waiting.kvm_host)
+        now = self._clock.now()
+        never = Active(order, place, now, Meter(self._clock.steady))
+        ended = _failed(never, Cancelled(waiting.profile, f"did not begin: {why}"), now)
+        for tell in begun:
+            tell(never)
+        for told in never.told:
+            told(ended)
+
+    def _outlook(self, name: str, machine: Machine) -> Outlook:
+        trouble = machine.trouble
+        return Outlook(
+            profile=name,
+            next_run=self._timetable.next_of(name),
+            retry=machine.retry,
+            failures=trouble.failures if trouble else 0,
+            trouble=trouble.why if trouble else "",
+            waits_for_change=trouble is not None and trouble.is_lasting,
+        )
+
+
+_LONGEST_WAIT_S = 1.0  # so that a clock that was set, and whoever watches us, is noticed
+
+
+def _set_newest(machine: Machine, newest: datetime | None) -> None:
+    machine.newest = newest
+    if machine.waiting is not None:
+        machine.waiting = replace(machine.waiting, newest=newest)
+
+
+def _moved(moment: datetime | None, jump: timedelta) -> datetime | None:
+    return None if moment is None else moment + jump
+
+
+def _shown(it: Waiting, now: datetime) -> LiveWait:
+    behind = None if it.newest is None else it.behind(now)
+    return LiveWait(it.profile, it.kind, it.cause, it.due, behind)
+
+
+def _failed(active: Active, error: StandbyError, now: datetime) -> Ended:
+    order, place = active.order, active.place
+    run = Run(
+        order.id,
+        order.profile,
+        order.kind,
+        order.cause,
+        active.begun,
+        place.source_host,
+        place.kvm_host,
+    )
+    return Ended(failed(run, error, now), error=error)
+
+
+def _died(active: Active, now: datetime) -> Ended:
+    error = StandbyError(
+        f"run {active.order.id}",
+        "ended by a mistake of this program",
+        remedy="the log of the daemon has a trace: please report it",
+    )
+    return _failed(active, error, now)

@@ -1,0 +1,106 @@
+"""What a daemon has to know of the one before it: until when each schedule was followed.
+
+A file of its own in the state directory, so that it is there without a history. Losing it costs
+the runs that were missed while no daemon ran, and repeats `once: now`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+log = logging.getLogger("standby.daemon")
+
+_SAVE_EVERY_S: Final = 5.0
+
+
+@dataclass
+class Memory:
+    """Until when schedules were followed (UTC), and whose `once: now` was begun."""
+
+    file: Path
+    _seen: dict[str, datetime] = field(default_factory=dict)
+    _once: set[str] = field(default_factory=set)
+    _changed: bool = False
+    _saved_at: float = 0.0
+    problem: str = ""
+
+    @classmethod
+    def read(cls, file: Path) -> Memory:
+        """Read it; what is missing or damaged is not remembered."""
+        memory = cls(file)
+        try:
+            plain = json.loads(file.read_bytes())
+            memory._seen = {
+                name: datetime.fromisoformat(moment) for name, moment in plain["seen"].items()
+            }
+            memory._once = set(plain["once"])
+        except FileNotFoundError:
+            pass
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            log.warning("%s cannot be read (%s): runs that were missed are not known", file, error)
+        return memory
+
+    def seen(self, name: str) -> datetime | None:
+        """Return until when a machine's schedule was followed."""
+        return self._seen.get(name)
+
+    def see(self, name: str, moment: datetime) -> None:
+        """Take it that a machine's schedule was followed until a moment."""
+        self._seen[name] = moment
+        self._changed = True
+
+    def first_time(self, name: str) -> bool:
+        """Tell whether its `once: now` was not begun before; from now on it was."""
+        if name in self._once:
+            return False
+        self._once.add(name)
+        self._changed = True
+        return True
+
+    def forget_once(self, name: str) -> None:
+        """Let the next `once: now` of a machine be a new one."""
+        if name in self._once:
+            self._once.remove(name)
+            self._changed = True
+
+    def keep_only(self, names: Collection[str]) -> None:
+        """Forget machines that are protected no more."""
+        kept = set(names)
+        if not set(self._seen) | self._once <= kept:
+            self._seen = {name: moment for name, moment in self._seen.items() if name in kept}
+            self._once &= kept
+            self._changed = True
+
+    def save_now_and_then(self, steady: float) -> None:
+        """Write it down if that is due. Failing is logged once, and tried again."""
+        if self._changed and steady - self._saved_at >= _SAVE_EVERY_S:
+            self._saved_at = steady
+            self.save()
+
+    def save(self) -> None:
+        """Write it down: whole, or not at all."""
+        seen = {name: moment.isoformat() for name, moment in self._seen.items()}
+        text = json.dumps({"version": 1, "seen": seen, "once": sorted(self._once)})
+        temporary = self.file.with_suffix(".new")
+        try:
+            with temporary.open("w") as stream:
+                stream.write(text)
+                stream.flush()
+                os.fdatasync(stream.fileno())
+            temporary.replace(self.file)
+        except OSError as error:
+            self._fail(f"{self.file} cannot be written: {error.strerror}")
+        else:
+            self._changed, self.problem = False, ""
+
+    def _fail(self, problem: str) -> None:
+        if problem != self.problem:
+            log.warning("%s; runs missed after a restart may not be known", problem)
+        self.problem = problem

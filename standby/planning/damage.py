@@ -1,0 +1,11 @@
+"""How damage is told."""
+
+from __future__ import annotations
+
+from standby.model.point import BootPoint
+from standby.planning.space import readable
+
+
+def damage(point: BootPoint) -> str:
+    """Say for people how much of which disks of a point is spoilt."""
+    return ", ".join(f"{readable(it.bytes)} of {it.disk}" for it in point.spoilt)

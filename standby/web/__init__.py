@@ -1,0 +1,1 @@
+"""Pages and figures by HTTP; calls the application."""
