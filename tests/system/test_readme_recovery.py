@@ -16,7 +16,8 @@ STANDBY, POINT, FILE = "web1-standby", "V20261122_035600", "deltas/vda.0007.qcow
 
 def commands_with(text: str) -> str:
     """Return the block of README that holds `text`."""
-    blocks = re.findall(r"^```\n(.*?)^```$", (CHECKOUT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    readme = (CHECKOUT / "README.md").read_text()
+    blocks = re.findall(r"(?ms)^```\n(.*?)^```$", readme)
     (block,) = (block for block in blocks if text in block)
     return str(block)
 
