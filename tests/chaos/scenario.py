@@ -30,6 +30,7 @@ class Fault(Enum):
     BIT_IN_DATA = "a flipped byte in a boot point's data"
     BIT_IN_DIGESTS = "a flipped byte in a boot point's digests"
     BIT_IN_MANIFEST = "a damaged manifest"
+    BITS_IN_BOTH_MANIFESTS = "a damaged manifest, and its copy as well"
     CUT_LINK = "the KVM host's link is cut"
     CRASH_SOURCE = "the source host crashes"
     CRASH_KVM = "the KVM host crashes"
