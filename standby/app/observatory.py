@@ -104,12 +104,17 @@ class Observatory:
         self._busy: set[str] = set()  # KVM hosts
         self._lock = threading.Lock()
         self._wake = threading.Event()
+        self._watcher: threading.Thread | None = None
         self.seen: list[Callable[[Sight], None]] = []
         """Called after each look, in a thread of the observatory."""
 
     def start(self) -> None:
-        """Begin to look, in threads that do not keep the process alive."""
-        threading.Thread(target=self._watch, name="observatory", daemon=True).start()
+        """Begin to look, in threads that do not keep the process alive; again: nothing."""
+        with self._lock:
+            if self._watcher is not None:
+                return
+            self._watcher = threading.Thread(target=self._watch, name="observatory", daemon=True)
+        self._watcher.start()
 
     def ended(self, run: Run) -> None:
         """Take a run that ended, and look soon at what it made."""

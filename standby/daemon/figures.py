@@ -8,13 +8,10 @@ from collections.abc import Callable
 from typing import Final
 
 from standby.app.figures import report_of
-from standby.app.knowing import last_runs
 from standby.app.live import Live
-from standby.app.observatory import Observatory, Profiles
-from standby.app.session import Session
+from standby.app.observatory import Observatory
 from standby.app.textfile import write_textfile
 from standby.errors import StandbyError
-from standby.model.run import Run
 from standby.planning.metrics import exposition
 from standby.profile.manager import MetricsSettings
 from standby.web.metrics import Figures, MetricsServer
@@ -28,11 +25,10 @@ _NOWHERE: Final = MetricsSettings()
 class FiguresOffered:
     """Offers figures. As long as nobody wants them, nobody looks at standbys for them."""
 
-    def __init__(self, session: Session, profiles: Profiles, live: Callable[[], Live]) -> None:
+    def __init__(self, observatory: Observatory, live: Callable[[], Live]) -> None:
         """`live` may raise StandbyError."""
-        self._session = session
         self._live = live
-        self._observatory = Observatory(session, profiles, lambda name: last_runs(session, name))
+        self._observatory = observatory
         self._figures = Figures(self._text)
         self._settings = _NOWHERE
         self._server: MetricsServer | None = None
@@ -59,11 +55,6 @@ class FiguresOffered:
                 threading.Thread(target=self._write_on, name="figures", daemon=True)
             )
             self._threads[0].start()
-
-    def hear(self, run: Run) -> None:
-        """Hear of a run that has ended; returns at once."""
-        if self._settings != _NOWHERE:
-            self._observatory.ended(run)
 
     def close(self) -> None:
         """Offer nothing any more."""

@@ -25,7 +25,7 @@ KIB = 1 << 10
 MIB = 1 << 20
 SECTOR = 512
 STORAGE = STORAGES[HostName.KVM]
-_BESIDE = ("transfer", "merge", "resync", "scripts", "notify")
+_BESIDE = ("transfer", "merge", "resync", "schedule", "scripts", "notify", "limits")
 
 Content = Mapping[str, Path]
 """Raw copies of a machine's disks at one moment, by their names in the machine."""
