@@ -23,7 +23,12 @@ _MOMENT: Final = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z ")
 
 def log(
     context: typer.Context,
-    run: Annotated[str, typer.Argument(metavar="RUN", help="Its id, or the beginning of it.")],
+    run: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN", help="Its id, or the beginning of it; list them: standby history"
+        ),
+    ],
     *,
     file: Annotated[
         Path | None, typer.Option("--save", metavar="FILE", help="Write it there; times are UTC.")
