@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from standby.errors import RepairHistory
 from standby.history.migrations import VERSION, migrate, require_known, version_of
@@ -126,7 +126,7 @@ class Database:
             yield
         except DBAPIError as error:
             raise self._named(error.orig) from error
-        except (sqlite3.Error, OSError) as error:
+        except (SQLAlchemyError, sqlite3.Error, OSError) as error:
             raise self._named(error) from error
 
     def _named(self, error: BaseException | None) -> RepairHistory:

@@ -206,6 +206,17 @@ def test_whatever_a_run_says_comes_back(
     assert shared.run(run.id) == run
 
 
+def test_text_that_no_database_takes_is_kept_as_far_as_it_can_be(history: History) -> None:
+    run = ended(1, RunResult.FAILED)
+    assert run.failure is not None
+    failure = replace(run.failure, found="file \udcff\0 is gone")
+    history.end(replace(run, reason="\ud800", failure=failure), ended(2))
+    kept = history.run("00000001")
+    assert kept.failure is not None
+    assert (kept.reason, kept.failure.found) == ("?", "file ?? is gone")
+    assert history.run("00000002") == ended(2)
+
+
 def test_two_that_have_it_open_see_what_the_other_wrote(history: History) -> None:
     other = History.open(history.path)
     history.begin(begun(1))
