@@ -159,6 +159,17 @@ def test_a_run_that_ends_after_all_is_not_lost(history: History) -> None:
     assert history.run("00000001") == ended(1)
 
 
+def test_a_run_that_ends_while_its_recorder_is_looked_for_is_not_lost(history: History) -> None:
+    history.begin(begun(1), "ends now")
+
+    def is_alive(_: str) -> bool:
+        history.end(ended(1))
+        return False
+
+    history.lost(is_alive)
+    assert history.run("00000001") == ended(1)
+
+
 def test_old_runs_are_forgotten_and_those_under_way_stay(history: History) -> None:
     history.begin(begun(0), "alive")
     for number in range(1, 6):
