@@ -330,7 +330,9 @@ class Conductor:
             if machine.waiting is not None:
                 machine.waiting = replace(machine.waiting, due=machine.waiting.due + jump)
             self._jumped_over(machine, now - jump, now)
-        self._timetable.plan_anew()
+            if not machine.leaving:
+                # Also one whose schedule had ended: by this clock it may not have.
+                self._timetable.set(machine.assignment.name, machine.assignment.schedule)
 
     def _jumped_over(self, machine: Machine, before: datetime, now: datetime) -> None:
         schedule, name = machine.assignment.schedule, machine.assignment.name
