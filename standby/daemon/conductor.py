@@ -387,6 +387,7 @@ class Conductor:
             active.meter,
             active.meter.phases,
             lambda: self.post(partial(self._only_merges, active)),
+            active.meter.planned,
         )
         ended: list[Ended] = []
         try:
