@@ -179,10 +179,13 @@ class _Backlog:
 
 @contextmanager
 def recorded(
-    session: Session, profile: Profile, kind: RunKind, cause: Cause = Cause.HAND
+    session: Session, profile: Profile, kind: RunKind, *, reason: str = ""
 ) -> Generator[RunRecorder]:
-    """Record one run of a process that does nothing else: what commands use."""
-    with recording_of(session) as recording, recording.run(profile, kind, cause) as recorder:
+    """Record one run that somebody has done by a command: the process does nothing else."""
+    with (
+        recording_of(session) as recording,
+        recording.run(profile, kind, Cause.HAND, reason) as recorder,
+    ):
         yield recorder
 
 
