@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from bench import chains, chaos, cycles, digests, growth, history, run, transfer
+from bench import chains, chaos, cycles, digests, growth, history, rpo, run, scheduler, transfer
 from bench.run import Benchmark
 
 ALL: tuple[Benchmark, ...] = (
@@ -15,6 +15,8 @@ ALL: tuple[Benchmark, ...] = (
     *chains.BENCHMARKS,
     *growth.BENCHMARKS,
     *chaos.BENCHMARKS,
+    *scheduler.BENCHMARKS,
+    *rpo.BENCHMARKS,
     *history.BENCHMARKS,
 )
 

@@ -32,6 +32,7 @@ class Order:
     profile: str
     kind: RunKind
     cause: Cause
+    due: datetime  # UTC
     reason: str = ""
 
 

@@ -24,7 +24,10 @@ _MOMENT: Final = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z ")
 def log(
     context: typer.Context,
     run: Annotated[
-        str, typer.Argument(metavar="RUN", help="Its id, or the beginning of it: standby history.")
+        str,
+        typer.Argument(
+            metavar="RUN", help="Its id, or the beginning of it; list them: standby history"
+        ),
     ],
     *,
     file: Annotated[

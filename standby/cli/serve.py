@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from standby.cli.logs import Verbosity, start_logging
 from standby.cli.options import ConfigOption
 from standby.cli.work import opened
 
@@ -17,8 +18,10 @@ def serve(context: typer.Context, *, config: ConfigOption = None) -> None:
     then they are cancelled; a second signal cancels them at once. SIGHUP: read what changed, which
     happens by itself within seconds too. Exit status 75: another daemon is at work here.
     """
-    from standby.app.recording import recording_of  # noqa: PLC0415 - 0.5 s --help does not need
-    from standby.daemon.serve import serve as run_daemon  # noqa: PLC0415
+    from standby.daemon.serve import serve as run_daemon  # noqa: PLC0415 - 0.5 s, not for --help
 
-    with opened(context, config) as session, recording_of(session) as recording:
-        run_daemon(session, recording)
+    verbose = bool(context.find_root().params.get("verbose"))
+    # Whoever sits at the terminal wants to see what happens, for there is nothing else to see.
+    start_logging(Verbosity.EVERYTHING if verbose else Verbosity.PHASES)
+    with opened(context, config) as session:
+        run_daemon(session)

@@ -358,7 +358,9 @@ class Conductor:
             self._start(self._machines[chosen.profile], chosen, now)
 
     def _start(self, machine: Machine, chosen: Waiting, now: datetime) -> None:
-        order = Order(new_id(), chosen.profile, chosen.kind, chosen.cause, machine.reason)
+        order = Order(
+            new_id(), chosen.profile, chosen.kind, chosen.cause, chosen.due, machine.reason
+        )
         place = UnderWay(chosen.profile, chosen.source_host, chosen.kvm_host, chosen.is_first_copy)
         active = Active(order, place, now, Meter(self._clock.steady))
         machine.active, machine.due = active, chosen.due
@@ -431,7 +433,7 @@ class Conductor:
         begun, machine.begun = machine.begun, ()
         if waiting is None:
             return
-        order = Order("", waiting.profile, waiting.kind, waiting.cause)
+        order = Order("", waiting.profile, waiting.kind, waiting.cause, waiting.due)
         place = UnderWay(waiting.profile, waiting.source_host, waiting.kvm_host)
         now = self._clock.now()
         never = Active(order, place, now, Meter(self._clock.steady))

@@ -68,7 +68,7 @@ class DaemonDesk:
             case AskPause(profile, until, reason):
                 yield Done(self.pauses.pause(self._known(profile), until, reason, who))
             case AskResume(profile):
-                yield Done(self.pauses.resume(self._known(profile)))
+                yield Done(self.pauses.resume(self._known(profile), who))
             case AskReload():
                 self.reloading.now(sure=True)
                 yield Done(f"{len(self.roster.names())} profiles")
@@ -124,7 +124,8 @@ class DaemonDesk:
             return profile, self.conductor.cancel(profile, f"asked for by {who}")
 
         profile, run = call(self.conductor, cancel)
-        self.cancelled(profile, who)
+        if profile in self.roster.names():
+            self.cancelled(profile, who)
         what = f"run {run} of {profile} is asked to stop" if run else f"{profile} waits no more"
         return Done(what)
 

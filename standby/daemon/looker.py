@@ -33,17 +33,23 @@ class Looker:
         self._host_of = host_of
         self._known: set[str] = set()
         self._again = threading.Event()
+        self._ended = threading.Event()
 
     def start(self) -> None:
         """Begin."""
         threading.Thread(target=self._run, name="looker", daemon=True).start()
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._ended.set()
+        self._again.set()
 
     def look_soon(self) -> None:
         """Look at machines that are new."""
         self._again.set()
 
     def _run(self) -> None:
-        while True:
+        while not self._ended.is_set():
             try:
                 self._once()
             except TryLater as error:

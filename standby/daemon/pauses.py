@@ -10,12 +10,9 @@ from datetime import datetime
 from functools import partial
 from typing import Final
 
-from standby.app.glance import Glance
-from standby.app.pausing import pause, resume
-from standby.app.places import place_of
-from standby.app.session import Session
 from standby.daemon.calling import call
 from standby.daemon.conductor import Conductor
+from standby.daemon.work import Work
 from standby.errors import TryLater
 from standby.planning.pauses import described
 from standby.profile import Profile
@@ -28,29 +25,26 @@ _LOOK_EVERY_S: Final = 0.05
 class Pauses:
     """Changes what the KVM host says, between two runs, and lets the conductor know."""
 
-    session: Session
     conductor: Conductor
     profile: Callable[[str], Profile]
-    look: Callable[[str], Glance]
+    work: Work
 
     def pause(self, name: str, until: datetime | None, reason: str, who: str) -> str:
         """Pause a machine; return what is so now, for people. Raises TryLater during a run."""
         with self._between_runs(name):
-            begun = pause(
-                self.session, place_of(self.session, self.profile(name)), until, reason, who
-            )
+            begun = self.work.pause(self.profile(name), until, reason, who)
             self._learn(name)
         return f"{name}: {described(begun)}"
 
-    def resume(self, name: str) -> str:
+    def resume(self, name: str, who: str) -> str:
         """End a machine's pause; return what is so now, for people."""
         with self._between_runs(name):
-            ended = resume(self.session, place_of(self.session, self.profile(name)))
+            ended = self.work.resume(self.profile(name), who)
             self._learn(name)
         return f"{name}: resumed" if ended is not None else f"{name}: was not paused"
 
     def _learn(self, name: str) -> None:
-        seen = self.look(name)
+        seen = self.work.look(self.profile(name))
         self.conductor.post(partial(self.conductor.learn, name, seen.newest, seen.paused))
 
     @contextmanager

@@ -31,6 +31,7 @@ class Reloading:
         self._changed = changed  # profiles, or the settings of the manager
         self._lock = threading.Lock()
         self._wanted = threading.Event()
+        self._ended = threading.Event()
         self._said: set[str] = set()
         self._sure = False
 
@@ -43,6 +44,11 @@ class Reloading:
     def start(self) -> None:
         """Begin to look now and then."""
         threading.Thread(target=self._run, name="files", daemon=True).start()
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._ended.set()
+        self._wanted.set()
 
     def soon(self) -> None:
         """Look without delay, because somebody asked; what he removed, he meant to. For signals."""
@@ -62,6 +68,8 @@ class Reloading:
         while True:
             self._wanted.wait(_LOOK_EVERY_S)
             self._wanted.clear()
+            if self._ended.is_set():
+                return
             sure, self._sure = self._sure, False
             try:
                 self.now(sure=sure)

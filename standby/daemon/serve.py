@@ -7,25 +7,24 @@ import os
 import signal
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from queue import Empty
 
-from standby.app.announcing import Announcer
 from standby.app.control import socket_path
-from standby.app.glance import Glance, glance
-from standby.app.knowing import last_runs
-from standby.app.observatory import Observatory
-from standby.app.orders import MergePlaces, ProfileRunner, Recording
+from standby.app.glance import Glance
+from standby.app.orders import MergePlaces
+from standby.app.recording import Recording
 from standby.app.session import Session
-from standby.app.source_events import Listener, SourceEvents
+from standby.app.source_events import Listener
+from standby.app.state import StateDirectory
 from standby.daemon.active import StopPatience
 from standby.daemon.calling import call
 from standby.daemon.clock import Clock, SystemClock
 from standby.daemon.conductor import Conductor
 from standby.daemon.control import ControlServer
 from standby.daemon.desk import DaemonDesk
-from standby.daemon.figures import FiguresOffered
 from standby.daemon.instance import Instance, make_state_directory, only_one
 from standby.daemon.looker import Looker
 from standby.daemon.memory import Memory
@@ -33,8 +32,10 @@ from standby.daemon.notify import from_environment
 from standby.daemon.pauses import Pauses
 from standby.daemon.reloading import Reloading
 from standby.daemon.roster import Roster
+from standby.daemon.work import RealWork, Work
 from standby.errors import StandbyError
 from standby.model.schedule import SourceEvent
+from standby.profile import Configuration
 from standby.profile.manager import ManagerSettings
 
 log = logging.getLogger("standby.daemon")
@@ -42,7 +43,7 @@ log = logging.getLogger("standby.daemon")
 MEMORY_FILE = "schedule.json"
 
 
-def serve(session: Session, recording: Recording) -> None:
+def serve(session: Session) -> None:
     """Run all profiles of the session's root until a signal ends it. Raises TryLater, FixProfile.
 
     SIGTERM and SIGINT end it, the second one without waiting for runs; SIGHUP reads what changed.
@@ -51,44 +52,39 @@ def serve(session: Session, recording: Recording) -> None:
     clock = SystemClock()
     me = Instance(os.getpid(), session.root.resolve(), clock.now())
     make_state_directory(settings.state_directory, settings.socket_group)
-    with only_one(settings.state_directory, me):
-        _Daemon(session, settings, clock, me, recording).run()
+    state = StateDirectory(settings.state_directory)
+    with (
+        only_one(settings.state_directory, me),
+        Recording(state, session.clock, settings.history.keep) as recording,
+    ):
+        Daemon(me, settings, RealWork(session, recording, settings), clock).run()
 
 
-class _Daemon:
-    def __init__(
-        self,
-        session: Session,
-        settings: ManagerSettings,
-        clock: Clock,
-        me: Instance,
-        recording: Recording,
-    ) -> None:
-        self._session = session
-        self._recording = recording
-        self._session.overall.follow(settings.bandwidth)
+class Daemon:
+    """The parts of a daemon, joined around one conductor, in whose thread `run` turns."""
+
+    def __init__(self, me: Instance, settings: ManagerSettings, work: Work, clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
+        self._work = work
         self._notifier = from_environment()
         self._memory = Memory.read(settings.state_directory / MEMORY_FILE)
-        self._roster = Roster(session.root)
+        self._roster = Roster(me.root)
         self._merges = MergePlaces(settings.at_once.merges)
-        runner = ProfileRunner(session, self._roster.profile, self._merges, recording)
+        runner = work.runner(self._roster.profile, self._merges)
         self._conductor = Conductor(clock, runner, settings.at_once, self._memory)
         self._reloading = Reloading(self._roster, self._conductor, clock, self._configured)
         self._looker = Looker(self._conductor, self._look, self._kvm_host)
-        self._events = SourceEvents(session, self._happened)
-        observatory = Observatory(session, self._roster, partial(last_runs, session))
-        self._news = Announcer(session, settings, self._roster, observatory)
-        self._conductor.ended += [self._news.hear, observatory.ended]
+        self._conductor.ended.append(work.hear)
+        self._events = work.events(self._happened)
         self._settings_problem = ""
-        pauses = Pauses(session, self._conductor, self._roster.profile, self._look)
+        pauses = Pauses(self._conductor, self._roster.profile, work)
         self._desk = DaemonDesk(
             me, clock, self._conductor, self._roster, self._reloading, pauses,
-            self._problems, _log_cancelled,
+            self._problems, lambda name, who: work.cancelled(self._roster.profile(name), who),
         )  # fmt: skip
-        self._figures = FiguresOffered(
-            observatory, lambda: call(self._conductor, lambda: self._desk.live(everything=True))
+        work.attach(
+            self._roster, lambda: call(self._conductor, lambda: self._desk.live(everything=True))
         )
         self._stop: StopPatience | None = None
 
@@ -103,22 +99,23 @@ class _Daemon:
         ):
             self._reloading.start()
             self._looker.start()
-            self._news.start()
-            self._figures.use(self._settings.metrics)
+            self._work.start()
             self._notifier.ready(self._status())
-            log.info("%s, in %s", self._status(), self._session.root)
+            log.info("%s, in %s", self._status(), self._roster.root)
             while not self._is_over():
                 self._turn()
+        self._reloading.stop()
+        self._looker.stop()
         self._memory.save()
-        self._figures.close()
-        self._news.close(_LAST_WORDS)
+        self._work.close()
         log.info("stopped")
 
     def _turn(self) -> None:
         wait = self._conductor.turn()
         self._notifier.alive(self._clock.steady())
         try:
-            self._conductor.inbox.get(timeout=min(wait, _LONGEST_WAIT_S))()
+            longest = _LONGEST_WAIT_S if self._stop is None else _WAIT_WHILE_STOPPING_S
+            self._conductor.inbox.get(timeout=min(wait, longest))()
             while True:
                 self._conductor.inbox.get_nowait()()
         except Empty:
@@ -163,17 +160,17 @@ class _Daemon:
         self._looker.look_soon()
         self._events.listen_for(list(self._listeners()))
         try:
-            self._settings = self._session.configuration.manager()
+            found = Configuration(self._roster.root).manager()
         except StandbyError as error:
             self._settings_problem = f"manager.yaml stays as it was: {error}"
             log.warning("%s", self._settings_problem)
             return
+        # What lies in the state directory is locked and open: another one needs another daemon.
+        self._settings = replace(found, state_directory=self._settings.state_directory)
         self._settings_problem = ""
-        self._session.overall.follow(self._settings.bandwidth)
         self._conductor.at_once = self._settings.at_once
         self._merges.limit = self._settings.at_once.merges
-        self._news.use(self._settings)
-        self._figures.use(self._settings.metrics)
+        self._work.use(self._settings)
         self._notifier.ready(self._status())
 
     def _listeners(self) -> Iterator[Listener]:
@@ -189,7 +186,7 @@ class _Daemon:
         )
 
     def _look(self, name: str) -> Glance:
-        return glance(self._session, self._roster.profile(name))
+        return self._work.look(self._roster.profile(name))
 
     def _kvm_host(self, name: str) -> str:
         return self._roster.profile(name).target_host.name
@@ -199,8 +196,7 @@ class _Daemon:
             self._roster.problem,
             self._settings_problem,
             self._memory.problem,
-            self._recording.trouble,
-            *self._figures.problems,
+            *self._work.problems(),
         )
         return tuple(problem for problem in found if problem)
 
@@ -209,12 +205,8 @@ class _Daemon:
 
 
 _LONGEST_WAIT_S = 1.0
-_LAST_WORDS = timedelta(seconds=10)  # for messages that wait when all runs have ended
+_WAIT_WHILE_STOPPING_S = 0.1
 _WIND_DOWN = timedelta(seconds=30)  # for runs that were cancelled to leave nothing behind
-
-
-def _log_cancelled(profile: str, who: str) -> None:
-    log.info("profile=%s was cancelled by %s", profile, who)
 
 
 @contextmanager

@@ -74,8 +74,9 @@ class Facts:
         """
         if not isinstance(self.seen, Seen):
             return newest_state_by(self.runs or ())
+        # A run that was under way then may have published since; one that had ended is seen.
         looked = self.seen.at
-        since = newest_state_by([it for it in self.runs or () if it.begun > looked])
+        since = newest_state_by([it for it in self.runs or () if it.ended and it.ended > looked])
         found = (newest_state(self.seen.target.manifest), since)
         return max((it for it in found if it is not None), default=None)
 

@@ -25,11 +25,12 @@ _NONE: Final = timedelta(0)
 def failed_runs(runs: Sequence[Run], newest: datetime | None) -> Iterator[Problem]:
     """Say that cycles fail, unless one was good since.
 
-    `newest` is the state that the standby has: a point made after the failure, by whomever,
-    is as good as a run that this history knows.
+    `newest` is the state that the standby has: a point made after the failed run, by whomever, is
+    as good as a run that this history knows. One that the failed run itself made is not: what
+    follows a publication, such as merges, fails for a reason too.
     """
     failed = _streak(runs)
-    if not failed or (newest is not None and newest > failed[0].begun):
+    if not failed or (newest is not None and newest > (failed[0].ended or failed[0].begun)):
         return
     last = failed[0]
     many = "the last run" if len(failed) == 1 else f"the last {len(failed)} runs"

@@ -141,9 +141,9 @@ class DaemonFile(Section):
     )
     stop_limit: Annotated[Duration, bounded(parse_duration, "1s", "1d")] = Field(
         default=timedelta(minutes=1),
-        description="How long a stop waits for runs to end; then they are cancelled, which costs "
-        "the run and nothing else. From 1s to 1d. Longer than systemd waits (`TimeoutStopSec`) it "
-        "has no effect.",
+        description="How long a stop may take: for half of it runs may end by themselves, then "
+        "they are cancelled, which costs the run and nothing else. From 1s to 1d; not longer than "
+        "systemd waits (`TimeoutStopSec`).",
         examples=["10m"],
     )
 

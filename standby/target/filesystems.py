@@ -8,6 +8,7 @@ the files.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import Enum
 from typing import Final
 
@@ -41,12 +42,41 @@ def promise_of(filesystem: str) -> Promise:
     return Promise.KEPT_BY_SERVER if filesystem in _NETWORK else Promise.KEPT
 
 
-def require_promises(filesystem: str, path: str) -> None:
-    """Raise UseOtherStorage when a store must not lie there."""
+def require_promises(filesystem: str, path: str, mounted_with: str = "") -> None:
+    """Raise UseOtherStorage when a store must not lie there.
+
+    `mounted_with`: the options of a network file system, as findmnt(8) prints them.
+    """
     if promise_of(filesystem) is Promise.BROKEN:
         raise UseOtherStorage(
             path,
             _BROKEN[filesystem],
             "a local file system (ext4, XFS, Btrfs, ZFS) or NFS version 4",
             "name another storage in the profile: target.storage",
+        )
+    if filesystem in _NETWORK and mounted_with:
+        _require_locks(path, dict(option.partition("=")[::2] for option in mounted_with.split(",")))
+
+
+def nfs_version(mounted_with: str) -> str:
+    """Return the version that an NFS is mounted with, "" when the options do not tell."""
+    return dict(it.partition("=")[::2] for it in mounted_with.split(",")).get("vers", "")
+
+
+def _require_locks(path: str, options: Mapping[str, str]) -> None:
+    version = options.get("vers", "")
+    if not version.startswith("4"):
+        raise UseOtherStorage(
+            path,
+            f"NFS version {version or 'unknown'}: its locks are not reliable",
+            "NFS version 4",
+            "on the KVM host mount it with vers=4.2",
+        )
+    if options.get("local_lock", "none") != "none":
+        raise UseOtherStorage(
+            path,
+            f"NFS mounted with local_lock={options['local_lock']}: another host would not see its"
+            " locks",
+            "local_lock=none",
+            "on the KVM host mount it with local_lock=none",
         )

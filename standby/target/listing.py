@@ -26,6 +26,7 @@ class Listing:
     head_sizes: tuple[str, str]  # sizes of its images when it was made, and now
     available: int
     filesystem: str  # as stat(1) names it: ext2/ext3, xfs, nfs, smb2
+    mounted_with: str  # options, of network file systems only
     manifest: str  # its text, "" without one
     clock: datetime | None = None  # the host's, UTC
 
@@ -104,6 +105,7 @@ def parse_listing(text: str, where: str) -> Listing:
             head_sizes=(sections["fresh"].strip(), sections["now"].strip()),
             available=int(sections["available"]),
             filesystem=sections["type"].strip(),
+            mounted_with=sections["options"].strip(),
             manifest=sections["manifest"],
             clock=datetime.fromtimestamp(int(sections["clock"]), UTC),
         )

@@ -49,6 +49,17 @@ _KEYS: Final = frozenset(
 )
 
 
+_UNREADABLE: Final = (
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+    FixRequest,
+)
+
+
 def write_manifest(manifest: Manifest) -> str:
     """Return the manifest as text; `read_manifest` gives back an equal one."""
     head: list[tuple[str, object]] = [
@@ -77,44 +88,49 @@ def write_manifest(manifest: Manifest) -> str:
 def read_manifest(text: str, where: str) -> Manifest:
     """Read a manifest; `where` names it in errors.
 
-    Raises RepairStore when the text is damaged, UseOtherVersion when another version wrote it.
+    Raises RepairStore when the text is damaged, UseOtherVersion when another version wrote it:
+    what is as it was written, and not to be understood, is not damage and must not be healed.
     """
     try:
         document = json.loads(text)
         _require_unchanged(text, document)
-        if document["version"] != MANIFEST_VERSION:
-            raise UseOtherVersion(
-                where,
-                f"manifest version {document['version']}",
-                f"version {MANIFEST_VERSION}",
-                "use the version of standby that wrote it",
-            )
+    except _UNREADABLE as error:
+        raise _damaged(where, error) from error
+    try:
         _require_known(document)
         return _manifest(document)
-    except (
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        OverflowError,
-        RecursionError,
-        FixRequest,
-    ) as error:
-        raise RepairStore(
+    except _UNREADABLE as error:
+        ours = document.get("version") == MANIFEST_VERSION
+        if ours and "checksum" not in document:  # edited by hand, or damaged just there
+            raise _damaged(where, error) from error
+        raise UseOtherVersion(
             where,
-            f"damaged manifest ({error!r})",
-            "a whole JSON document",
-            "the next cycle keeps it aside and goes on by its copy: standby run PROFILE",
+            f"manifest of another version ({error})",
+            f"version {MANIFEST_VERSION}, as this program writes it",
+            "use the version of standby that wrote it; nothing was changed",
         ) from error
 
 
+def _damaged(where: str, error: Exception) -> RepairStore:
+    return RepairStore(
+        where,
+        f"damaged manifest ({error!r})",
+        "a whole JSON document",
+        "the next cycle keeps it aside and goes on by its copy: standby run PROFILE",
+    )
+
+
 def _require_unchanged(text: str, document: Mapping[str, object]) -> None:
+    if not isinstance(document, dict):
+        raise TypeError("no object")
     above, _, _ = text.partition(_CHECKSUM)
     if "checksum" in document and document["checksum"] != _checksum(above):
         raise ValueError("its checksum is that of another text")
 
 
 def _require_known(document: Mapping[str, object]) -> None:
+    if document["version"] != MANIFEST_VERSION:
+        raise ValueError(f"version {document['version']}")
     if unknown := set(document) - _KEYS:
         raise ValueError(f"unknown entries {sorted(unknown)}")
 

@@ -53,7 +53,9 @@ echo '== now'
 echo '== available'
 df -B1 --output=avail . | tail -n 1
 echo '== type'
-stat -f -c %T .
+kind=$(stat -f -c %T .); echo "$kind"
+echo '== options'
+case $kind in nfs*) findmnt -n -r -o OPTIONS -T .;; esac
 echo '== clock'
 date +%s
 echo '== manifest'

@@ -102,7 +102,8 @@ def open_store(
         host.run(leftovers, timeout=_LOOK_S)
         listing = look(host, directory)
         where = f"{directory.manifest} on {host.name}"
-        require_promises(listing.filesystem if listing else "", directory.path)
+        if listing:
+            require_promises(listing.filesystem, directory.path, listing.mounted_with)
         begun = replace(first, token=first.token or secrets.token_hex(4)) if first else None
         before = Healing(host, directory, listing, begun).manifest() if listing else None
         manifest = before or _first_manifest(begun, where)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from tests.chaos.model import BLOCK, differing
-from tests.chaos.scenario import SLOW, Fault, draw
+from tests.chaos.scenario import QUICK_SEEDS, SLOW, Fault, draw, quick_runs
 
 
 def file(path: Path, content: bytes) -> Path:
@@ -47,5 +48,8 @@ def test_a_run_is_the_same_each_time_it_is_drawn() -> None:
 def test_every_fault_is_drawn_and_what_is_left_out_is_not() -> None:
     drawn = {draw(1, number).fault for number in range(2000)}
     assert drawn == set(Fault)
+    assert Counter(
+        run.fault for seed in range(QUICK_SEEDS) for run in quick_runs(seed)
+    ) == dict.fromkeys(set(Fault) - SLOW, 2)
     quick = {draw(1, number, without=SLOW).fault for number in range(2000)}
     assert quick == set(Fault) - SLOW

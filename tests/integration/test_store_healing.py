@@ -182,10 +182,15 @@ def test_where_the_files_do_not_agree_nothing_is_touched(
     assert everything(world) == before
 
 
-def test_a_manifest_of_another_version_is_left_as_it_is(world: World) -> None:
+@pytest.mark.parametrize(
+    "change",
+    [('"version": 1,', '"version": 2,'), ('"token"', '"tokens"'), ('"whole"', '"half"')],
+)
+def test_a_manifest_of_another_version_is_left_as_it_is(
+    world: World, change: tuple[str, str]
+) -> None:
     for path in (world.path / "standby.json", world.path / "kept/standby.json"):
-        text = path.read_text().replace('"version": 1,', '"version": 2,')
-        above, _, _ = text.partition('  "checksum"')
+        above, _, _ = path.read_text().replace(*change).partition('  "checksum"')
         digest = hashlib.sha256(above.encode()).hexdigest()
         path.write_text(f'{above}  "checksum": "{digest}"\n}}\n')
     before = everything(world)

@@ -18,6 +18,7 @@ from support_cli import CommandLine
 from support_manager import ManagerHost
 
 from lab import BlockGuest, Lab, LinuxGuest
+from lab.layout import HostName
 from lab.testing import BlockGuestMaker, LinuxGuestMaker
 
 MIB = 1 << 20
@@ -126,8 +127,14 @@ class Protector:
     def beside(self, other: Protection, *, limit: int = 22) -> Protection:
         return self._protect(other.guest, f"{other.name}-second", limit)
 
-    def _protect(self, guest: BlockGuest, name: str, limit: int) -> Protection:
-        protection = Protection(self._managers, guest, self._copies, name)
+    def other_way(self, *sizes: int) -> Protection:
+        guest = self._make(*sizes, host=HostName.KVM)
+        return self._protect(guest, "", 22, HostName.SOURCE)
+
+    def _protect(
+        self, guest: BlockGuest, name: str, limit: int, keeper: HostName = HostName.KVM
+    ) -> Protection:
+        protection = Protection(self._managers, guest, self._copies, name, keeper)
         self.made.append(protection)
         protection.configure(limit=limit)
         return protection

@@ -14,6 +14,8 @@ from support_manager import ManagerHost
 
 from lab import BlockGuest, Lab
 from lab.domains import DiskSpec, target_name
+from lab.layout import STORAGE as STORAGES
+from lab.layout import HostName
 from standby.cycle.report import CycleReport, Outcome
 from standby.model.manifest import Manifest
 from standby.model.point import BootPoint, Standing
@@ -22,8 +24,8 @@ from standby.target.manifest_format import read_manifest
 KIB = 1 << 10
 MIB = 1 << 20
 SECTOR = 512
-STORAGE = Path("/srv/standby")
-_BESIDE = ("transfer", "merge", "resync", "scripts", "notify")
+STORAGE = STORAGES[HostName.KVM]
+_BESIDE = ("transfer", "merge", "resync", "schedule", "scripts", "notify", "limits")
 
 Content = Mapping[str, Path]
 """Raw copies of a machine's disks at one moment, by their names in the machine."""
@@ -40,6 +42,7 @@ class Protection:
     guest: BlockGuest
     copies: Path
     name: str = ""  # the profile's; without one the guest's
+    keeper: HostName = HostName.KVM  # the host that keeps the standby
     disks: dict[str, DiskSpec] = field(default_factory=dict)
     kept: dict[str, Content] = field(default_factory=dict)
     copied: int = 0
@@ -58,12 +61,12 @@ class Protection:
     @property
     def directory(self) -> Path:
         """The standby's directory as the KVM host sees it."""
-        return STORAGE / f"{self.name}-standby"
+        return STORAGES[self.keeper] / f"{self.name}-standby"
 
     @property
     def store(self) -> Path:
         """The standby's directory as this process sees it."""
-        return self.lab.path("kvm", self.directory)
+        return self.lab.path(self.keeper, self.directory)
 
     @property
     def manifest(self) -> Manifest:
@@ -89,7 +92,7 @@ class Protection:
         }
         profile = {
             "source": {**source, **more},
-            "target": {"host": "kvm", "storage": str(STORAGE)},
+            "target": {"host": str(self.keeper), "storage": str(STORAGES[self.keeper])},
             "boot_points": {"limit": limit},
             **beside,
         }
@@ -186,9 +189,10 @@ class Protection:
     def remove(self) -> None:
         """Remove the standby and the profile."""
         self.profile_file.unlink(missing_ok=True)
-        if f"{self.name}-standby" in self.lab.virsh("kvm", "list", "--all", "--name").split():
-            self.lab.virsh("kvm", "undefine", f"{self.name}-standby", "--nvram")
-        self.lab.exec("kvm", ["rm", "-rf", str(self.directory)])
+        standby = f"{self.name}-standby"
+        if standby in self.lab.virsh(self.keeper, "list", "--all", "--name").split():
+            self.lab.virsh(self.keeper, "undefine", standby, "--nvram")
+        self.lab.exec(self.keeper, ["rm", "-rf", str(self.directory)])
 
 
 class Protect(Protocol):
@@ -201,6 +205,9 @@ class Protect(Protocol):
 
     def beside(self, other: Protection, *, limit: int = 22) -> Protection:
         """Protect the machine of another protection by a second standby."""
+
+    def other_way(self, *sizes: int) -> Protection:
+        """Protect a machine of the KVM host, kept by the source's host."""
 
 
 def differs(image: Path, raw: Path) -> str:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import random
 import shutil
+import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -206,6 +209,36 @@ def test_an_interrupted_export_goes_on_and_a_finished_one_is_not_overwritten(
     carrier.take_in()
     protection.expect_exact()
     assert protection.cycle().way is Way.INCREMENTAL
+
+
+@pytest.mark.long
+def test_exports_and_imports_killed_at_any_moment_leave_a_seed_that_is_taken_in(
+    carrier: Carrier, cli: CommandLine
+) -> None:
+    protection, chances = carrier.protection, random.Random(5)
+    medium, standby = MEDIUM / f"{protection.name}-standby", protection.directory
+    for host, directory, words in (
+        ("manager", medium, ("export-seed", protection.name, str(MEDIUM))),
+        ("kvm", standby, ("import-seed", protection.name, str(ARRIVED))),
+    ):
+        for _ in range(6):
+            with cli.started(*words) as process, suppress(subprocess.TimeoutExpired):
+                process.wait(chances.uniform(0.3, 2.5))
+            protection.lab.run(host, ["flock", "-w", "45", str(directory / "lock"), "true"])
+        if host == "manager":
+            if not (carrier.written / "SHA256SUMS").exists():
+                carrier.export()
+            carrier.carry()
+    if not protection.points:
+        carrier.take_in()
+    protection.kept[protection.points[0]] = protection.copy()  # nobody wrote since
+    protection.expect_exact()
+    cli.run("verify", protection.name, "--all")
+    protection.guest.write(0, 4 * KIB, 0x66)
+    assert protection.cycle().way is Way.INCREMENTAL
+    protection.expect_exact()
+    carrier.clean()
+    expect_no_traces(protection)
 
 
 @pytest.mark.long

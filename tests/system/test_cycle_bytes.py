@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 import pytest
 from support import KIB, MIB, SECTOR, Protect, Scribbler
+from support_cli import CommandLine
 from support_messages import Stop, StopAt
 from support_traces import expect_no_traces
 
@@ -121,6 +122,31 @@ def test_an_explicit_full_copy_masks_what_older_points_hold(protect: Protect) ->
         protection.expect_exact()
     assert report.way is Way.INCREMENTAL
     expect_no_traces(protection)
+
+
+@pytest.mark.long
+def test_a_full_copy_that_is_merged_down_still_says_what_every_block_is(
+    protect: Protect, cli: CommandLine
+) -> None:
+    protection, scribbler = protect(12 * MIB, 5 * MIB + 3 * SECTOR), Scribbler(3)
+    scribbler.scribble(protection.guest, (12 * MIB, 5 * MIB + 3 * SECTOR))
+    protection.cycle()
+    protection.guest.write(0, 12 * MIB, 0x33)
+    protection.cycle()
+    protection.guest.write_zeroes(0, 11 * MIB)
+    protection.cycle(full_copy=True)
+    protection.configure(limit=1)
+    protection.guest.write(0, 4 * KIB, 0x44)
+    newest = protection.cycle().point
+    assert protection.points == (str(newest),)
+    protection.expect_exact()
+    cli.run("verify", protection.name, "--all")
+    checkpoint = protection.manifest.points[-1].checkpoint or ""
+    protection.lab.virsh("source", "checkpoint-delete", protection.name, checkpoint)
+    protection.guest.write(0, 4 * KIB, 0x45)
+    report = protection.cycle()
+    assert (report.way, report.data) == (Way.RESYNC, 64 * KIB)
+    protection.expect_exact()
 
 
 def test_a_machine_of_raw_disks_is_read_whole_and_only_what_differs_is_sent(

@@ -313,3 +313,24 @@ def test_a_bitmap_that_was_switched_off_is_not_believed(protect: Protect) -> Non
     assert protection.cycle().way is Way.RESYNC
     protection.expect_exact()
     expect_no_traces(protection)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("state", ["running", "off"])
+def test_a_disk_that_shrank_and_grew_back_between_cycles_holds_what_it_holds(
+    protect: Protect, state: str
+) -> None:
+    protection = protect(SIZE)
+    protection.guest.write(0, SIZE, 0x11)
+    protection.cycle()
+    disk, sizes = str(protection.disks["vda"].path), (SIZE // 2, SIZE)
+    if state == "off":
+        protection.guest.destroy()
+    for size in sizes:
+        if state == "off":
+            resize = ["qemu-img", "resize", "-q", "--shrink", "-f", "qcow2", disk, str(size)]
+            protection.lab.exec("source", resize)
+        else:
+            protection.lab.virsh("source", "blockresize", protection.name, disk, f"{size}B")
+    protection.cycle()
+    protection.expect_exact()

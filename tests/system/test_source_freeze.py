@@ -171,3 +171,15 @@ def test_a_machine_without_an_agent_is_refused_or_its_point_says_what_it_is(
     protection.configure(consistency="filesystem")
     protection.cycle()  # nothing can be frozen while it is paused
     assert consistency_of_newest(protection) is Consistency.CRASH
+
+
+def test_between_application_consistent_points_the_guest_is_not_frozen(
+    protection: Protection,
+) -> None:
+    # Slots of a year: the second cycle is in the first one's, but for one second of a year.
+    protection.configure(consistency="application", schedule={"application_every": "366d"})
+    protection.cycle()
+    assert consistency_of_newest(protection) is Consistency.APPLICATION
+    linux(protection).write_file("/root/between", b"z" * MIB)
+    protection.cycle()
+    assert consistency_of_newest(protection) is Consistency.CRASH

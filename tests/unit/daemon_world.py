@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
@@ -97,7 +97,10 @@ class World:
         self.restart()
 
     def restart(self) -> None:
-        """Begin anew with what the last daemon wrote down."""
+        """Begin anew with what the last daemon wrote down; its runs are never heard of again."""
+        for order, _ in self.orders.values():
+            self.runner.end_of(order.id).put(RunResult.CANCELLED)
+        self.orders.clear()
         memory = Memory.read(self.state / "schedule.json")
         self.conductor = Conductor(self.clock, self.runner, self.at_once, memory)
         self.over: list[Run] = []
@@ -167,6 +170,9 @@ def profiles(orders: Iterable[Order]) -> list[str]:
 
 
 @pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     monkeypatch.setattr(apscheduler.schedulers.base, "datetime", _Datetime)
-    return World(tmp_path)
+    made = World(tmp_path)
+    yield made
+    for order, _ in made.orders.values():
+        made.runner.end_of(order.id).put(RunResult.CANCELLED)

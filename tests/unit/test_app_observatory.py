@@ -135,19 +135,32 @@ def test_runs_since_the_look_tell_how_old_the_newest_state_is(world: World, tmp_
     watched = observatory(world, tmp_path)
     watched.look("web1")
     world.clock.moment += 30 * MINUTE
-    good = replace(run(0), begun=world.clock.now() - MINUTE)
+    good = replace(run(0), begun=world.clock.now() - MINUTE, ended=world.clock.now())
     watched.ended(good)
     assert lag(watched.sight("web1")) == MINUTE
-    failed = replace(run(0, RunResult.FAILED), id="f", begun=world.clock.now())
+    failed = replace(
+        run(0, RunResult.FAILED), id="f", begun=world.clock.now(), ended=world.clock.now()
+    )
     watched.ended(failed)
     sight = watched.sight("web1")
     assert lag(sight) == MINUTE
     assert Concern.FAILED_RUNS in {it.concern for it in cast(StandbyLook, sight).problems}
 
 
+def test_a_run_that_was_under_way_when_somebody_looked_counts(world: World, tmp_path: Path) -> None:
+    watched = observatory(world, tmp_path)
+    watched.look("web1")
+    looked = world.clock.now()
+    ended = looked + MINUTE / 2
+    watched.ended(replace(run(0), begun=looked - MINUTE / 2, ended=ended))
+    world.clock.moment = looked + MINUTE
+    assert lag(watched.sight("web1")) == 1.5 * MINUTE
+
+
 def test_runs_before_the_look_say_nothing_against_it(world: World, tmp_path: Path) -> None:
     """The KVM host is the truth: the point that such a run made may be gone."""
-    earlier = replace(run(0), begun=world.clock.now() - MINUTE / 2)
+    ended = world.clock.now() - timedelta(seconds=1)
+    earlier = replace(run(0), begun=world.clock.now() - MINUTE / 2, ended=ended)
     watched = observatory(world, tmp_path, (earlier,))
     watched.look("web1")
     assert lag(watched.sight("web1")) == MINUTE

@@ -76,13 +76,16 @@ def test_help_names_the_exit_statuses() -> None:
     assert "0 done, 1 failed, 2 wrong usage, 75 busy" in " ".join(helped().split())
 
 
-def test_help_costs_less_than_half_a_second() -> None:
+def processor_time_of_help() -> float:
+    """Return seconds of the processor: other processes slow the clock's, and these a little."""
     before = getrusage(RUSAGE_CHILDREN)
     subprocess.run([*COMMAND, "--help"], check=True, capture_output=True)
     after = getrusage(RUSAGE_CHILDREN)
-    # Time of the processor, since other processes of this machine slow the clock's.
-    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    assert used < STARTS_WITHIN_S
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def test_help_costs_less_than_half_a_second() -> None:
+    assert min(processor_time_of_help() for _ in range(3)) < STARTS_WITHIN_S
 
 
 def test_help_loads_nothing_that_talks_to_hosts() -> None:
@@ -262,6 +265,30 @@ def test_a_signal_ends_what_only_looks_with_130_and_no_traceback(
     assert command.returncode == 130
     assert out == b""
     assert b"Traceback" not in err
+
+
+SLOW_LIBRARY = """
+import time
+print("loading", flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_signal_before_the_program_is_loaded_ends_it_without_a_traceback(tmp_path: Path) -> None:
+    (tmp_path / "typer.py").write_text(SLOW_LIBRARY)
+    program = "from standby.__main__ import main; main()"
+    with subprocess.Popen(
+        (sys.executable, "-c", program),
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as command:
+        assert command.stdout is not None
+        assert command.stdout.readline() == b"loading\n"
+        os.kill(command.pid, signal.SIGINT)
+        _, err = command.communicate(timeout=30)
+    assert command.returncode == -signal.SIGINT
+    assert err == b""
 
 
 Capture = pytest.CaptureFixture[str]

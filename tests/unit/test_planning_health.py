@@ -263,6 +263,9 @@ class TestFailedRuns:
     def test_a_newer_point_that_this_history_does_not_know_ends_the_row(self) -> None:
         before = (run(30, RunResult.FAILED, retry=Retry.NEVER),)
         assert about(facts(runs=before), Concern.FAILED_RUNS) is None
+        made_a_point = run(1.5, RunResult.FAILED, seconds=80)  # and failed when it merged
+        assert made_a_point.begun < START + 2 * HOUR < (made_a_point.ended or START)
+        assert about(facts(runs=(made_a_point,)), Concern.FAILED_RUNS) is not None
         unseen = facts(seen=UNREACHABLE, runs=before)
         assert about(unseen, Concern.FAILED_RUNS) is not None
 

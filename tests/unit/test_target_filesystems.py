@@ -36,4 +36,24 @@ def test_storage_that_breaks_promises_is_refused_with_the_reason_and_the_way_out
     assert "locks" in caught.value.found
     assert "target.storage" in caught.value.remedy
     require_promises("xfs", "/srv/web")
-    require_promises("nfs", "/mnt/nfs/web")
+
+
+@pytest.mark.parametrize("options", ["rw,vers=4.2,local_lock=none", "rw,vers=4.1", ""])
+def test_an_nfs_whose_locks_hold_may_be_used(options: str) -> None:
+    require_promises("nfs", "/mnt/nfs/web", options)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        "rw,vers=3,local_lock=none",
+        "rw,vers=4.2,local_lock=all",
+        "rw,vers=4.2,local_lock=flock",
+        "rw",
+    ],
+)
+def test_an_nfs_whose_locks_do_not_hold_is_refused_with_the_way_out(options: str) -> None:
+    with pytest.raises(UseOtherStorage) as caught:
+        require_promises("nfs", "/mnt/nfs/web", options)
+    assert "lock" in caught.value.found
+    assert "mount it with" in caught.value.remedy

@@ -171,7 +171,7 @@ def test_the_head_in_use_is_not_debris(store: Path) -> None:
 def test_a_listing_cut_short_is_not_believed() -> None:
     whole = (
         "== files\nf 8 standby.json\n== head\n\n== fresh\n== now\n== available\n 1\n"
-        "== type\next2/ext3\n== clock\n1795319760\n== manifest\n"
+        "== type\next2/ext3\n== options\n== clock\n1795319760\n== manifest\n"
     )
     assert parse_listing(whole, "x").available == 1
     for cut in range(len(whole) - len("== manifest\n")):

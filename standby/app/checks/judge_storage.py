@@ -12,7 +12,7 @@ from standby.app.checks.libvirt_facts import Owner
 from standby.app.checks.storage_facts import Step, StorageFacts, Trial
 from standby.errors import UseOtherStorage
 from standby.planning.space import readable
-from standby.target.filesystems import Promise, promise_of, require_promises
+from standby.target.filesystems import Promise, nfs_version, promise_of, require_promises
 
 SLOW_FLUSH_MS: Final = 500
 _FORGETFUL: Final = frozenset({"tmpfs", "ramfs", "overlayfs"})
@@ -40,12 +40,12 @@ def judge_type(facts: StorageFacts, host: HostFacts) -> Iterator[Finding]:
         yield about.problem(f"{facts.obstacle} is in the way: it is no directory", _OTHER)
         return
     try:
-        require_promises(facts.filesystem, facts.path)
+        require_promises(facts.filesystem, facts.path, ",".join(facts.options))
     except UseOtherStorage as error:
         yield about.error(error)
         return
     if promise_of(facts.filesystem) is Promise.KEPT_BY_SERVER:
-        yield from _judge_nfs(about, facts)
+        yield _nfs(about, facts)
     elif facts.filesystem in _FORGETFUL:
         yield about.warning(f"{where} does not outlive a restart of the host", _OTHER)
     elif facts.filesystem in _FUSE:
@@ -61,25 +61,12 @@ def _remount(host: HostFacts, facts: StorageFacts) -> Fix:
     return Fix(words, f"{host.sudo}mount -o remount,rw {facts.mount}", host.name)
 
 
-def _judge_nfs(about: About, facts: StorageFacts) -> Iterator[Finding]:
-    options = dict(option.partition("=")[::2] for option in facts.options)
-    version = options.get("vers", "")
-    if not version.startswith("4"):
-        yield about.problem(
-            f"{facts.path} is NFS version {version or 'unknown'}: its locks are not reliable",
-            Fix(f"mount {facts.mount} with vers=4.2"),
-        )
-    elif options.get("local_lock", "none") != "none":
-        yield about.problem(
-            f"{facts.path} is NFS mounted with local_lock={options['local_lock']}: another host"
-            " would not see its locks",
-            Fix(f"mount {facts.mount} with local_lock=none"),
-        )
-    else:
-        yield about.note(
-            f"{facts.path} is NFS {version}: {Promise.KEPT_BY_SERVER.value}",
-            Fix("look at the server's /etc/exports: no async"),
-        )
+def _nfs(about: About, facts: StorageFacts) -> Finding:
+    version = nfs_version(",".join(facts.options))
+    return about.note(
+        f"{facts.path} is NFS {version}: {Promise.KEPT_BY_SERVER.value}",
+        Fix("look at the server's /etc/exports: no async"),
+    )
 
 
 def judge_trial(facts: StorageFacts, trial: Trial, host: HostFacts) -> Iterator[Finding]:

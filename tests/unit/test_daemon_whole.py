@@ -1,0 +1,312 @@
+"""A whole daemon in this process: asked through its socket, stopped by signals; runs are held."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from configuration_files import PROFILE, write_root
+from daemon_world import PATIENCE_S
+
+from lab.waiting import wait_until
+from standby.app.client import DaemonClient
+from standby.app.control import (
+    Answer,
+    AskPause,
+    AskReload,
+    AskResume,
+    AskRun,
+    RunBegins,
+    socket_path,
+)
+from standby.app.glance import Glance
+from standby.app.live import Live
+from standby.app.observatory import Profiles
+from standby.app.orders import Ended, MergePlaces, Order, Runner, RunWatch, failed
+from standby.app.source_events import Happened, Listener
+from standby.daemon.clock import SystemClock
+from standby.daemon.instance import Instance
+from standby.daemon.serve import Daemon
+from standby.errors import Cancelled, FixProfile, TryLater
+from standby.model.pause import Pause
+from standby.model.run import Cause, Run, RunResult
+from standby.model.schedule import SourceEvent
+from standby.profile import Profile
+from standby.profile.manager import ManagerSettings
+
+NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
+
+
+@dataclass
+class HeldWork:
+    """Work whose runs end when they are let go or, if they heed it, cancelled."""
+
+    heeds_cancel: bool = True
+    go: threading.Event = field(default_factory=threading.Event)
+    begun: threading.Event = field(default_factory=threading.Event)
+    watches: list[RunWatch] = field(default_factory=list)
+    noted: list[str] = field(default_factory=list)
+    paused: Pause | None = None
+    listeners: tuple[Listener, ...] = ()
+    happened: Happened | None = None
+    closed: bool = False
+
+    def runner(self, profile: Callable[[str], Profile], merges: MergePlaces) -> Runner:
+        del profile, merges
+        return self
+
+    def run(self, order: Order, watch: RunWatch) -> Ended:
+        self.watches.append(watch)
+        self.begun.set()
+        watch.phase("transfer", None)
+        watch.progress("vda", 1, 2)
+        for _ in range(int(PATIENCE_S / 0.02)):
+            if self.go.wait(0.02) or (self.heeds_cancel and watch.cancel.is_set()):
+                break
+        self.begun.clear()
+        begun = Run(order.id, order.profile, order.kind, order.cause, NOW)
+        if watch.cancel.is_set():
+            error = Cancelled(order.profile, "stopped")
+            return Ended(failed(begun, error, NOW), error=error)
+        return Ended(Run(**{**_fields(begun), "ended": NOW, "result": RunResult.PUBLISHED}))
+
+    def events(self, happened: Happened) -> HeldWork:
+        self.happened = happened
+        return self
+
+    def listen_for(self, listeners: Collection[Listener]) -> None:
+        self.listeners = tuple(listeners)
+
+    def look(self, profile: Profile) -> Glance:
+        del profile
+        return Glance(NOW, self.paused)
+
+    def pause(self, profile: Profile, until: datetime | None, reason: str, who: str) -> Pause:
+        del profile
+        self.paused = Pause(NOW, until, reason, who)
+        return self.paused
+
+    def resume(self, profile: Profile, who: str) -> Pause | None:
+        del profile, who
+        before, self.paused = self.paused, None
+        return before
+
+    def cancelled(self, profile: Profile, who: str) -> None:
+        self.noted.append(f"{profile.name} cancelled by {who}")
+
+    def use(self, settings: ManagerSettings) -> None:
+        del settings
+
+    def attach(self, profiles: Profiles, live: Callable[[], Live]) -> None:
+        del profiles, live
+
+    def start(self) -> None:
+        """Nothing goes on all the time."""
+
+    def hear(self, run: Run) -> None:
+        del run
+
+    def problems(self) -> tuple[str, ...]:
+        return ("runs are not recorded: disk full",)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def _fields(run: Run) -> dict[str, object]:
+    return {name: getattr(run, name) for name in Run.__dataclass_fields__}
+
+
+@dataclass
+class House:
+    root: Path
+    state: Path
+    work: HeldWork = field(default_factory=HeldWork)
+    limit: str = "30s"
+
+    @property
+    def client(self) -> DaemonClient:
+        return DaemonClient(socket_path(self.state))
+
+    def serve(self, visit: Callable[[DaemonClient], None], stops: int = 1) -> None:
+        """Run the daemon in this thread while `visit` goes on in another, then stop it."""
+        problems: list[BaseException] = []
+
+        def visiting() -> None:
+            try:
+                wait_until(lambda: socket_path(self.state).exists(), "the socket", 20, 0.01)
+                visit(self.client)
+            except BaseException as error:
+                problems.append(error)
+                raise
+            finally:
+                os.kill(os.getpid(), signal.SIGTERM)
+                if stops > 1:  # two at once would be one
+                    wait_until(lambda: self.client.live().stopping, "the stop", 20, 0.02)
+                    os.kill(os.getpid(), signal.SIGTERM)
+
+        (self.root / "manager.yaml").write_text(f"daemon: {{stop_limit: {self.limit}}}\n")
+        settings = ManagerSettings(self.state)
+        me = Instance(os.getpid(), self.root, NOW)
+        thread = threading.Thread(target=visiting)
+        daemon = Daemon(me, settings, self.work, SystemClock())
+        thread.start()
+        daemon.run()
+        thread.join()
+        assert not problems, problems
+        assert self.work.closed
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    root = write_root(tmp_path / "root", {"profiles/web1.yaml": PROFILE})
+    (tmp_path / "state").mkdir()
+    return House(root, tmp_path / "state")
+
+
+def begin(house: House, client: DaemonClient) -> threading.Thread:
+    """Ask for a run in a thread, and wait until it is under way."""
+
+    def ask() -> None:
+        with suppress(Cancelled, TryLater):
+            client.run(AskRun("web1"), lambda _: None)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    assert house.work.begun.wait(PATIENCE_S)
+    return thread
+
+
+def test_a_stop_lets_a_run_end_by_itself(house: House) -> None:
+    def visit(client: DaemonClient) -> None:
+        begin(house, client)
+        threading.Timer(0.3, house.work.go.set).start()
+
+    house.serve(visit)
+    assert not house.work.watches[0].cancel.is_set()
+    assert not house.work.begun.is_set()
+
+
+def test_a_run_that_does_not_end_is_cancelled_within_the_limit(house: House) -> None:
+    house.limit = "1s"
+    house.serve(lambda client: _nothing(begin(house, client)))
+    assert house.work.watches[0].cancel.is_set()
+    assert not house.work.begun.is_set()
+
+
+def test_a_run_that_does_not_even_heed_that_is_left_behind(house: House) -> None:
+    house.limit = "1s"
+    house.work.heeds_cancel = False
+    house.serve(lambda client: _nothing(begin(house, client)))
+    assert house.work.begun.is_set()
+    house.work.go.set()
+
+
+def test_a_second_signal_cancels_at_once(house: House) -> None:
+    house.limit = "1h"
+    house.serve(lambda client: _nothing(begin(house, client)), stops=2)
+    assert house.work.watches[0].cancel.is_set()
+
+
+def test_what_runs_is_shown_and_cancelled_and_noted(house: House) -> None:
+    def visit(client: DaemonClient) -> None:
+        begin(house, client)
+        (run,) = client.live().running
+        assert (run.profile, run.phase) == ("web1", "transfer")
+        assert [(step.what, step.done, step.total) for step in run.steps] == [("vda", 1, 2)]
+        assert "disk full" in client.live().problems[0]
+        with pytest.raises(TryLater, match="under way"):
+            client.run(AskRun("web1"), lambda _: None)
+        assert run.id in client.cancel(run.id)
+        wait_until(lambda: not client.live().running, "its end", 20, 0.02)
+        with pytest.raises(TryLater):
+            client.cancel("web1")
+
+    house.serve(visit)
+    assert len(house.work.noted) == 1
+    assert f"process {os.getpid()}" in house.work.noted[0]
+
+
+def test_a_run_is_followed_from_its_beginning(house: House) -> None:
+    house.work.go.set()
+    told: list[Answer] = []
+    house.serve(lambda client: _nothing(client.run(AskRun("web1"), told.append)))
+    assert isinstance(told[0], RunBegins)
+
+
+def test_a_run_by_hand_is_never_that_of_an_older_version(house: House) -> None:
+    def visit(client: DaemonClient) -> None:
+        (house.root / "profiles/web1.yaml").write_text(PROFILE + "nonsense: 1\n")
+        with pytest.raises(FixProfile, match="nonsense"):
+            client.run(AskRun("web1"), lambda _: None)
+        with pytest.raises(FixProfile, match="there is none"):
+            client.run(AskRun("web9"), lambda _: None)
+        (house.root / "profiles/web9.yaml").write_text(PROFILE)
+        house.work.go.set()
+        client.run(AskRun("web9"), lambda _: None)
+
+    house.serve(visit)
+
+
+def test_a_paused_machine_is_left_alone_until_it_is_resumed(house: House) -> None:
+    (house.root / "profiles/web1.yaml").write_text(PROFILE + "schedule: {every: 5s}\n")
+    house.work.go.set()
+
+    def visit(client: DaemonClient) -> None:
+        assert "moved" in client.do(AskPause("web1", None, "the storage is moved"))
+        count = len(house.work.watches)
+        client.run(AskRun("web1"), lambda _: None)  # by hand it runs
+        assert len(house.work.watches) == count + 1
+        assert "resumed" in client.do(AskResume("web1"))
+        assert "was not paused" in client.do(AskResume("web1"))
+        wait_until(lambda: len(house.work.watches) > count + 1, "a run by itself", 20, 0.1)
+
+    house.serve(visit)
+
+
+def test_a_pause_waits_for_the_end_of_a_run_and_lets_none_follow(house: House) -> None:
+    def visit(client: DaemonClient) -> None:
+        begin(house, client)
+        threading.Timer(0.3, house.work.go.set).start()
+        client.do(AskPause("web1"))
+        assert not client.live().running
+
+    house.serve(visit)
+    assert house.work.paused is not None
+
+
+def test_what_happens_to_a_machine_begins_a_run(house: House) -> None:
+    (house.root / "profiles/web1.yaml").write_text(PROFILE + "schedule: {on_event: [shutdown]}\n")
+
+    def visit(client: DaemonClient) -> None:
+        wait_until(lambda: bool(house.work.listeners), "a listener", 20, 0.02)
+        (listener,) = house.work.listeners
+        assert (listener.profile.name, listener.events) == ("web1", {SourceEvent.SHUTDOWN})
+        assert house.work.happened is not None
+        house.work.happened("web1", SourceEvent.SHUTDOWN)
+        assert house.work.begun.wait(PATIENCE_S)
+        assert client.live().running[0].cause is Cause.EVENT
+        house.work.go.set()
+
+    house.serve(visit)
+
+
+def test_a_reload_takes_in_what_changed_and_says_what_is_wrong(house: House) -> None:
+    def visit(client: DaemonClient) -> None:
+        (house.root / "profiles/web2.yaml").write_text(PROFILE)
+        (house.root / "manager.yaml").write_text("at_once: {runs: none}\n")
+        assert client.do(AskReload()) == "2 profiles"
+        assert any("manager.yaml stays as it was" in it for it in client.live().problems)
+
+    house.serve(visit)
+
+
+def _nothing(_: object) -> None:
+    """Take a result that nobody needs."""
