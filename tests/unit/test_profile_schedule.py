@@ -298,7 +298,7 @@ def test_times_are_read_back_as_they_are_written(moment: datetime) -> None:
 
 # ---- profiles recorded by earlier versions ----------------------------------------------
 
-LATER = ("schedule", "rpo", "scripts", "notify", "limits")
+LATER = ("schedule", "rpo", "scripts", "notify", "history", "limits")
 
 
 def test_a_profile_recorded_before_there_were_schedules_is_still_read(tmp_path: Path) -> None:
