@@ -10,7 +10,7 @@ from standby.app.places import Place
 from standby.app.points import locked, refuse_unless_dormant, require_manifest
 from standby.app.session import Session
 from standby.app.wiring import source_of
-from standby.errors import StopStandbyFirst
+from standby.errors import StopStandbyFirst, TryLater
 from standby.model.manifest import Manifest
 from standby.model.observation import DomainFound
 from standby.planning.replicate import checkpoint_owner
@@ -81,12 +81,14 @@ def plan_removal(
 def remove(session: Session, removal: Removal) -> Removed:
     """Do it, while no cycle can run. Doing it again after an interruption does the rest.
 
-    Raises StopStandbyFirst while the standby runs or somebody stands on its boot points.
+    Raises StopStandbyFirst while the standby runs or somebody stands on its boot points, TryLater
+    when its boot points are not those any more that the removal names.
     """
     place = removal.place
     with locked(session, place) as store:
         target = store.observe()
         refuse_unless_dormant(place, target)
+        _require_as_named(removal, store)
         if removal.standby is StandbyCare.DELETE:
             _refuse_while_used(place, store)
         if removal.checkpoints:
@@ -94,6 +96,18 @@ def remove(session: Session, removal: Removal) -> Removed:
         if removal.standby is StandbyCare.KEEP:
             return Removed(removal)
         return Removed(removal, _delete(place, store, target.domain))
+
+
+def _require_as_named(removal: Removal, store: KvmStore) -> None:
+    """Refuse to take away what nobody was told of: cycles go on while somebody thinks."""
+    named, there = ([it.name for it in kept.points] for kept in (removal.manifest, store.manifest))
+    if named != there:
+        raise TryLater(
+            f"standby {removal.place.called}",
+            "its boot points have changed since they were named",
+            "the same boot points",
+            "nothing was removed: look again, and decide anew",
+        )
 
 
 def _delete(place: Place, store: KvmStore, domain: DomainFound) -> tuple[str, ...]:

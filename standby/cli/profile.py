@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -14,14 +14,12 @@ from rich.table import Table
 from rich.text import Text
 
 from standby.cli import profile_edit
-from standby.profile import Configuration, Profile, find_root, survey
-from standby.profile.effective import values_of
-from standby.profile.keys import one_line
+from standby.profile.file_kind import FileKind
 from standby.profile.mistakes import Mistake, Plain, ProfileMistakes, dotted
-from standby.profile.reference import reference
-from standby.profile.root import Layout, place_for_first
-from standby.profile.schema import FileKind, json_schema
-from standby.profile.starter import write_starter
+from standby.profile.root import Layout, find_root, place_for_first
+
+if TYPE_CHECKING:
+    from standby.profile import Configuration, Profile
 
 app = typer.Typer(
     name="profile",
@@ -53,6 +51,8 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Print every value that holds for a profile, and where it comes from."""
+    from standby.profile import Configuration  # noqa: PLC0415 - 0.3 s that --help does not need
+
     loaded = Configuration(_root(context, config)).profile(profile)
     if as_json:
         _print_json(_as_json(loaded))
@@ -72,6 +72,8 @@ def check(
     as_json: JsonOption = False,
 ) -> None:
     """Look for mistakes in the files. No host is contacted: standby check does that."""
+    from standby.profile import Configuration, survey  # noqa: PLC0415
+
     configuration = Configuration(_root(context, config))
     try:
         loaded = _each(configuration, profiles) if profiles else survey(configuration)
@@ -105,6 +107,8 @@ def new(
     storage: Annotated[str | None, typer.Option(help="Directory on the KVM host.")] = None,
 ) -> None:
     """Write a commented profile to start from; never overwrites one."""
+    from standby.profile.starter import write_starter  # noqa: PLC0415
+
     given: dict[tuple[str, ...], Plain] = {
         path: value
         for path, value in (
@@ -135,12 +139,16 @@ def schema(
     ] = FileKind.PROFILE,
 ) -> None:
     """Print the JSON Schema of a kind of file, for editors."""
+    from standby.profile.schema import json_schema  # noqa: PLC0415
+
     _print_json(json_schema(kind))
 
 
 @app.command("reference", epilog="Example: standby profile reference > profile-reference.md")
 def print_reference() -> None:
     """Print the reference of all keys as Markdown."""
+    from standby.profile.reference import reference  # noqa: PLC0415
+
     typer.echo(reference(), nl=False)
 
 
@@ -203,6 +211,9 @@ def _as_json(profile: Profile) -> Plain:
 
 
 def _print_table(profile: Profile) -> None:
+    from standby.profile.effective import values_of  # noqa: PLC0415
+    from standby.profile.keys import one_line  # noqa: PLC0415
+
     table = Table(title=f"profile {profile.name}", title_justify="left")
     table.add_column("key", no_wrap=True)
     table.add_column("value", overflow="fold")

@@ -11,7 +11,7 @@ from standby.cli.options import ConfigOption, ProfileArgument
 from standby.cli.output import print_note
 from standby.cli.work import config_root
 from standby.errors import ExitStatus
-from standby.profile import ProfileMistakes
+from standby.profile.mistakes import ProfileMistakes
 
 EPILOG = "Example: standby profile edit web1"
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,9 +18,11 @@ from standby.model.schedule import MissedRuns, Once, OnEvent, Schedule
 from standby.planning.clock_changes import moved_times
 from standby.planning.consistency import slot
 from standby.planning.schedule import Due, MissingDate, coming, missing_dates, moment_of
-from standby.profile import Configuration, Profile
 from standby.profile.mistakes import Plain
 from standby.profile.units import format_duration
+
+if TYPE_CHECKING:
+    from standby.profile import Profile
 
 EPILOG = "Example: standby schedule web1 --next 20"
 _COLUMNS = ("local time", "UTC", "in", "because of", "")
@@ -55,6 +57,8 @@ def schedule(
     Local time is that of the schedule's own zone. Runs by hand, after events of the machine and
     after failures come besides. No host is contacted.
     """
+    from standby.profile import Configuration  # noqa: PLC0415 - 0.3 s that --help does not need
+
     loaded = Configuration(config_root(context, config)).profile(profile)
     outlook = look_ahead(loaded, datetime.now(UTC), number)
     if as_json:

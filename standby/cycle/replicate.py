@@ -116,7 +116,9 @@ class Cycle:
         with self.journal.phase(Phase.OBSERVE):
             target = self.store.observe()
             source = observe_source(self.source, target, self.policy)
-            return plan(source, target, self.policy, request or self.request, self.clock.now())
+            planned = plan(source, target, self.policy, request or self.request, self.clock.now())
+            self.journal.point = planned.point
+            return planned
 
     def look_again(self, lost: AskForResync) -> CyclePlan:
         """Plan anew: what the look took for a history was none when the capture asked for it."""
@@ -190,6 +192,7 @@ class Cycle:
     def _move(self, plan: CyclePlan, capture: Capture) -> tuple[BootPoint, Moved]:
         with self.journal.phase(Phase.SURVEY, f"consistency={capture.consistency.value}"):
             pending = [self.transfer.survey(disk) for disk in capture.disks]
+            self.journal.bytes = sum(found.data for found in pending)
         newest = self.store.manifest.newest
         if newest is not None and nothing_changed(plan, pending, capture, newest):
             return self._stamp(plan, newest, capture), Moved(0, 0)
@@ -197,7 +200,8 @@ class Cycle:
         with self.store.incoming(plan) as incoming:
             moved = self._transfer(capture, incoming, pending)
             point = new_point(plan, capture, incoming, moved)
-            with self.journal.phase(Phase.PUBLISH, f"point={point.name} bytes={moved.data}"):
+            with self.journal.phase(Phase.PUBLISH):
+                self.journal.bytes = moved.data
                 self.store.publish(plan, point, capture.definition)
                 self.journal.listener.replicated(plan, point, moved)
         return point, moved
@@ -216,13 +220,15 @@ class Cycle:
             except TransferFailed:
                 alive()  # whoever ended the connection knows why
                 raise
+            self.journal.bytes = moved.data
             incoming.close()
             capture.require_alive()
         return moved
 
     def _stamp(self, plan: CyclePlan, newest: BootPoint, capture: Capture) -> BootPoint:
         capture.require_alive()
-        with self.journal.phase(Phase.STAMP, f"point={newest.name}"):
+        self.journal.point = newest.name
+        with self.journal.phase(Phase.STAMP):
             self.store.stamp(self.clock.now())
         self.journal.listener.replicated(plan, newest, Moved(0, 0))
         return newest

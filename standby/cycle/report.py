@@ -129,7 +129,8 @@ class NobodyListens:
 class Journal:
     """Times the phases of one cycle, logs a line for each, and tells who listens.
 
-    `require_wanted` raises Cancelled when somebody asked to stop.
+    `require_wanted` raises Cancelled when somebody asked to stop. `point` is the boot point that
+    the cycle works on, once it is known; `bytes` what the phase that goes on looked at or moved.
     """
 
     profile: str
@@ -138,6 +139,8 @@ class Journal:
     phases: list[PhaseTime] = field(default_factory=list)
     begun_phases: set[Phase] = field(default_factory=set)
     begun: float = field(default_factory=time.monotonic)
+    point: PointName | None = None
+    bytes: int | None = None
 
     @contextmanager
     def phase(self, phase: Phase, about: str = "") -> Iterator[None]:
@@ -146,6 +149,7 @@ class Journal:
             self.require_wanted(f"cycle of {self.profile}")
         begun = time.monotonic()
         self.begun_phases.add(phase)
+        self.bytes = None
         self.listener.begins(phase)
         log.debug("profile=%s phase=%s begins %s", self.profile, phase.value, about)
         try:
@@ -157,8 +161,15 @@ class Journal:
             seconds = time.monotonic() - begun
             self.listener.ends(phase, seconds)
         self.phases.append(PhaseTime(phase, seconds))
-        extra = f" {about}" if about else ""
-        log.info("profile=%s phase=%s seconds=%.3f%s", self.profile, phase.value, seconds, extra)
+        extra = " ".join(self._extra(about))
+        log.info("profile=%s phase=%s seconds=%.3f %s", self.profile, phase.value, seconds, extra)
+
+    def _extra(self, about: str) -> Iterator[str]:
+        yield f"point={self.point or '-'}"
+        if self.bytes is not None:
+            yield f"bytes={self.bytes}"
+        if about:
+            yield about
 
     @property
     def seconds(self) -> float:

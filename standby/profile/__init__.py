@@ -1,36 +1,59 @@
-"""Profiles: YAML files of the configuration root, read into frozen, typed settings."""
+"""Profiles: YAML files of the configuration root, read into frozen, typed settings.
 
-from standby.profile.dormant import (
-    Connection,
-    Disconnected,
-    DiskBus,
-    Identifier,
-    Link,
-    NicModel,
-    Standby,
-    ToBridge,
-    ToNetwork,
-    Virtualisation,
-)
-from standby.profile.effective import Origin, Profile
-from standby.profile.hosts import HostSettings, LocalAddress, SshAddress
-from standby.profile.loader import Configuration, load
-from standby.profile.manager import (
-    HistorySettings,
-    MailSecurity,
-    MailServer,
-    ManagerSettings,
-    MetricsSettings,
-)
-from standby.profile.mistakes import Mark, Mistake, ProfileMistakes
-from standby.profile.points import BootPoints, Tiers
-from standby.profile.profile_file import Compression, Merge, Transfer
-from standby.profile.root import find_root, is_profile_file
-from standby.profile.secret import SecretFile, SecretVariable
-from standby.profile.source import Disks, LibvirtSource, OnUnavailableAgent, Scratch
-from standby.profile.survey import survey
-from standby.profile.target import Allocation, StoragePool, Target
-from standby.profile.units import Reserve
+What reads them takes a quarter of a second to import. That is done when it is first used, so that
+commands that need none of it start at once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from standby.profile.everything import (
+        Allocation,
+        BootPoints,
+        Compression,
+        Configuration,
+        Connection,
+        Disconnected,
+        DiskBus,
+        Disks,
+        HistorySettings,
+        HostSettings,
+        Identifier,
+        LibvirtSource,
+        Link,
+        LocalAddress,
+        MailSecurity,
+        MailServer,
+        ManagerSettings,
+        Mark,
+        Merge,
+        MetricsSettings,
+        Mistake,
+        NicModel,
+        OnUnavailableAgent,
+        Origin,
+        Profile,
+        ProfileMistakes,
+        Reserve,
+        Scratch,
+        SecretFile,
+        SecretVariable,
+        SshAddress,
+        Standby,
+        StoragePool,
+        Target,
+        Tiers,
+        ToBridge,
+        ToNetwork,
+        Transfer,
+        Virtualisation,
+        find_root,
+        is_profile_file,
+        load,
+        survey,
+    )
 
 __all__ = [
     "Allocation",
@@ -77,3 +100,13 @@ __all__ = [
     "load",
     "survey",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Import what is asked for. Called once for each name, and by who looks for what is not."""
+    if name not in __all__:  # a module of this room, which is about to be imported
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from standby.profile import everything  # noqa: PLC0415
+
+    globals()[name] = getattr(everything, name)
+    return globals()[name]

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from standby.profile.file_kind import FileKind
 from standby.profile.layers import node_at, plain
 from standby.profile.mistakes import PathInFile, Plain
-from standby.profile.schema import FileKind, JsonSchema, at, in_words, json_schema, known_keys
+from standby.profile.schema import JsonSchema, at, in_words, json_schema, known_keys, model_of
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -46,7 +47,7 @@ class Finding:
 def judge(kind: FileKind, tree: Branch) -> tuple[Finding, ...]:
     """Return everything that is wrong with a file of `kind`, or with layers put together."""
     try:
-        kind.model.model_validate(plain(tree))
+        model_of(kind).model_validate(plain(tree))
     except ValidationError as error:
         schema = json_schema(kind)
         errors = error.errors(include_url=False)

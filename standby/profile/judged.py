@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from standby.profile.document import Branch, read_document
+from standby.profile.file_kind import FileKind
 from standby.profile.judge import Fault, Finding, judge
 from standby.profile.keys import section_paths
 from standby.profile.layers import find, node_at, with_empty_sections, with_plain_macs, without
 from standby.profile.mistakes import Mark, Mistake, PathInFile, dotted
-from standby.profile.schema import PROFILE_ONLY, FileKind
+from standby.profile.schema import PROFILE_ONLY
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,9 @@ from typing import Final
 
 import yaml
 
+from standby.profile.file_kind import FileKind
 from standby.profile.mistakes import PathInFile, dotted
 from standby.profile.schema import (
-    FileKind,
     JsonSchema,
     alternatives,
     in_words,

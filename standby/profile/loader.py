@@ -17,6 +17,7 @@ from standby.model.names import is_safe_name
 from standby.profile.checks import contradictions, default_standby_name
 from standby.profile.document import Branch, Document, Leaf, read_document
 from standby.profile.effective import Profile, origins
+from standby.profile.file_kind import FileKind
 from standby.profile.hosts import LOCAL, HostFile, HostSettings, LocalAddress
 from standby.profile.judge import judge
 from standby.profile.judged import Layer, mistakes_of_whole, placed, read_layer, sound_part
@@ -31,7 +32,6 @@ from standby.profile.manager import (
 from standby.profile.mistakes import Mark, Mistake, PathInFile, ProfileMistakes, dotted
 from standby.profile.profile_file import ProfileFile
 from standby.profile.root import Layout
-from standby.profile.schema import FileKind
 from standby.profile.section import ReadOnly
 
 _POLICY = ("policy",)

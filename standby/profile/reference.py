@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from standby.profile.file_kind import FileKind
 from standby.profile.keys import Key, Need, keys_of
 from standby.profile.mistakes import dotted
 from standby.profile.root import ENVIRONMENT_VARIABLE, SYSTEM_ROOT
-from standby.profile.schema import PROFILE_ONLY, FileKind
+from standby.profile.schema import PROFILE_ONLY
 
 REGENERATE = "standby profile reference > docs/profile-reference.md"
 

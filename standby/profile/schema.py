@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import time, timedelta
-from enum import Enum
 from functools import cache
 from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema
 
+from standby.profile.file_kind import FileKind
 from standby.profile.hosts import HostFile
 from standby.profile.manager import ManagerFile
 from standby.profile.mistakes import PathInFile
@@ -28,22 +28,11 @@ PROFILE_ONLY: tuple[PathInFile, ...] = (
 )
 
 
-class FileKind(Enum):
-    """The kinds of files below a configuration root."""
-
-    PROFILE = "profile"
-    SHARED = "shared"  # defaults.yaml and the policies: a profile's keys, none required
-    HOST = "host"
-    MANAGER = "manager"
-
-    @property
-    def model(self) -> type[Section]:
-        """The class that reads such a file."""
-        others: dict[FileKind, type[Section]] = {
-            FileKind.HOST: HostFile,
-            FileKind.MANAGER: ManagerFile,
-        }
-        return others.get(self, ProfileFile)
+def model_of(kind: FileKind) -> type[Section]:
+    """Return the class that reads files of `kind`."""
+    if kind is FileKind.HOST:
+        return HostFile
+    return ManagerFile if kind is FileKind.MANAGER else ProfileFile
 
 
 class _Generator(GenerateJsonSchema):
@@ -72,7 +61,7 @@ class _Generator(GenerateJsonSchema):
 @cache
 def json_schema(kind: FileKind) -> JsonSchema:
     """Return the JSON Schema of files of `kind`, with descriptions, defaults and examples."""
-    schema = kind.model.model_json_schema(schema_generator=_Generator)
+    schema = model_of(kind).model_json_schema(schema_generator=_Generator)
     for section in (schema, *schema.get("$defs", {}).values()):
         _allow_empty_sections(schema, section)
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"

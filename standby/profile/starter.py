@@ -8,10 +8,10 @@ from pathlib import Path
 
 from standby.errors import ChooseOtherName, FixProfile
 from standby.model.names import SAFE_NAME_RULE, is_safe_name
+from standby.profile.file_kind import FileKind
 from standby.profile.keys import Key, Need, keys_of, one_line, section_paths
 from standby.profile.mistakes import PathInFile, Plain
 from standby.profile.root import SUFFIX, Layout
-from standby.profile.schema import FileKind
 
 _WIDTH = 92
 _NOTHING = frozenset({"null", "{}"})

@@ -86,6 +86,22 @@ def test_a_person_is_told_what_goes_and_may_say_no(protect: Protect, cli: Comman
     assert not protection.store.exists()
 
 
+def test_what_was_made_while_a_person_thought_is_not_removed(
+    protect: Protect, cli: CommandLine
+) -> None:
+    protection = protect(16 * MIB)
+    cycles(protection, 1)
+    with cli.on_terminal("remove", protection.name) as terminal:
+        terminal.await_text("Go on?")
+        cycles(protection, 1, first=2)
+        terminal.type("y\n")
+        assert terminal.end() == 75, terminal.seen
+    assert "have changed" in terminal.seen
+    assert len(checkpoints(protection)) == 1  # the newest point's, by which cycles go on
+    cycles(protection, 1, first=3)
+    protection.expect_exact()
+
+
 def test_a_standby_that_runs_is_not_removed(protect: Protect, cli: CommandLine) -> None:
     protection = protect(16 * MIB)
     cycles(protection, 1)

@@ -142,6 +142,46 @@ def test_changed_profiles_are_taken_in_and_a_bad_one_keeps_the_old(
     assert "Traceback" not in daemon.said
 
 
+def test_what_happens_is_heard_also_after_libvirt_was_away(
+    protect: Protect, daemon: Served
+) -> None:
+    protection = protect(32 * MIB)
+    daemon.protect(protection, schedule={"on_event": ["shutdown"]})
+    daemon.start()
+    daemon.cli.run("run", protection.name)
+    protection.lab.kill_service("source", "libvirtd")
+    wait_until(lambda: "is not heard" in daemon.said, "the notice of the loss", 60)
+    protection.lab.restart_service("source", "libvirtd")
+    protection.guest.write(8 * MIB, MIB, 0x22)
+    protection.guest.destroy()
+    wait_until(lambda: len(protection.points) == 2, "the final boot point", 90)
+
+
+def test_whoever_follows_a_run_on_a_terminal_is_asked_whether_ctrl_c_stops_it(
+    protect: Protect, daemon: Served
+) -> None:
+    protection = protect(32 * MIB)
+    daemon.protect(protection, transfer={"bandwidth": "1MiB/s"})
+    daemon.start()
+    for number in range(32):
+        protection.guest.write(number * MIB, MIB, 1 + number)
+    with daemon.cli.on_terminal("run", protection.name) as terminal:
+        terminal.await_text("MB/s")
+        terminal.type("\x03")
+        terminal.await_text("Stop it?")
+        terminal.type("n\n")
+        assert terminal.end() == 130
+    assert "goes on in the daemon" in terminal.seen
+    assert daemon.live().running
+    with daemon.cli.on_terminal("watch") as terminal:
+        terminal.await_text(protection.name)
+        terminal.await_text("vda")
+        terminal.type("\x03")
+        assert terminal.end() == 130
+    daemon.cli.run("cancel", protection.name, "--yes")
+    wait_until(lambda: not daemon.live().running, "its end", 60)
+
+
 def test_the_final_state_of_a_machine_that_was_shut_down_is_captured(
     protect: Protect, daemon: Served
 ) -> None:

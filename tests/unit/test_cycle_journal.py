@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import re
 import threading
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pytest
 from standby.app.session import Session
 from standby.cycle.report import Journal, Phase
 from standby.errors import Cancelled
+from standby.model.names import PointName
 
 UNTIL_PUBLISHED = (
     Phase.OBSERVE,
@@ -19,6 +22,24 @@ UNTIL_PUBLISHED = (
     Phase.TRANSFER,
     Phase.PUBLISH,
 )
+
+
+def test_each_phase_is_a_line_with_profile_point_bytes_and_seconds(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    journal = Journal("web1", lambda _: None)
+    with caplog.at_level(logging.INFO, "standby.cycle"):
+        with journal.phase(Phase.TRANSFER, "to kvm1"):
+            journal.point = PointName.parse("V20261122_035600")
+            journal.bytes = 4096
+        with journal.phase(Phase.FORGET):
+            pass
+    transfer, forget = (record.getMessage() for record in caplog.records)
+    assert re.fullmatch(
+        r"profile=web1 phase=transfer seconds=\d+\.\d{3} point=V20261122_035600 bytes=4096 to kvm1",
+        transfer,
+    )
+    assert forget.endswith(" point=V20261122_035600")
 
 
 def stopped() -> Journal:

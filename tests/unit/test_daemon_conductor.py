@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from itertools import pairwise
 
@@ -12,12 +13,14 @@ from daemon_world import (
     SECOND,
     START,
     World,
+    assignment,
     every,
     profiles,
     world,
 )
 
-from standby.errors import FixRequest, GrantAccess, ReachHost, TryLater
+from standby.errors import FixRequest, GrantAccess, Paused, ReachHost, TryLater
+from standby.model.pause import Pause
 from standby.model.queue import AtOnce
 from standby.model.run import Cause, RunKind, RunResult
 from standby.model.schedule import MissedRuns, Once, TimesOfDay, Weekday, Weekly
@@ -99,6 +102,22 @@ def test_a_killed_daemon_loses_only_the_run_and_makes_it_up(world: World) -> Non
     world.assign("web", DAILY)
     (order,) = world.turn()
     assert (order.profile, order.cause) == ("web", Cause.MISSED)
+
+
+def test_a_run_that_failed_for_a_while_is_made_up_by_the_next_daemon(world: World) -> None:
+    world.assign("web", DAILY)
+    world.turn_after(2 * HOUR)
+    world.end("web", UNREACHABLE)
+    world.conductor._memory.save()
+    world.clock.advance(SECOND)
+    world.restart()
+    world.assign("web", DAILY)
+    assert profiles(world.turn()) == ["web"]
+    world.end("web")
+    world.conductor._memory.save()
+    world.restart()
+    world.assign("web", DAILY)
+    assert world.turn() == []
 
 
 def test_a_machine_that_is_new_has_missed_nothing(world: World) -> None:
@@ -274,6 +293,73 @@ def test_a_new_schedule_holds_from_now_on_and_disturbs_no_run(world: World) -> N
     assert [it.profile for it in world.conductor.running()] == ["web"]
     world.end("web")
     assert len(world.run_for(MINUTE)) == 6
+
+
+# ---- what only the KVM host knows --------------------------------------------------------
+
+
+def test_a_first_copy_waits_for_its_time_and_one_by_hand_does_not(world: World) -> None:
+    first = replace(assignment("web", every(MINUTE)), seed_at=START + HOUR)
+    world.conductor.assign(first)
+    assert world.run_for(59 * MINUTE, MINUTE) == []
+    world.conductor.ask("web", RunKind.CYCLE, Cause.HAND)
+    assert profiles(world.turn()) == ["web"]
+    world.end("web")
+    assert len(world.run_for(5 * MINUTE, MINUTE)) == 5
+
+
+def test_a_machine_that_has_a_boot_point_does_not_wait_for_the_time_of_its_first(
+    world: World,
+) -> None:
+    first = replace(assignment("web", every(MINUTE)), seed_at=START + HOUR)
+    world.conductor.assign(first)
+    world.conductor.learn("web", START - HOUR)
+    assert len(world.run_for(3 * MINUTE)) == 3
+
+
+def test_a_first_copy_that_waited_begins_at_its_time(world: World) -> None:
+    world.conductor.assign(replace(assignment("web", every(MINUTE)), seed_at=START + HOUR))
+    began = world.run_for(2 * HOUR, MINUTE)
+    assert began[0][0] - (START + HOUR) <= MINUTE
+
+
+@pytest.mark.parametrize("cause", ["schedule", "missed", "event", "retry"])
+def test_a_paused_machine_runs_only_by_hand(world: World, cause: str) -> None:
+    world.assign("web", every(MINUTE))
+    if cause == "retry":
+        world.turn_after(MINUTE)
+        world.end("web", UNREACHABLE)
+    world.conductor.learn("web", START, Pause(START))
+    assert world.conductor.paused() == {"web"}
+    if cause == "event":
+        world.conductor.happened("web", "shutdown")
+    assert world.run_for(HOUR, MINUTE) == []
+    world.conductor.ask("web", RunKind.CYCLE, Cause.HAND)
+    assert profiles(world.turn()) == ["web"]
+    world.end("web")
+    world.conductor.learn("web", START, None)
+    assert len(world.run_for(5 * MINUTE)) == 5
+
+
+def test_a_pause_that_was_not_known_is_found_by_the_first_run_and_is_no_failure(
+    world: World,
+) -> None:
+    world.assign("web", every(MINUTE))
+    world.turn_after(MINUTE)
+    world.end("web", Paused("web", "paused", until=START + HOUR))
+    assert world.run_for(57 * MINUTE, MINUTE) == []
+    (outlook,) = world.conductor.outlooks()
+    assert not outlook.failures
+    began = world.run_for(5 * MINUTE)  # it ended by itself, at the full hour
+    assert [at >= START + HOUR for at, _ in began] == [True] * 3
+
+
+def test_nothing_begins_for_a_machine_that_is_held(world: World) -> None:
+    world.assign("web", every(MINUTE))
+    world.conductor.hold("web")
+    assert world.turn_after(5 * MINUTE) == []
+    world.conductor.let_go("web")
+    assert profiles(world.turn()) == ["web"]
 
 
 # ---- by hand -----------------------------------------------------------------------------

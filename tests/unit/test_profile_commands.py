@@ -12,8 +12,9 @@ from typer.testing import CliRunner, Result
 from standby.cli.profile import app
 from standby.errors import ChooseOtherName, FixProfile
 from standby.profile import ProfileMistakes
+from standby.profile.file_kind import FileKind
 from standby.profile.reference import reference
-from standby.profile.schema import FileKind, json_schema
+from standby.profile.schema import json_schema
 
 
 def run(*arguments: str) -> Result:

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from standby.errors import ExitStatus, FixProfile
 from standby.profile import Configuration, LibvirtSource, ProfileMistakes
+from standby.profile.file_kind import FileKind
 from standby.profile.keys import ENTRY, Need, keys_of
 from standby.profile.profile_file import ProfileFile
-from standby.profile.schema import FileKind
 
 # One key on each line, so that a line and a key are the same thing.
 EVERY_KEY = """\

@@ -12,11 +12,12 @@ from configuration_files import loaded, write_root
 from standby.errors import ChooseOtherName, FixProfile
 from standby.profile import ProfileMistakes, load
 from standby.profile.document import read_document
+from standby.profile.file_kind import FileKind
 from standby.profile.judge import Fault, judge
 from standby.profile.keys import ENTRY, Key, Need, keys_of, one_line
 from standby.profile.reference import REGENERATE, reference
 from standby.profile.root import Layout
-from standby.profile.schema import FileKind, JsonSchema, json_schema
+from standby.profile.schema import JsonSchema, json_schema
 from standby.profile.starter import starter, write_starter
 
 DOCS = Path(__file__).parents[2] / "docs"
