@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import tzinfo
+from datetime import datetime, tzinfo
 from pathlib import Path
 
-from standby.app import points, replicate, seeds
+from standby.app import pausing, points, replicate, seeds
 from standby.app.places import Place
 from standby.app.points import Reverted
 from standby.app.recording import recorded
@@ -15,6 +15,7 @@ from standby.app.verify import VerifyReport, VerifyRequest
 from standby.app.verify import verify as verify_points
 from standby.cycle.report import CycleReport
 from standby.errors import Retry
+from standby.model.pause import Pause
 from standby.model.plan import CycleRequest
 from standby.model.point import BootPoint
 from standby.model.run import Amounts, Cause, Failure, RunKind
@@ -67,6 +68,18 @@ def revert(
         done = points.revert(session, place, asked, zone, spoilt)
         recorder.done(done.point.name)
         return done
+
+
+def pause(session: Session, place: Place, until: datetime | None, reason: str) -> Pause:
+    """Let no run of a machine begin by itself; kept on the KVM host."""
+    with recorded(session, place.profile, RunKind.PAUSE, reason=reason):
+        return pausing.pause(session, place, until, reason)
+
+
+def resume(session: Session, place: Place) -> Pause | None:
+    """End a pause; return the one that was ended."""
+    with recorded(session, place.profile, RunKind.RESUME):
+        return pausing.resume(session, place)
 
 
 def _damage(place: Place) -> Failure:

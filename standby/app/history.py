@@ -20,7 +20,7 @@ from standby.model.run import Run, RunResult
 from standby.planning.statistics import Statistics, measure
 from standby.profile import is_profile_file
 
-USUAL_PERIOD: Final = timedelta(days=30)
+USUAL_PERIOD: Final = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class LookBack:
     def statistics(
         self, profile: str, since: datetime | None = None, until: datetime | None = None
     ) -> Statistics:
-        """Count a profile's cycles: since they are counted anew, else of the last 30 days."""
+        """Count a profile's cycles: since they are counted anew, else of the last 7 days."""
         end = until or self._session.clock.now()
         begin = since or self._history.reset_of(profile) or end - USUAL_PERIOD
         runs = self._history.each(RunFilter(profile, since=begin, until=end))

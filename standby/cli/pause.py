@@ -36,8 +36,8 @@ def pause(
     Kept on the KVM host with the standby: another manager leaves it alone, too. A run by hand
     works all the same. Boot points stay, and none is merged.
     """
+    from standby.app.by_hand import pause as pause_it  # noqa: PLC0415
     from standby.app.control import AskPause  # noqa: PLC0415 - 0.3 s --help does not need
-    from standby.app.pausing import pause as pause_it  # noqa: PLC0415
     from standby.app.places import locate  # noqa: PLC0415
 
     with working(context, config) as session:
@@ -59,8 +59,8 @@ def resume(
     as_json: JsonOption = False,
 ) -> None:
     """Let the runs of a paused machine begin by themselves again."""
+    from standby.app.by_hand import resume as resume_it  # noqa: PLC0415
     from standby.app.control import AskResume  # noqa: PLC0415 - 0.3 s --help does not need
-    from standby.app.pausing import resume as resume_it  # noqa: PLC0415
     from standby.app.places import locate  # noqa: PLC0415
 
     with working(context, config) as session:

@@ -47,7 +47,7 @@ def stats(  # noqa: PLR0913 - a parameter for each option
 ) -> None:
     """Count a machine's cycles: good of all, sizes, durations, latency, errors with their runs.
 
-    Without a period: since they were counted anew, else of the last 30 days. First copies count as
+    Without a period: since they were counted anew, else of the last 7 days. First copies count as
     cycles and in no average. Latency is from the capture until its state could be booted.
     """
     from standby.app.history import LookBack  # noqa: PLC0415 - 0.5 s that --help does not need

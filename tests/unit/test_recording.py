@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -44,9 +45,10 @@ class Clock(WallClock):
         return self.moment
 
 
-def profile(name: str = "web1") -> Profile:
+def profile(name: str = "web1", keep: timedelta | None = None) -> Profile:
     hosts = {"source_host": SimpleNamespace(name="hv1"), "target_host": SimpleNamespace(name="k1")}
-    return cast("Profile", SimpleNamespace(name=name, **hosts))
+    history = SimpleNamespace(keep=keep)
+    return cast("Profile", SimpleNamespace(name=name, history=history, **hosts))
 
 
 def plan(way: Way = Way.INCREMENTAL, point: PointName = POINT) -> Any:
@@ -243,6 +245,31 @@ def test_runs_go_on_while_nothing_can_be_written_and_are_written_later(
     assert kept[1].result is RunResult.PUBLISHED
 
 
+def test_a_database_that_somebody_holds_locked_stops_no_run(
+    recording: Recording, state: StateDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("standby.history.database.BUSY_MS", 10)
+    recording.history.close()
+    with sqlite3.connect(state.database) as somebody:
+        somebody.execute("BEGIN IMMEDIATE")
+        with recording.run(profile(), CYCLE) as recorder:
+            recorder.replicated(plan(), boot_point(), Moved(3, 2))
+        assert "locked" in recording.trouble
+        somebody.execute("ROLLBACK")
+    with recording.run(profile("web2"), CYCLE):
+        pass
+    assert [run.profile for run in recording.history.runs().runs] == ["web2", "web1"]
+    somebody.close()
+
+
+def test_a_clock_that_was_set_back_makes_no_run_end_before_it_began(state: StateDirectory) -> None:
+    clock = Clock()
+    with Recording(state, clock) as recording:
+        with recording.run(profile(), CYCLE) as recorder:
+            clock.moment -= timedelta(hours=3)
+        assert recorder.run.duration == timedelta()
+
+
 def test_more_than_memory_shall_hold_becomes_a_gap_that_says_how_many(
     recording: Recording, state: StateDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -282,6 +309,22 @@ def test_a_run_of_a_dead_manager_is_lost_and_of_a_live_one_is_not(state: StateDi
         with Recording(state, Clock()) as second:
             found = {run.id: run.result for run in second.history.runs().runs}
     assert found == {recorder.run.id: RunResult.RUNNING, ended(1).id: RunResult.LOST}
+
+
+def test_a_profile_may_have_its_own_runs_forgotten_sooner(state: StateDirectory) -> None:
+    with Recording(state, Clock()) as first:
+        for name in ("web1", "db1"):
+            with first.run(profile(name), CYCLE) as old:
+                pass
+    late = Clock(datetime(2026, 12, 2, tzinfo=UTC))
+    with (
+        Recording(state, late, timedelta(days=365)) as second,
+        second.run(profile("web1", timedelta(days=7)), CYCLE) as new,
+    ):
+        pass
+    history = History.open(state.database)
+    assert [run.id for run in history.runs().runs] == [new.run.id, old.run.id]
+    assert log_path(state.logs, old.run.id).exists()
 
 
 def test_what_is_older_than_it_shall_be_kept_goes_with_its_log(state: StateDirectory) -> None:
