@@ -201,7 +201,7 @@ def day(root: Path) -> None:
     settings = Configuration(root).manager()
     settings.state_directory.mkdir(parents=True)
     runner = _AtOnce(clock)
-    memory = Memory.read(settings.state_directory / "schedule.json")
+    memory = Memory.read(settings.state_directory / "followed.json")
     conductor = Conductor(clock, runner, settings.at_once, memory)
     roster = Roster(root)
     for profile in roster.look().profiles:

@@ -66,7 +66,7 @@ class Known:
     def doing(self, profile: str, lasting: State | None) -> Doing | None:
         """Return what is done to a profile's standby now; `lasting` is its state without that."""
         run = self._running.get(profile)
-        state = state_at_work(run.kind, run.phase, lasting) if run else None
+        state = state_at_work(run.kind, run.phase, lasting, run.way) if run else None
         return Doing(state, _share(run)) if run and state else None
 
     def outdated(self, profile: str) -> str:

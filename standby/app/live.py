@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from standby.model.point import Way
 from standby.model.run import Cause, RunKind
 
 
@@ -37,6 +38,7 @@ class LiveRun:
     phase: str = ""
     steps: tuple[LiveStep, ...] = ()
     stopping: bool = False  # somebody asked it to stop
+    way: Way | None = None  # how it brings the machine over; None before it is planned
 
 
 @dataclass(frozen=True, slots=True)

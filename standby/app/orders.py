@@ -17,7 +17,7 @@ from standby.cycle.report import CycleListener, CycleReport, Phase
 from standby.errors import Cancelled, ExitStatus, StandbyError
 from standby.model.names import PointName
 from standby.model.plan import Copying, CyclePlan, CycleRequest
-from standby.model.point import BootPoint
+from standby.model.point import BootPoint, Way
 from standby.model.run import Cause, Failure, Run, RunKind, RunResult
 from standby.profile import Profile
 
@@ -53,6 +53,7 @@ class RunWatch:
     progress: Callable[[str, int, int], None]
     phase: Callable[[str, float | None], None]  # one begins, or is over after so many seconds
     merges_last: Callable[[], None]  # all that is left to do are merges
+    planned: Callable[[Way], None] = lambda _: None  # how it will bring the machine over
 
 
 class Runner(Protocol):
@@ -168,6 +169,7 @@ class _Both:
 
     def planned(self, plan: CyclePlan) -> None:
         self.recorder.planned(plan)
+        self.watch.planned(plan.way)
 
     def replicated(self, plan: CyclePlan, point: BootPoint, moved: Moved) -> None:
         self.recorder.replicated(plan, point, moved)

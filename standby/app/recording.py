@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final, Self, TypeVar
 
 from standby.app.recorder import RunRecorder
@@ -35,6 +35,7 @@ log = logging.getLogger("standby.history")
 _MOST_PENDING: Final = 1000  # ended runs kept in memory while they cannot be written
 _PRUNE_EVERY_S: Final = 3600.0
 _BATCHES_AT_ONCE: Final = 10
+_ALL: Final = ""  # instead of a profile's name
 
 
 class Recording:
@@ -51,7 +52,7 @@ class Recording:
         self._keep = keep
         self._owner = Owner(state.recorders)
         self._backlog = _Backlog()
-        self._pruned: float | None = None
+        self._pruned: dict[str, float] = {}  # by profile, when
 
     def __enter__(self) -> Self:
         self._write(lambda history: history.lost(self._is_alive))
@@ -92,7 +93,7 @@ class Recording:
         finally:
             self._backlog.add(recorder.run)
             self._write(self._backlog.write)
-            self._prune_now_and_then()
+            self._prune_now_and_then(profile)
 
     def _begin(self, run: Run) -> Run:
         def begin(history: History) -> Run:
@@ -125,24 +126,33 @@ class Recording:
 
     # ---- forgetting --------------------------------------------------------------------
 
-    def _prune_now_and_then(self) -> None:
-        now = time.monotonic()
-        if self._keep is None or self.trouble:
+    def _prune_now_and_then(self, profile: Profile) -> None:
+        if self.trouble:
             return
-        if self._pruned is None or now - self._pruned >= _PRUNE_EVERY_S:
-            self._pruned = now
-            self._prune(self._keep)
+        own = profile.history.keep
+        if own is not None and self._is_time_for(profile.name):
+            self._prune(self._clock.now() - own, profile.name)
+        if self._keep is not None and self._is_time_for(_ALL):
+            before = self._clock.now() - self._keep
+            self._prune(before, _ALL)
+            with suppress(OSError, IndexError):  # one directory at a time: they may be a million
+                remove_old_logs(secrets.choice([*self.state.logs.iterdir()]), before)
 
-    def _prune(self, keep: timedelta) -> None:
-        before = self._clock.now() - keep
+    def _is_time_for(self, profile: str) -> bool:
+        now = time.monotonic()
+        last = self._pruned.get(profile)
+        if last is not None and now - last < _PRUNE_EVERY_S:
+            return False
+        self._pruned[profile] = now
+        return True
+
+    def _prune(self, before: datetime, profile: str) -> None:
         for _ in range(_BATCHES_AT_ONCE):
-            forgotten = self._write(lambda history: history.prune(before))
+            forgotten = self._write(lambda history: history.prune(before, profile))
             if not forgotten:
                 break
             for run_id in forgotten:
                 remove_log(log_path(self.state.logs, run_id))
-        with suppress(OSError, IndexError):  # one directory at a time: there may be a million logs
-            remove_old_logs(secrets.choice([*self.state.logs.iterdir()]), before)
 
 
 class _Backlog:

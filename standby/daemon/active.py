@@ -10,6 +10,7 @@ from typing import Final
 
 from standby.app.live import LiveRun, LiveStep
 from standby.app.orders import Ended, Order
+from standby.model.point import Way
 from standby.model.queue import UnderWay
 
 _RATE_OVER_S: Final = 5.0
@@ -44,6 +45,7 @@ class Meter:
     steady: Callable[[], float]
     _steps: dict[str, _Step] = field(default_factory=dict)
     phase: str = ""
+    way: Way | None = None
     followers: tuple[Follow, ...] = ()
     phase_followers: tuple[FollowPhase, ...] = ()
 
@@ -55,6 +57,10 @@ class Meter:
             return
         for follow in self.phase_followers:
             follow(phase, seconds)
+
+    def planned(self, way: Way) -> None:
+        """Take how the run will bring the machine over."""
+        self.way = way
 
     def __call__(self, what: str, done: int, total: int) -> None:
         """Take the bytes done, of all, of a disk or a merge."""
@@ -97,6 +103,7 @@ class Active:
             self.meter.phase,
             self.meter.steps(),
             self.cancel.is_set(),
+            self.meter.way,
         )
 
 

@@ -10,16 +10,18 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from queue import SimpleQueue
 
 from standby.app.live import LiveRun, LiveWait, Outlook
-from standby.app.orders import Ended, Order, Runner, RunWatch, failed, new_id
+from standby.app.orders import Ended, Order, Runner, RunWatch, new_id
 from standby.daemon.active import Active, Meter
 from standby.daemon.assignment import Assignment
 from standby.daemon.clock import Clock, JumpWatch
+from standby.daemon.endings import died, ended_by
+from standby.daemon.machine import Begun, Machine, shown
 from standby.daemon.memory import Memory
 from standby.daemon.timetable import Timetable
 from standby.errors import Cancelled, FixRequest, Paused, StandbyError, TryLater
@@ -28,47 +30,10 @@ from standby.model.queue import AtOnce, UnderWay, Waiting
 from standby.model.run import Cause, Run, RunKind, RunResult
 from standby.model.schedule import Every, MissedRuns, Once
 from standby.planning import retries
-from standby.planning.dispatch import in_order, joined, to_begin
-from standby.planning.retries import Trouble
+from standby.planning.dispatch import in_order, to_begin
 from standby.planning.schedule import missed
 
 log = logging.getLogger("standby.daemon")
-
-Told = Callable[[Ended], None]
-Begun = Callable[[Active], None]
-
-
-@dataclass
-class Machine:
-    """One machine in the daemon's care."""
-
-    assignment: Assignment
-    newest: datetime | None = None
-    trouble: Trouble | None = None
-    retry: datetime | None = None
-    waiting: Waiting | None = None
-    reason: str = ""
-    begun: tuple[Begun, ...] = ()  # who wants to know when what waits begins
-    active: Active | None = None
-    due: datetime | None = None  # what the active run was due by its schedule
-    leaving: bool = False  # its profile is gone: nothing begins any more
-    paused: Pause | None = None  # as last seen on the KVM host
-    held: int = 0  # by so many who want nothing to begin for a moment
-
-    def may_begin(self, cause: Cause, now: datetime) -> bool:
-        """Tell whether a run that is due is to be tried at all."""
-        if cause is Cause.HAND:
-            return True
-        paused = self.paused is not None and self.paused.holds(now)
-        return (
-            not paused
-            and not self._seeds_later(now)
-            and retries.may_begin(cause, self.trouble, now)
-        )
-
-    def _seeds_later(self, now: datetime) -> bool:
-        seed_at = self.assignment.seed_at
-        return seed_at is not None and now < seed_at and self.newest is None
 
 
 class Conductor:
@@ -149,7 +114,7 @@ class Conductor:
         machine = self._machines.get(name)
         if machine is None:
             return
-        _set_newest(machine, newest)
+        machine.set_newest(newest)
         machine.paused = paused
         if machine.waiting is not None and not machine.may_begin(
             machine.waiting.cause, self._clock.now()
@@ -203,7 +168,7 @@ class Conductor:
         if begun is not None:
             machine.begun = (*machine.begun, begun)
         machine.reason = reason or machine.reason
-        self._wait_for_turn(machine, kind, cause, self._clock.now())
+        machine.wait_for_turn(kind, cause, self._clock.now())
 
     def cancel(self, name: str, why: str) -> str:
         """Stop what is under way or waits for a machine; return the run's id, "" if it waited."""
@@ -229,7 +194,7 @@ class Conductor:
         now = self._clock.now()
         if machine is not None and not machine.leaving and machine.may_begin(Cause.EVENT, now):
             machine.reason = what
-            self._wait_for_turn(machine, RunKind.CYCLE, Cause.EVENT, now)
+            machine.wait_for_turn(RunKind.CYCLE, Cause.EVENT, now)
 
     # ---- looking -----------------------------------------------------------------------
 
@@ -241,11 +206,13 @@ class Conductor:
     def waiting(self) -> tuple[LiveWait, ...]:
         """Return what waits, the most urgent first."""
         now = self._clock.now()
-        return tuple(_shown(it, now) for it in in_order(self._queue(), now))
+        return tuple(shown(it, now) for it in in_order(self._queue(), now))
 
     def outlooks(self) -> tuple[Outlook, ...]:
         """Return what comes next for each machine."""
-        return tuple(self._outlook(name, it) for name, it in sorted(self._machines.items()))
+        return tuple(
+            it.outlook(self._timetable.next_of(name)) for name, it in sorted(self._machines.items())
+        )
 
     def is_idle(self) -> bool:
         """Whether nothing is under way."""
@@ -256,7 +223,7 @@ class Conductor:
     def _scheduled(self, name: str, moment: datetime) -> None:
         machine, now = self._machines[name], self._clock.now()
         if machine.may_begin(Cause.SCHEDULE, now):
-            self._wait_for_turn(machine, RunKind.CYCLE, Cause.SCHEDULE, moment)
+            machine.wait_for_turn(RunKind.CYCLE, Cause.SCHEDULE, moment)
 
     def _retry_those_due(self, now: datetime) -> Iterator[float]:
         for machine in self._machines.values():
@@ -267,14 +234,7 @@ class Conductor:
                 continue
             due, machine.retry = machine.retry, None
             if machine.may_begin(Cause.RETRY, now):
-                self._wait_for_turn(machine, RunKind.CYCLE, Cause.RETRY, due)
-
-    def _wait_for_turn(self, machine: Machine, kind: RunKind, cause: Cause, due: datetime) -> None:
-        it = machine.assignment
-        new = Waiting(
-            it.name, kind, cause, due, it.source_host, it.kvm_host, it.rpo, machine.newest
-        )
-        machine.waiting = new if machine.waiting is None else joined(machine.waiting, new)
+                machine.wait_for_turn(RunKind.CYCLE, Cause.RETRY, due)
 
     def _make_up(self, machine: Machine, now: datetime) -> None:
         """Begin what nobody could begin since the schedule was last followed."""
@@ -285,7 +245,7 @@ class Conductor:
             return
         due = missed(machine.assignment.schedule, seen, now, name)
         if due is not None and machine.may_begin(Cause.MISSED, now):
-            self._wait_for_turn(machine, RunKind.CYCLE, Cause.MISSED, due.moment)
+            machine.wait_for_turn(RunKind.CYCLE, Cause.MISSED, due.moment)
 
     def _once_now(self, machine: Machine, now: datetime) -> None:
         name = machine.assignment.name
@@ -294,26 +254,14 @@ class Conductor:
         ):
             self._memory.forget_once(name)
         elif self._memory.first_time(name):
-            self._wait_for_turn(machine, RunKind.CYCLE, Cause.SCHEDULE, now)
+            machine.wait_for_turn(RunKind.CYCLE, Cause.SCHEDULE, now)
 
     def _reassign(self, machine: Machine, assignment: Assignment, now: datetime) -> None:
-        before, machine.assignment, machine.leaving = machine.assignment, assignment, False
-        if (
-            before.schedule != assignment.schedule
-            or self._timetable.next_of(assignment.name) is None
-        ):
+        before = machine.assignment.schedule
+        machine.reassign(assignment)
+        if before != assignment.schedule or self._timetable.next_of(assignment.name) is None:
             self._timetable.set(assignment.name, assignment.schedule)
             self._memory.see(assignment.name, now)
-        if machine.trouble is not None and machine.trouble.is_lasting:
-            machine.trouble = None  # something changed: that may have been it
-        if machine.waiting is not None:
-            waiting = machine.waiting
-            machine.waiting = replace(
-                waiting,
-                source_host=assignment.source_host,
-                kvm_host=assignment.kvm_host,
-                rpo=assignment.rpo,
-            )
 
     def _clock_was_set(self, jump: timedelta) -> None:
         """Go on as if no time had passed, but for runs at a time of the day that was jumped over.
@@ -323,14 +271,11 @@ class Conductor:
         log.warning("the clock was set by %s: all schedules are looked at anew", jump)
         now = self._clock.now()
         for machine in self._machines.values():
-            machine.newest = _moved(machine.newest, jump)
-            machine.retry = _moved(machine.retry, jump)
-            if machine.trouble is not None:
-                machine.trouble = replace(machine.trouble, at=machine.trouble.at + jump)
-            if machine.waiting is not None:
-                machine.waiting = replace(machine.waiting, due=machine.waiting.due + jump)
+            machine.clock_was_set(jump)
             self._jumped_over(machine, now - jump, now)
-        self._timetable.plan_anew()
+            if not machine.leaving:
+                # Also one whose schedule had ended: by this clock it may not have.
+                self._timetable.set(machine.assignment.name, machine.assignment.schedule)
 
     def _jumped_over(self, machine: Machine, before: datetime, now: datetime) -> None:
         schedule, name = machine.assignment.schedule, machine.assignment.name
@@ -339,7 +284,7 @@ class Conductor:
             timed_only = replace(schedule, entries=timed, missed=MissedRuns.ONCE)
             due = missed(timed_only, before, now, name)
             if due is not None:
-                self._wait_for_turn(machine, RunKind.CYCLE, Cause.MISSED, due.moment)
+                machine.wait_for_turn(RunKind.CYCLE, Cause.MISSED, due.moment)
         self._memory.see(name, min(now, self._memory.seen(name) or now))
 
     # ---- runs --------------------------------------------------------------------------
@@ -385,14 +330,15 @@ class Conductor:
             active.meter,
             active.meter.phases,
             lambda: self.post(partial(self._only_merges, active)),
+            active.meter.planned,
         )
         ended: list[Ended] = []
         try:
             ended.append(self._runner.run(active.order, watch))
         except StandbyError as error:
-            ended.append(_failed(active, error, self._clock.now()))
+            ended.append(ended_by(active, error, self._clock.now()))
         finally:
-            result = ended[0] if ended else _died(active, self._clock.now())
+            result = ended[0] if ended else died(active, self._clock.now())
             self.post(partial(self._over, machine, active, result))
 
     def _only_merges(self, active: Active) -> None:
@@ -404,7 +350,7 @@ class Conductor:
         if isinstance(ended.error, Paused):
             machine.paused = Pause(run.begun, ended.error.until)
         if run.result in {RunResult.PUBLISHED, RunResult.STILL_TRUE}:
-            _set_newest(machine, run.begun)
+            machine.set_newest(run.begun)
         if machine.due is not None and not run.result.is_bad and run.result is not RunResult.BUSY:
             # What failed and what is killed is made up by the daemon after this one.
             self._memory.see(name, max(machine.due, self._memory.seen(name) or machine.due))
@@ -437,60 +383,11 @@ class Conductor:
         place = UnderWay(waiting.profile, waiting.source_host, waiting.kvm_host)
         now = self._clock.now()
         never = Active(order, place, now, Meter(self._clock.steady))
-        ended = _failed(never, Cancelled(waiting.profile, f"did not begin: {why}"), now)
+        ended = ended_by(never, Cancelled(waiting.profile, f"did not begin: {why}"), now)
         for tell in begun:
             tell(never)
         for told in never.told:
             told(ended)
 
-    def _outlook(self, name: str, machine: Machine) -> Outlook:
-        trouble = machine.trouble
-        return Outlook(
-            profile=name,
-            next_run=self._timetable.next_of(name),
-            retry=machine.retry,
-            failures=trouble.failures if trouble else 0,
-            trouble=trouble.why if trouble else "",
-            waits_for_change=trouble is not None and trouble.is_lasting,
-        )
-
 
 _LONGEST_WAIT_S = 1.0  # so that a clock that was set, and whoever watches us, is noticed
-
-
-def _set_newest(machine: Machine, newest: datetime | None) -> None:
-    machine.newest = newest
-    if machine.waiting is not None:
-        machine.waiting = replace(machine.waiting, newest=newest)
-
-
-def _moved(moment: datetime | None, jump: timedelta) -> datetime | None:
-    return None if moment is None else moment + jump
-
-
-def _shown(it: Waiting, now: datetime) -> LiveWait:
-    behind = None if it.newest is None else it.behind(now)
-    return LiveWait(it.profile, it.kind, it.cause, it.due, behind)
-
-
-def _failed(active: Active, error: StandbyError, now: datetime) -> Ended:
-    order, place = active.order, active.place
-    run = Run(
-        order.id,
-        order.profile,
-        order.kind,
-        order.cause,
-        active.begun,
-        place.source_host,
-        place.kvm_host,
-    )
-    return Ended(failed(run, error, now), error=error)
-
-
-def _died(active: Active, now: datetime) -> Ended:
-    error = StandbyError(
-        f"run {active.order.id}",
-        "ended by a mistake of this program",
-        remedy="the log of the daemon has a trace: please report it",
-    )
-    return _failed(active, error, now)

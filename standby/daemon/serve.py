@@ -40,7 +40,7 @@ from standby.profile.manager import ManagerSettings
 
 log = logging.getLogger("standby.daemon")
 
-MEMORY_FILE = "schedule.json"
+MEMORY_FILE = "followed.json"
 
 
 def serve(session: Session) -> None:

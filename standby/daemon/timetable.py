@@ -56,7 +56,7 @@ class Timetable(BaseScheduler):  # type: ignore[misc]  # it has no types
         super().shutdown(wait)
 
     def set(self, name: str, schedule: Schedule) -> None:
-        """Follow a machine's schedule from now on."""
+        """Follow a machine's schedule from now on, as if it were new."""
         self.forget(name)
         trigger = ScheduleTrigger(name, schedule)
         if trigger.get_next_fire_time(None, self._clock.now()) is None:
@@ -79,11 +79,6 @@ class Timetable(BaseScheduler):  # type: ignore[misc]  # it has no types
         """Call `due` for all that is; return the seconds until there is more."""
         wait: float | None = self._process_jobs()
         return wait
-
-    def plan_anew(self) -> None:
-        """Look at all schedules as if they were new: the clock was set."""
-        for job in self.get_jobs():
-            self.set(job.id, job.trigger.schedule)
 
     def _fire(self, name: str) -> None:
         moment = self.next_of(name)

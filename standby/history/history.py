@@ -113,10 +113,10 @@ class History:
         self._do(Use.WRITE, work)
         return tuple(ended)
 
-    def prune(self, before: datetime) -> tuple[str, ...]:
+    def prune(self, before: datetime, profile: str = "") -> tuple[str, ...]:
         """Forget runs that began before a moment, some at a time; return their ids.
 
-        Call it again until it returns none. Runs that are under way stay.
+        Call it again until it returns none. Runs that are under way stay. `profile`: only its.
         """
         old = (
             select(runs.c.id)
@@ -124,11 +124,14 @@ class History:
             .order_by(runs.c.begun)
             .limit(_AT_ONCE)
         )
+        if profile:
+            old = old.where(runs.c.profile == profile)
 
         def work(connection: Connection) -> tuple[str, ...]:
             ids = tuple(connection.scalars(old))
             connection.execute(delete(runs).where(runs.c.id.in_(ids)))
-            connection.execute(delete(gaps).where(gaps.c.until < before))
+            if not profile:
+                connection.execute(delete(gaps).where(gaps.c.until < before))
             return ids
 
         return self._do(Use.WRITE, work)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from standby.model.health import Concern, Problem, Severity
+from standby.model.point import Way
 from standby.model.run import RunKind
 from standby.model.state import State
 
@@ -13,16 +14,20 @@ MERGES: Final = frozenset({"merge", "finish merges"})
 _MAY_BE_AN_ERROR: Final = frozenset({State.PROTECTED, State.WAITING_FOR_SEED, State.REVERSED})
 
 
-def state_at_work(kind: RunKind, phase: str, lasting: State | None) -> State | None:
+def state_at_work(
+    kind: RunKind, phase: str, lasting: State | None, way: Way | None = None
+) -> State | None:
     """Return what a run makes of a standby while it runs; None for one that moves no data.
 
-    `phase` is that of the cycle, `lasting` the state without the run, None when nobody knows.
+    `phase` is that of the cycle, `lasting` the state without the run, `way` how it brings the
+    machine over; None when nobody knows.
     """
     if phase in MERGES:
         return State.MERGING
-    if kind is RunKind.RESYNC:
+    if kind is RunKind.RESYNC or way is Way.RESYNC:
         return State.RESYNCING
-    if kind is RunKind.IMPORT_SEED or (kind.is_cycle and lasting is State.WAITING_FOR_SEED):
+    first = lasting is State.WAITING_FOR_SEED or (lasting is None and way is Way.SEED)
+    if kind is RunKind.IMPORT_SEED or (kind.is_cycle and first):
         return State.SEEDING
     return State.REPLICATING if kind.is_cycle else None
 

@@ -15,7 +15,7 @@ from standby.profile.limits import Limits
 from standby.profile.mistakes import Mark, PathInFile, Plain, dotted
 from standby.profile.notify import Notify
 from standby.profile.points import BootPoints
-from standby.profile.profile_file import Merge, ProfileFile, Resync, Transfer
+from standby.profile.profile_file import History, Merge, ProfileFile, Resync, Transfer
 from standby.profile.schedule import Rpo, Schedule
 from standby.profile.scripts import Scripts
 from standby.profile.section import ReadOnly
@@ -53,6 +53,7 @@ class Profile:
     rpo: Rpo
     scripts: Scripts
     notify: Notify
+    history: History
     limits: Limits
     source_host: HostSettings
     target_host: HostSettings

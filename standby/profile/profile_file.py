@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 from standby.model.point import Consistency
 from standby.model.window import RateByDay
 from standby.profile.dormant import Standby
-from standby.profile.kinds import Rate, SafeName, Window, bounded
+from standby.profile.kinds import Duration, Rate, SafeName, Window, bounded
 from standby.profile.limits import BY_DAY_EXAMPLE, Bandwidth, Limits, rate_by_day
 from standby.profile.notify import Notify
 from standby.profile.points import BootPoints
@@ -23,7 +23,7 @@ from standby.profile.scripts import Scripts
 from standby.profile.section import Section, impossible
 from standby.profile.source import Source
 from standby.profile.target import Target
-from standby.profile.units import parse_rate
+from standby.profile.units import parse_duration, parse_rate
 
 
 class Compression(Enum):
@@ -84,6 +84,17 @@ class Resync(Section):
     )
 
 
+class History(Section):
+    """How long what was done for this machine is remembered."""
+
+    keep: Annotated[Duration, bounded(parse_duration, "1d")] | None = Field(
+        default=None,
+        description="How long its runs and their logs are kept, but never longer than "
+        "`history.keep` of `manager.yaml` says. From 1d. Null: as long as that.",
+        examples=["4w"],
+    )
+
+
 class ProfileFile(Section):
     """How one machine is protected."""
 
@@ -117,6 +128,10 @@ class ProfileFile(Section):
     )
     notify: Notify = Field(
         default_factory=Notify, description="Who is told what about this machine."
+    )
+    history: History = Field(
+        default_factory=History,
+        description="How long what was done for this machine is remembered.",
     )
     limits: Limits = Field(
         default_factory=Limits,

@@ -93,7 +93,7 @@ def test_what_a_script_prints_and_what_was_not_sent_is_in_the_log_of_its_run(
     daemon.cli.run("run", protection.name)
     (run,) = daemon.cli.json("history", protection.name)["runs"]
     said = daemon.cli.run("log", run["run"]).stdout
-    assert f"run {run['id']}, point {protection.points[0]}" in said
+    assert f"run {run['run']}, point {protection.points[0]}" in said
     wait_until(
         lambda: "no mail server is known" in daemon.cli.run("log", run["run"]).stdout, "note", 30
     )

@@ -101,7 +101,7 @@ class World:
         for order, _ in self.orders.values():
             self.runner.end_of(order.id).put(RunResult.CANCELLED)
         self.orders.clear()
-        memory = Memory.read(self.state / "schedule.json")
+        memory = Memory.read(self.state / "followed.json")
         self.conductor = Conductor(self.clock, self.runner, self.at_once, memory)
         self.over: list[Run] = []
         self.conductor.ended.append(self.over.append)

@@ -74,6 +74,10 @@ def test_a_run_that_only_merges_makes_room_for_another_but_not_for_itself(world:
     (second,) = world.turn_after(MINUTE)
     assert second.profile != first.profile
     assert {it.profile for it in world.conductor.running()} == {"web", "db"}
+    world.end(second.profile)
+    assert profiles(world.turn_after(MINUTE)) == [second.profile]
+    world.end(second.profile)
+    assert world.turn() == []  # the other still merges
 
 
 def test_what_was_missed_while_no_daemon_ran_is_made_up_once(world: World) -> None:
@@ -234,6 +238,16 @@ def test_a_clock_set_back_loses_nothing(world: World) -> None:
     world.clock.set_by(-5 * HOUR)
     began = world.run_for(10 * MINUTE)
     assert len(began) == 10
+
+
+def test_a_schedule_that_ended_by_a_wrong_clock_goes_on(world: World) -> None:
+    ends = (START + HOUR).replace(tzinfo=None)
+    made = assignment("web", every(MINUTE))
+    world.conductor.assign(replace(made, schedule=replace(made.schedule, ends=ends)))
+    world.clock.set_by(5 * HOUR)
+    assert world.run_for(5 * MINUTE) == []
+    world.clock.set_by(-5 * HOUR)
+    assert len(world.run_for(5 * MINUTE)) == 5
 
 
 @pytest.mark.parametrize("hours", [3, 8])

@@ -241,7 +241,7 @@ def test_the_second_daemon_is_told_who_the_first_is(tmp_path: Path) -> None:
 
 
 def test_what_is_remembered_is_read_again(tmp_path: Path) -> None:
-    file = tmp_path / "schedule.json"
+    file = tmp_path / "followed.json"
     memory = Memory.read(file)
     memory.see("web", NOW)
     assert memory.first_time("db")
@@ -257,13 +257,13 @@ def test_what_is_remembered_is_read_again(tmp_path: Path) -> None:
     "damaged", ["", "{", "[]", '{"seen": {"web": "yesterday"}, "once": []}', '{"seen": 1}']
 )
 def test_a_damaged_memory_is_none(tmp_path: Path, damaged: str) -> None:
-    (tmp_path / "schedule.json").write_text(damaged)
-    assert Memory.read(tmp_path / "schedule.json").seen("web") is None
+    (tmp_path / "followed.json").write_text(damaged)
+    assert Memory.read(tmp_path / "followed.json").seen("web") is None
 
 
 def test_a_memory_that_cannot_be_written_is_a_problem_and_no_error(tmp_path: Path) -> None:
     directory = tmp_path / "state"
-    memory = Memory.read(directory / "schedule.json")
+    memory = Memory.read(directory / "followed.json")
     memory.see("web", NOW)
     memory.save_now_and_then(10.0)
     assert "cannot be written" in memory.problem
@@ -272,7 +272,7 @@ def test_a_memory_that_cannot_be_written_is_a_problem_and_no_error(tmp_path: Pat
     assert memory.problem
     memory.save_now_and_then(15.0)
     assert not memory.problem
-    assert Memory.read(directory / "schedule.json").seen("web") == NOW
+    assert Memory.read(directory / "followed.json").seen("web") == NOW
 
 
 # ---- the service manager -----------------------------------------------------------------

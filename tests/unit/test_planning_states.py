@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from standby.model.health import Concern, Problem, Severity
+from standby.model.point import Way
 from standby.model.run import RunKind
 from standby.model.state import State
 from standby.planning.states import resting_state, state_at_work
@@ -30,6 +31,22 @@ def test_a_run_makes_of_a_standby_what_it_does(
     kind: RunKind, phase: str, lasting: State | None, state: State | None
 ) -> None:
     assert state_at_work(kind, phase, lasting) is state
+
+
+@pytest.mark.parametrize(
+    ("way", "lasting", "state"),
+    [
+        (Way.RESYNC, State.PROTECTED, State.RESYNCING),
+        (Way.INCREMENTAL, State.PROTECTED, State.REPLICATING),
+        (Way.SEED, State.PROTECTED, State.REPLICATING),  # a full copy that somebody asked for
+        (Way.SEED, State.WAITING_FOR_SEED, State.SEEDING),
+        (Way.SEED, None, State.SEEDING),
+    ],
+)
+def test_a_cycle_whose_history_was_lost_resyncs(
+    way: Way, lasting: State | None, state: State
+) -> None:
+    assert state_at_work(RunKind.CYCLE, "transfer", lasting, way) is state
 
 
 @pytest.mark.parametrize("kind", RunKind)

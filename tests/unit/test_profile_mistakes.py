@@ -92,6 +92,8 @@ scripts:
 notify:
   mail: [{to: ops@example.org, news: [failure, daily]}]
   webhooks: [{url: https://chat.example.org/x, news: [failure]}]
+history:
+  keep: 4w
 limits:
   nice: 10
   input_output: idle

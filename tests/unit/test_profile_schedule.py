@@ -298,7 +298,7 @@ def test_times_are_read_back_as_they_are_written(moment: datetime) -> None:
 
 # ---- profiles recorded by earlier versions ----------------------------------------------
 
-LATER = ("schedule", "rpo", "scripts", "notify", "limits")
+LATER = ("schedule", "rpo", "scripts", "notify", "history", "limits")
 
 
 def test_a_profile_recorded_before_there_were_schedules_is_still_read(tmp_path: Path) -> None:
@@ -407,3 +407,10 @@ def test_wrong_settings_of_the_manager_are_refused_and_hold_no_secret(
     (mistake,) = caught.value.mistakes
     assert mistake.mark.line == 2
     assert "secret'" not in str(mistake)
+
+
+def test_settings_that_are_there_and_cannot_be_read_are_a_mistake(tmp_path: Path) -> None:
+    root = write_root(tmp_path, {})
+    (root / "manager.yaml").symlink_to(tmp_path / "gone.yaml")
+    with pytest.raises(ProfileMistakes, match="cannot be read"):
+        Configuration(root).manager()

@@ -45,9 +45,10 @@ class Clock(WallClock):
         return self.moment
 
 
-def profile(name: str = "web1") -> Profile:
+def profile(name: str = "web1", keep: timedelta | None = None) -> Profile:
     hosts = {"source_host": SimpleNamespace(name="hv1"), "target_host": SimpleNamespace(name="k1")}
-    return cast("Profile", SimpleNamespace(name=name, **hosts))
+    history = SimpleNamespace(keep=keep)
+    return cast("Profile", SimpleNamespace(name=name, history=history, **hosts))
 
 
 def plan(way: Way = Way.INCREMENTAL, point: PointName = POINT) -> Any:
@@ -308,6 +309,22 @@ def test_a_run_of_a_dead_manager_is_lost_and_of_a_live_one_is_not(state: StateDi
         with Recording(state, Clock()) as second:
             found = {run.id: run.result for run in second.history.runs().runs}
     assert found == {recorder.run.id: RunResult.RUNNING, ended(1).id: RunResult.LOST}
+
+
+def test_a_profile_may_have_its_own_runs_forgotten_sooner(state: StateDirectory) -> None:
+    with Recording(state, Clock()) as first:
+        for name in ("web1", "db1"):
+            with first.run(profile(name), CYCLE) as old:
+                pass
+    late = Clock(datetime(2026, 12, 2, tzinfo=UTC))
+    with (
+        Recording(state, late, timedelta(days=365)) as second,
+        second.run(profile("web1", timedelta(days=7)), CYCLE) as new,
+    ):
+        pass
+    history = History.open(state.database)
+    assert [run.id for run in history.runs().runs] == [new.run.id, old.run.id]
+    assert log_path(state.logs, old.run.id).exists()
 
 
 def test_what_is_older_than_it_shall_be_kept_goes_with_its_log(state: StateDirectory) -> None:
