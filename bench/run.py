@@ -9,7 +9,7 @@ import re
 import statistics
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -102,14 +102,16 @@ def run(
     figures = {
         name: figure for name, figure in _earlier(results / "results.json").items() if name in names
     }
+    moments = _moments(results / "measured.json")
     for benchmark in benchmarks:
         print(f"{benchmark.name}: {benchmark.work} …", flush=True)
         with tempfile.TemporaryDirectory(prefix="bench-", dir=place()) as directory:
             measured = benchmark.measure(Path(directory))
         figure = _figure(benchmark, measured)
         figures[benchmark.name] = figure
+        moments[benchmark.name] = f"{datetime.now(UTC):%Y-%m-%d %H:%M}, {os.getloadavg()[0]:.1f}"
         print("  " + _line(figure), flush=True)
-        _write(results, figures.values(), known)
+        _write(results, figures.values(), known, moments)
     return [figures[benchmark.name] for benchmark in benchmarks]
 
 
@@ -144,11 +146,23 @@ def _earlier(path: Path) -> dict[str, Figure]:
     return {entry["name"]: Figure(**entry) for entry in json.loads(path.read_text())}
 
 
-def _write(results: Path, figures: Iterable[Figure], known: Sequence[Benchmark]) -> None:
+def _moments(path: Path) -> dict[str, str]:
+    """Return when each figure was measured (UTC), and the machine's load at its end."""
+    return dict(json.loads(path.read_text())) if path.exists() else {}
+
+
+def _write(
+    results: Path,
+    figures: Iterable[Figure],
+    known: Sequence[Benchmark],
+    moments: Mapping[str, str],
+) -> None:
     ordered = sorted(figures, key=lambda figure: figure.name)
     entries = [asdict(figure) for figure in ordered]
     (results / "results.json").write_text(json.dumps(entries, indent=1) + "\n")
-    (results / "results.md").write_text(_page(ordered, known))
+    kept = {figure.name: moments.get(figure.name, "unknown") for figure in ordered}
+    (results / "measured.json").write_text(json.dumps(kept, indent=1) + "\n")
+    (results / "results.md").write_text(_page(ordered, known, kept))
 
 
 def _line(figure: Figure) -> str:
@@ -162,16 +176,16 @@ def _line(figure: Figure) -> str:
     return ", ".join(parts)
 
 
-def _page(figures: Sequence[Figure], known: Sequence[Benchmark]) -> str:
+def _page(figures: Sequence[Figure], known: Sequence[Benchmark], moments: Mapping[str, str]) -> str:
     rows = [
-        "| name | value | unit | baseline | ratio | goal | reached |",
-        "|---|---|---|---|---|---|---|",
+        "| name | value | unit | baseline | ratio | goal | reached | measured (UTC), load |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for figure in figures:
         cells = (figure.name, figure.value, figure.unit, figure.baseline, figure.ratio, figure.goal)
         reached = {None: "", True: "yes", False: "no"}[figure.reached()]
         texts = ["" if cell is None else str(cell) for cell in cells]
-        rows.append("| " + " | ".join([*texts, reached]) + " |")
+        rows.append("| " + " | ".join([*texts, reached, moments[figure.name]]) + " |")
     meanings = [
         "| name | what is done | baseline |",
         "|---|---|---|",
@@ -188,7 +202,7 @@ def _circumstances() -> list[str]:
         (
             f"Last run {datetime.now(UTC):%Y-%m-%d %H:%M} UTC on {_processor()},"
             f" {os.cpu_count()} cores, {memory} MiB, Linux {platform.release()};"
-            f" load {os.getloadavg()[0]:.1f} at its end; images in `{place()}`."
+            f" images in `{place()}`."
         ),
         f"Python {platform.python_version()}; {'; '.join(filter(None, versions))}.",
         "Each figure is a median of at least 5 rounds, ours and the baseline in turns. The",

@@ -48,10 +48,10 @@ def _compare(source: Path, theirs: Copier) -> Measured:
     def turn(copier: Copier) -> float:
         return _speed(source, target, copier)
 
-    measured = in_turns(lambda: turn(ours), lambda: turn(theirs))
-    _speed(source, target, ours)
-    nbd_servers.run("qemu-img", "compare", "-f", "raw", "-F", "qcow2", source, target.image)
-    return measured
+    for copier in (theirs, ours):  # unmeasured: that both do the work
+        turn(copier)
+        nbd_servers.run("qemu-img", "compare", "-f", "raw", "-F", "qcow2", source, target.image)
+    return in_turns(lambda: turn(ours), lambda: turn(theirs))
 
 
 def _speed(source: Path, target: Pair, copier: Copier) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from enum import Enum
 from pathlib import Path
 
@@ -16,7 +17,9 @@ class Detail(Enum):
     EVERYTHING = "everything"  # every command and every QMP message as well
 
 
-def open_session(root: Path, detail: Detail = Detail.PHASES) -> Session:
-    """Return a session on a configuration root; it is a context."""
+def open_session(
+    root: Path, detail: Detail = Detail.PHASES, cancel: threading.Event | None = None
+) -> Session:
+    """Return a session on a configuration root; it is a context. Setting `cancel` stops it."""
     chatter = Chatter.ALL if detail is Detail.EVERYTHING else Chatter.NONE
-    return Session(root, chatter=chatter)
+    return Session(root, chatter=chatter, cancel=cancel or threading.Event())

@@ -90,7 +90,7 @@ class RunRecorder:
         try:
             yield
         except StandbyError as error:
-            self.run = failed(self.run, error, self._now())
+            self.run = failed(self.run, error, self._end_of_run())
             raise
         except BaseException as error:
             stopped = isinstance(error, KeyboardInterrupt)
@@ -101,7 +101,10 @@ class RunRecorder:
         self._end(found, self.run.failure)
 
     def _end(self, result: RunResult, failure: Failure | None) -> None:
-        self.run = replace(self.run, ended=self._now(), result=result, failure=failure)
+        self.run = replace(self.run, ended=self._end_of_run(), result=result, failure=failure)
+
+    def _end_of_run(self) -> datetime:
+        return max(self._now(), self.run.begun)  # clocks may be set back meanwhile
 
 
 def _unforeseen(run: Run, error: BaseException) -> Failure:

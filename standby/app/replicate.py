@@ -40,7 +40,6 @@ from standby.target.qcow2 import Allocation
 from standby.target.space import available_below
 from standby.target.store import (
     KvmStore,
-    make_directory,
     observe_unlocked,
     open_store,
 )
@@ -109,8 +108,6 @@ def locked_store(
     """Open a profile's store under its lock, made if need be when `identity` is given."""
     host = session.kvm_host(profile)
     directory = directory_of(host, profile)
-    if identity is not None:
-        make_directory(host, directory)
     domain = dormant_domain(host, profile, directory)
     first = Manifest(profile.standby_name, identity, "") if identity else None
     allocation = Allocation(profile.target.allocation.value)

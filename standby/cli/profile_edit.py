@@ -9,6 +9,7 @@ import typer
 
 from standby.cli.options import ConfigOption, ProfileArgument
 from standby.cli.output import print_note
+from standby.cli.stopping import stop_interrupts
 from standby.cli.work import config_root
 from standby.errors import ExitStatus
 from standby.profile.mistakes import ProfileMistakes
@@ -37,4 +38,11 @@ def edit(context: typer.Context, profile: ProfileArgument, *, config: ConfigOpti
 
 def _ask_again(mistakes: ProfileMistakes) -> bool:
     print_note(str(mistakes))
-    return sys.stdin.isatty() and typer.confirm("Edit again?", default=True, err=True)
+    if not sys.stdin.isatty():
+        return False
+    try:
+        with stop_interrupts():
+            return typer.confirm("Edit again?", default=True, err=True)
+    except typer.Abort:  # Ctrl-C or the end of the input, at the question
+        typer.echo(err=True)
+        return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,20 +44,26 @@ def looking(context: typer.Context, config: Path | None) -> Generator[Session]:
 def working(
     context: typer.Context, config: Path | None, report: Report | None = None
 ) -> Generator[Session]:
-    """Open a session that may change things; a signal sets its `cancel`."""
-    with opened(context, config) as session, stop_sets(session.cancel):
+    """Open a session that may change things; a signal sets its `cancel`.
+
+    Also while its connections are closed: a second signal must not hide what became of the first.
+    """
+    cancel = threading.Event()
+    with stop_sets(cancel), opened(context, config, cancel) as session:
         if report is not None:
             session.progress = report
         yield session
 
 
 @contextmanager
-def opened(context: typer.Context, config: Path | None) -> Generator[Session]:
-    """Open a session that handles signals by itself."""
+def opened(
+    context: typer.Context, config: Path | None, cancel: threading.Event | None = None
+) -> Generator[Session]:
+    """Open a session that handles signals by itself, or stops when `cancel` is set."""
     # Loading what talks to hosts takes about 0.3 s, too much for --help.
     from standby.app.opening import Detail, open_session  # noqa: PLC0415
 
     verbose = context.find_root().params.get("verbose")
     detail = Detail.EVERYTHING if verbose else Detail.PHASES
-    with open_session(config_root(context, config), detail) as session:
+    with open_session(config_root(context, config), detail, cancel) as session:
         yield session

@@ -122,6 +122,9 @@ class Store(Protocol):
     def observe(self) -> TargetObservation:
         """Look at directory, head and domain; change nothing."""
 
+    def available(self) -> int:
+        """Return the free bytes of the storage, as of the last look."""
+
     def require_lock(self) -> None:
         """Raise Overtaken when the lock is no longer held."""
 

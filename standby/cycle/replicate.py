@@ -238,8 +238,8 @@ class Cycle:
             DiskWrite(plan.disk.name, plan.disk.size, expected_bytes(plan, bytes_.data))
             for plan, bytes_ in zip(disks, pending, strict=True)
         ]
-        available = self.store.observe().available
-        problem = cycle_space(self.policy.storage, writes, available, self.policy.space_reserve)
+        storage, available = self.policy.storage, self.store.available()
+        problem = cycle_space(storage, writes, available, self.policy.space_reserve)
         if problem is not None:
             raise problem
 

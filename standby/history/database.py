@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from standby.errors import RepairHistory
 from standby.history.migrations import VERSION, migrate, require_known, version_of
@@ -126,7 +126,7 @@ class Database:
             yield
         except DBAPIError as error:
             raise self._named(error.orig) from error
-        except (sqlite3.Error, OSError) as error:
+        except (SQLAlchemyError, sqlite3.Error, OSError) as error:
             raise self._named(error) from error
 
     def _named(self, error: BaseException | None) -> RepairHistory:
@@ -163,15 +163,16 @@ def _begin(connection: Connection) -> None:
 
 
 def _existing(path: Path) -> tuple[int, int]:
-    """Return which file the database is, made if need be, without a dead one's left-overs."""
+    """Return which file the database is, made if need be.
+
+    An empty file, since SQLite drops the log that a deleted database left beside it.
+    """
     found = _file_at(path)
     if found is not None:
         return found
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _alone(path):
         if not path.exists():
-            for suffix in _BESIDE:
-                Path(f"{path}{suffix}").unlink(missing_ok=True)
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _PRIVATE))
         return _identity(path.stat())
 

@@ -27,7 +27,7 @@ def values_of(run: Run) -> Values:
         "source_host": run.source_host,
         "kvm_host": run.kvm_host,
         "way": run.way,
-        "reason": run.reason,
+        "reason": _clean(run.reason),
         "point": str(run.point) if run.point else None,
         "merged": " ".join(map(str, run.merged)),
         "read": run.amounts.read,
@@ -79,12 +79,17 @@ def _phases(row: Row[Any]) -> tuple[RunPhase, ...]:
 def _failure_values(failure: Failure | None) -> Values:
     return {
         "error_kind": failure.kind if failure else None,
-        "error_subject": failure.subject if failure else None,
-        "error_found": failure.found if failure else None,
-        "error_expected": failure.expected if failure else None,
-        "error_remedy": failure.remedy if failure else None,
+        "error_subject": _clean(failure.subject) if failure else None,
+        "error_found": _clean(failure.found) if failure else None,
+        "error_expected": _clean(failure.expected) if failure else None,
+        "error_remedy": _clean(failure.remedy) if failure else None,
         "error_retry": failure.retry if failure else None,
     }
+
+
+def _clean(text: str) -> str:
+    """Replace what no database takes: one such run would keep all that follow it from it."""
+    return text.encode("utf-8", "replace").decode().replace("\0", "?")
 
 
 def _failure(row: Row[Any]) -> Failure | None:

@@ -15,6 +15,8 @@ from typing import IO, Final
 
 LIMIT: Final = 4 << 20  # bytes of a log, about
 LEFT_OUT: Final = "... here lines are left out, since the log became too long ...\n"
+# What a guest's script prints must not command the terminal of whoever reads the log.
+_VISIBLE: Final = {n: f"\\x{n:02x}" for n in (*range(32), *range(127, 160)) if chr(n) not in "\n\t"}
 _TAILS: Final = (".older", ".newer")  # the end: the newer is begun anew when it is full
 
 
@@ -136,4 +138,4 @@ class _Line(logging.Formatter):
         """Write a record down."""
         moment = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
         text = super().format(record).replace("\n", "\n    ")
-        return f"{moment.replace('+00:00', 'Z')} {record.levelname} {text}"
+        return f"{moment.replace('+00:00', 'Z')} {record.levelname} {text.translate(_VISIBLE)}"

@@ -166,6 +166,11 @@ class HeldCommand(Held):
             if line is None:
                 raise self._failure()
 
+    def say(self, line: str) -> None:
+        """Write a short line to its input."""
+        with suppress(OSError):
+            self._wire.beat(f"{line}\n".encode())
+
     def close(self) -> None:
         """End its input, wait for its end, give up the streams."""
         if self._over.is_set():

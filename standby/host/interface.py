@@ -48,6 +48,9 @@ class Held(Protocol):
         Raise CommandTimedOut when no line came within `timeout` seconds.
         """
 
+    def say(self, line: str) -> None:
+        """Write a short line to its input; one that does not listen may miss it."""
+
     def close(self) -> None:
         """Close the command's input and wait until it has ended, 10 s at most."""
 

@@ -41,12 +41,12 @@ class LocalWire(Wire):
         while rest:
             rest = rest[os.write(self._input.fileno(), rest[:CHUNK]) :]
 
-    def beat(self) -> None:
-        """Write an empty line to its input unless it is full."""
+    def beat(self, line: bytes = b"\n") -> None:
+        """Write a short line to its input unless it is full."""
         if self._input.closed:
             raise BrokenPipeError
         if select.select((), (self._input,), (), 0)[1]:
-            os.write(self._input.fileno(), b"\n")
+            os.write(self._input.fileno(), line)
 
     def finish_input(self) -> None:
         """End its input."""

@@ -29,7 +29,7 @@ _SOCKETS: Final = "/tmp/standby-"  # noqa: S108 - made with mode 0700 and a rand
 
 # The daemon takes a buffer for each request and frees it. By glibc's defaults buffers of 1 MiB go
 # back to the kernel each time and come anew, as pages to be cleared: 30 % of its work in a seed.
-_ALLOCATOR: Final = ("MALLOC_MMAP_THRESHOLD_=67108864", "MALLOC_TRIM_THRESHOLD_=268435456")
+ALLOCATOR: Final = ("MALLOC_MMAP_THRESHOLD_=67108864", "MALLOC_TRIM_THRESHOLD_=268435456")
 
 # Arguments: seconds of silence allowed, pidfile, socket directory, then the daemon's command.
 # Prints "ready" once the daemon has written its pidfile, which it does when its sockets accept;
@@ -162,7 +162,7 @@ def _command(settings: DaemonSettings, sockets: str) -> tuple[str, ...]:
     blockdevs = (("--blockdev", json.dumps(node)) for node in settings.blockdevs)
     exports = (("--export", json.dumps(_export(export))) for export in settings.exports)
     daemon = (
-        *("env", *_ALLOCATOR, "qemu-storage-daemon"),
+        *("env", *ALLOCATOR, "qemu-storage-daemon"),
         *("--pidfile", settings.pidfile),
         *("--chardev", f"socket,id=qmp,path={sockets}/qmp,server=on,wait=off"),
         *("--monitor", "chardev=qmp"),

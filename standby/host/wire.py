@@ -14,8 +14,8 @@ class Wire(Protocol):
     def send(self, data: bytes) -> None:
         """Write everything to its input; OSError when it reads no more."""
 
-    def beat(self) -> None:
-        """Write an empty line to its input without ever waiting; OSError when it is gone."""
+    def beat(self, line: bytes = b"\n") -> None:
+        """Write a short line to its input without ever waiting; OSError when it is gone."""
 
     def finish_input(self) -> None:
         """End its input."""

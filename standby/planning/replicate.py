@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -82,7 +82,7 @@ def plan_cycle(
             for disk in source.left_out
             if disk.stands_as is ExcludedAs.EMPTY
         ),
-        warnings=source.warnings,
+        warnings=(*source.warnings, *_renamed(source.disks, manifest.newest)),
     )
 
 
@@ -159,6 +159,20 @@ def _disk_plan(
     if lost:
         return DiskPlan(disk, Way.RESYNC, lost, before.file)
     return DiskPlan(disk, Way.INCREMENTAL, "changes since the newest point", before.file)
+
+
+def _renamed(disks: Sequence[SourceDisk], newest: BootPoint | None) -> Iterator[str]:
+    """Say of disks under another name that they are sent whole: points know them by their names."""
+    if newest is None:
+        return
+    here = {disk.name for disk in disks}
+    gone = {it.image: it.disk for it in newest.deltas if it.image and it.disk not in here}
+    for disk in disks:
+        if newest.delta_of(disk.name) is None and disk.image in gone:
+            yield (
+                f"disk {disk.name} is {gone[disk.image]} of the newest boot point under another "
+                "name, and is sent whole: boot points know disks by their names"
+            )
 
 
 def _nothing_vouches(disk: SourceDisk, manifest: Manifest) -> RepairStore:

@@ -111,7 +111,7 @@ class Configuration:
 
     def _manager_document(self) -> Document:
         file = self.layout.manager
-        if not file.exists():
+        if not os.path.lexists(file):  # what is there and cannot be read is a mistake
             return Document(file, Branch({}, Mark(file, 1)))
         return with_empty_sections(read_document(file), section_paths(FileKind.MANAGER))
 

@@ -61,10 +61,10 @@ class Heads:
         if self.stands_on(point, listing):
             return
         directory = layout.head_directory(point.name, listing.next_head_number())
-        self._make(directory, point, variables)
-        old = self._turn(directory)
-        if old and self._is_used(old, directory):
-            self._turn(old)
+        old = self._relative(self._stand(directory, point, variables))
+        state = self._state(old) if old else _State.FRESH
+        if old and self._is_used(state, directory):
+            self._run(programs.TURN_HEAD, "standby-turn", old)
             raise StopStandbyFirst(
                 f"standby in {self._directory.path}",
                 "was started while its head was to be moved",
@@ -72,11 +72,12 @@ class Heads:
                 "nothing is lost: the point is published; stop the standby to let the head move",
             )
         if old:
-            self.retire(old)
+            # Once the link names another nobody opens it any more: what was seen still holds.
+            self._retire(old, state)
 
-    def _is_used(self, old: str, new: str) -> bool:
+    def _is_used(self, old: _State, new: str) -> bool:
         """Tell whether the standby was started on its old head; on the new one it may run."""
-        if self._state(old) is _State.OPEN:
+        if old is _State.OPEN:
             return True
         return self._domain.is_active() and self._state(new) is not _State.OPEN
 
@@ -89,11 +90,18 @@ class Heads:
 
         One that lies elsewhere is somebody's, and stays where it is.
         """
-        head = head.removeprefix(f"{self._directory.path}/")
+        head = self._relative(head)
+        self._retire(head, self._state(head))
+
+    def _relative(self, head: str) -> str:
+        """Return where a head lies in the directory: a link made by hand may name it in full."""
+        return head.removeprefix(f"{self._directory.path}/")
+
+    def _retire(self, head: str, state: _State) -> None:
         if not head.startswith(f"{layout.HEADS}/"):
             log.warning("head %s is not booted any more; it stays", head)
             return
-        match self._state(head):
+        match state:
             case _State.FRESH:
                 self._writer.drop([head])
             case _State.WRITTEN:
@@ -106,15 +114,13 @@ class Heads:
         accept = frozenset(state.value for state in _State)
         return _State(self._writer.host.run(argv, timeout=_HEAD_S, accept=accept).status)
 
-    def _make(self, directory: str, point: BootPoint, variables: Variables) -> None:
+    def _stand(self, directory: str, point: BootPoint, variables: Variables) -> str:
+        """Make a head and let the link name it; return what it named before."""
         made_as = f"{directory}{layout.UNFINISHED_HEAD}"
         words = [word for image in _images(made_as, point) for word in image.words]
         nvram = f"{layout.point_directory(point.name)}/{layout.NVRAM}"
         copied = nvram if variables is Variables.COPIED else ""
-        self._run(programs.MAKE_HEAD, "standby-head", directory, copied, *words)
-
-    def _turn(self, directory: str) -> str:
-        return self._run(programs.TURN_HEAD, "standby-turn", directory).strip()
+        return self._run(programs.STAND_HEAD, "standby-head", directory, copied, *words).strip()
 
     def _run(self, program: str, name: str, *words: str) -> str:
         return self._writer.run(program, name, *words, timeout=_HEAD_S)

@@ -12,6 +12,7 @@ import os
 import platform
 from collections.abc import Generator
 from contextlib import contextmanager
+from enum import Enum
 from typing import Final
 
 from standby.errors import CommandFailed, Overtaken, RepairStore, TryLater
@@ -41,12 +42,19 @@ class StoreLock:
             )
 
 
+class Absent(Enum):
+    """What becomes of a directory that is not there: the program that takes its lock."""
+
+    MADE = programs.MAKE_AND_HOLD_LOCK
+    REFUSED = programs.HOLD_LOCK
+
+
 @contextmanager
-def hold_lock(host: Host, directory: StandbyDirectory) -> Generator[StoreLock]:
+def hold_lock(host: Host, directory: StandbyDirectory, absent: Absent) -> Generator[StoreLock]:
     """Hold the lock. Raises TryLater, naming the holder, when somebody else has it."""
     subject = f"standby directory {directory.path} on {host.name}"
     holder = f"{platform.node()} pid {os.getpid()}"
-    argv = ("bash", "-c", programs.HOLD_LOCK, "standby-lock", directory.path, holder)
+    argv = ("bash", "-c", absent.value, "standby-lock", directory.path, holder)
     try:
         held = host.hold(argv, ready=b"locked", timeout=_LOCK_S)
     except CommandFailed as error:

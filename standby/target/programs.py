@@ -26,6 +26,7 @@ while read -r -t 30 _; do :; done
 """
 
 # Arguments: directory. Creates the skeleton of a standby's directory.
+STATUS_NOT_MADE: Final = 71  # EX_OSERR
 MAKE_DIRECTORY: Final = """
 set -eu
 umask 077
@@ -36,6 +37,19 @@ for d in deltas heads; do mkdir -p "$d"; chmod 0711 "$d"; done
 for d in incoming points kept run; do mkdir -p "$d"; done
 sync . ..
 """
+
+# As HOLD_LOCK, in a directory that is made if any of it is missing.
+MAKE_AND_HOLD_LOCK: Final = (
+    """
+for d in deltas heads incoming points kept run; do [ -d "$1/$d" ] || missing=$d; done
+[ -z "${missing:-}" ] || (
+"""
+    + MAKE_DIRECTORY
+    + """
+) || exit 71
+"""
+    + HOLD_LOCK
+)
 
 # Arguments: directory. Prints sections that `listing.parse_listing` reads: what is there, sizes in
 # bytes. Names that are not ours may hold anything: a newline in one is printed as octal 001, so
@@ -161,6 +175,9 @@ done
 exit 0
 """
 
+# Arguments: directory. Ends what a predecessor left, then looks.
+TAKE_UP: Final = "(" + STOP_LEFTOVER_DAEMONS + ") >/dev/null\n" + OBSERVE
+
 # Arguments: directory, generation expected, then quadruples: file, what it stands on as its header
 # will say (empty: nothing), qcow2 options, virtual size in bytes.
 CREATE_IMAGES: Final = (
@@ -175,6 +192,19 @@ while [ "$#" -gt 0 ]; do
 done
 """
 )
+
+# Arguments: directory of a boot point that is about to be published, name of a file in it. The
+# content comes on standard input. Publication flushes what the directory stands in.
+KEEP_FILE: Final = """
+set -eu
+umask 077
+mkdir -p -- "$1"
+cd "$1"
+cat > "$2.new"
+sync -- "$2.new"
+mv -fT -- "$2.new" "$2"
+sync .
+"""
 
 # Arguments: directory, generation expected, then pairs: a file in incoming/, and the name by which
 # a later cycle may go on with it. What has such a name must be whole after a power loss too.
@@ -229,9 +259,7 @@ done
 # standby never boots disks of two points. `fresh` records the images' sizes, by which a later look
 # knows whether anybody wrote to them: qcow2 cannot take a write without growing. A head without
 # it was made by hand, and what is in it is somebody's; so ours gets its name when it is whole.
-MAKE_HEAD: Final = (
-    _FENCED
-    + """
+_MAKE_HEAD = """
 head=$1; nvram=$2; shift 2
 umask 077
 new=$head.new
@@ -247,19 +275,21 @@ sync "$new"/* "$new"
 mv -T -- "$new" "$head"
 sync heads
 """
-)
 
-# Arguments: directory, generation expected, head's directory. Prints what the link named before.
-TURN_HEAD: Final = (
-    _FENCED
-    + """
+# Argument: head's directory. Prints what the link named before.
+_TURN_HEAD = """
 readlink head || true
 rm -f head.new
 ln -s -- "$1" head.new
 mv -T head.new head
 sync .
 """
-)
+
+# Arguments: directory, generation expected, head's directory.
+TURN_HEAD: Final = _FENCED + _TURN_HEAD
+
+# As MAKE_HEAD would be, then TURN_HEAD.
+STAND_HEAD: Final = _FENCED + _MAKE_HEAD + 'set -- "$head"\n' + _TURN_HEAD
 
 # Arguments: directory, head. Exit status 77 when one of its images is open somewhere (qemu-img
 # takes the locks that a running machine holds), 78 when one was written to or nobody knows, 0 when

@@ -16,6 +16,7 @@ from typing import Final
 
 from standby.errors import CommandFailed, RepairStore, StandbyError
 from standby.host.interface import Host
+from standby.host.outcome import file_failure
 from standby.model.extent import NbdEndpoint
 from standby.model.machine import MachineDefinition
 from standby.model.manifest import JsonObject, Manifest
@@ -38,7 +39,7 @@ from standby.target.healing import Healing
 from standby.target.incoming import Incoming, files_of, serve_incoming, useless_files
 from standby.target.layout import StandbyDirectory
 from standby.target.listing import Listing, manifest_of, parse_listing
-from standby.target.lock import StoreLock, hold_lock
+from standby.target.lock import Absent, StoreLock, hold_lock
 from standby.target.mending import DeltaMending, Rebuilding, mending, rebuilding
 from standby.target.merging import UNLIMITED, MergeSpeed, merge_pair
 from standby.target.publication import (
@@ -61,9 +62,11 @@ def make_directory(host: Host, directory: StandbyDirectory) -> None:
     host.run(("sh", "-c", programs.MAKE_DIRECTORY, "standby-make", directory.path), timeout=_LOOK_S)
 
 
-def look(host: Host, directory: StandbyDirectory) -> Listing | None:
+def look(
+    host: Host, directory: StandbyDirectory, program: str = programs.OBSERVE
+) -> Listing | None:
     """Look at a standby's directory without its lock; None when there is none."""
-    argv = ("sh", "-c", programs.OBSERVE, "standby-observe", directory.path)
+    argv = ("sh", "-c", program, "standby-observe", directory.path)
     done = host.run(argv, timeout=_LOOK_S, accept=frozenset({0, 73}))
     if done.status:
         return None
@@ -97,10 +100,8 @@ def open_store(
     error. `profile`, the effective one, is kept in the manifest. Raises TryLater when another
     manager works on it, UseOtherStorage, RepairStore.
     """
-    with hold_lock(host, directory) as lock:
-        leftovers = ("sh", "-c", programs.STOP_LEFTOVER_DAEMONS, "standby-stop", directory.path)
-        host.run(leftovers, timeout=_LOOK_S)
-        listing = look(host, directory)
+    with hold_lock(host, directory, Absent.MADE if first else Absent.REFUSED) as lock:
+        listing = look(host, directory, programs.TAKE_UP)
         where = f"{directory.manifest} on {host.name}"
         if listing:
             require_promises(listing.filesystem, directory.path, listing.mounted_with)
@@ -112,7 +113,15 @@ def open_store(
             manifest = manifest.with_profile(profile)
         replaced = listing.manifest if listing and before else NO_MANIFEST
         lock.require()
-        yield KvmStore(work, manifest.taken_over(), replaced)
+        yield KvmStore(work, manifest.taken_over(), replaced, _unhealed(listing, where))
+
+
+def _unhealed(listing: Listing | None, where: str) -> Listing | None:
+    """Return a listing that still holds: healing a manifest sets files aside."""
+    try:
+        return listing if listing and manifest_of(listing, where) else None
+    except RepairStore:
+        return None
 
 
 def observe_unlocked(
@@ -141,8 +150,13 @@ class Work:
 class KvmStore:
     """The store of one standby. Made by `open_store`."""
 
-    def __init__(self, work: Work, manifest: Manifest, replaced: str) -> None:
-        """Publish `manifest`, ours from now on, in place of `replaced`, a manifest's text."""
+    def __init__(
+        self, work: Work, manifest: Manifest, replaced: str, listing: Listing | None
+    ) -> None:
+        """Publish `manifest`, ours from now on, in place of `replaced`, a manifest's text.
+
+        `listing` was made under the lock.
+        """
         self._host = work.host
         self._directory = work.directory
         self._domain = work.domain
@@ -153,6 +167,9 @@ class KvmStore:
         self._text = publish_manifest(work.host, work.directory, manifest, replaced)
         self._writer = Writer(work.host, work.directory, manifest.generation)
         self._heads = Heads(self._writer, work.domain)
+        self._first = listing  # until somebody asks
+        self._seen = listing  # the last look, while what it says of heads and space holds
+        self._kept: tuple[PointName, MachineDefinition] | None = None  # the last that we published
 
     @property
     def directory(self) -> StandbyDirectory:
@@ -166,8 +183,12 @@ class KvmStore:
 
     def observe(self) -> TargetObservation:
         """Look at directory, head and domain; change nothing."""
-        listing = self._look()
+        listing, self._first = self._first or self._look(), None
         return observe_target(self._domain, listing, self._manifest)
+
+    def available(self) -> int:
+        """Return the free bytes of the storage, as of the last look."""
+        return (self._seen or self._look()).available
 
     def require_lock(self) -> None:
         """Raise Overtaken when the lock is no longer held."""
@@ -175,6 +196,7 @@ class KvmStore:
 
     def discard(self, debris: Sequence[str]) -> None:
         """Remove what an interrupted run left; a head that somebody opened meanwhile stays."""
+        self._first = self._seen = None
         heads = frozenset(path for path in debris if layout.point_of_head(path))
         self._writer.drop([path for path in debris if path not in heads])
         for head in sorted(heads):
@@ -190,6 +212,7 @@ class KvmStore:
                 yield incoming
         except BaseException as error:
             # The space has to be free again; the error that brought us here goes on.
+            self._first = self._seen = None
             useless = useless_files(plan, self._writer.generation, error)
             self._forgive(lambda: self._writer.drop(useless))
             raise
@@ -224,6 +247,7 @@ class KvmStore:
             flush=(layout.DELTAS, layout.INCOMING, folder, layout.POINTS),
         )
         self._publish(self._manifest.of_machine(plan.machine).with_point(point), moves)
+        self._kept = (point.name, definition)
 
     @property
     def writer(self) -> Writer:
@@ -232,6 +256,7 @@ class KvmStore:
 
     def give_up(self, files: Sequence[str]) -> None:
         """Remove files that nobody needs, if that can be done now."""
+        self._first = self._seen = None
         self._forgive(lambda: self._writer.drop(files))
 
     def take_seed(
@@ -260,11 +285,14 @@ class KvmStore:
             return
         if move is HeadMove.SET_ASIDE:
             self._heads.set_aside()
-        listing = self._look()
+            self._seen = None
+        # Nobody but us moves heads while we hold the lock.
+        listing = self._seen or self._look()
         if self._heads.stands_on(point, listing) and self._is_defined():
             return
         definition = self._read_definition(point.name)
         variables = self._domain.takes_variables(definition, point)
+        self._first = self._seen = None
         self._heads.stand_on(point, listing, Variables.COPIED if variables else Variables.FRESH)
         defined = self._domain.define(definition, point, self._manifest.domain)
         if definition.tpm is not None:
@@ -289,6 +317,7 @@ class KvmStore:
         the truth about every surviving point, and doing it all again does no harm.
         """
         self._lock.require()
+        self._first = self._seen = None
         self._publish(self._manifest.giving_up(older))
         work = merge_pair(self._writer, self._manifest, older, progress, self._speed)
         work.commit()
@@ -314,6 +343,7 @@ class KvmStore:
         listing = look(self._host, self._directory)
         if listing is None:
             raise CommandFailed(self._directory.path, "the directory is gone", "a standby")
+        self._seen = listing
         return listing
 
     def _images(self) -> Images:
@@ -334,17 +364,22 @@ class KvmStore:
         return known is not None and not known.due and self._domain.found() is DomainFound.OURS
 
     def _keep_definition(self, folder: str, definition: MachineDefinition) -> None:
-        self._host.run(("mkdir", "-p", "--", self._directory / folder), timeout=_LOOK_S)
-        path = self._directory / f"{folder}/{layout.DEFINITION}"
-        self._host.write_file(path, definition.domain_xml.encode(), 0o600)
+        self._keep(folder, layout.DEFINITION, definition.domain_xml.encode())
         if definition.nvram is not None:
-            self._host.write_file(
-                self._directory / f"{folder}/{layout.NVRAM}", definition.nvram, 0o600
-            )
+            self._keep(folder, layout.NVRAM, definition.nvram)
         if definition.tpm is not None:
-            self._host.write_file(self._directory / f"{folder}/{layout.TPM}", definition.tpm, 0o600)
+            self._keep(folder, layout.TPM, definition.tpm)
+
+    def _keep(self, folder: str, name: str, data: bytes) -> None:
+        argv = ("sh", "-c", programs.KEEP_FILE, "standby-keep", self._directory / folder, name)
+        try:
+            self._host.run(argv, timeout=_LOOK_S, stdin=data)
+        except CommandFailed as error:
+            raise file_failure(error, f"{self._directory / folder}/{name}") from error
 
     def _read_definition(self, name: PointName) -> MachineDefinition:
+        if self._kept is not None and self._kept[0] == name:
+            return self._kept[1]
         return read_definition(self._host, self._directory, name)
 
     def _foreign_domains(self, listing: Listing) -> Sequence[User]:

@@ -8,7 +8,7 @@ so a hole needs no entry, and a zeroed range is a zeroed range of the table too.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Final
 
 import nbd
@@ -62,24 +62,23 @@ def digester_of(digest: Hash) -> Digester:
     """
 
     def entries(buffer: memoryview) -> bytes:
-        shared = nbd.Buffer.from_buffer(buffer)
-        return b"".join(
-            # Looking for the first byte that is not zero ends at once in almost any block.
-            ZERO if shared.is_zero(at, len(block)) else _kept(digest(_filled(block)))
-            for at, block in _blocks(buffer)
-        )
+        is_zero = nbd.Buffer.from_buffer(buffer).is_zero
+        whole = len(buffer) - len(buffer) % BLOCK
+        made = [
+            # Most blocks show by their first byte that they are not zeroes.
+            _kept(digest(buffer[at : at + BLOCK])) if buffer[at] or not is_zero(at, BLOCK) else ZERO
+            for at in range(0, whole, BLOCK)
+        ]
+        if rest := len(buffer) - whole:
+            last = buffer[whole:]
+            made.append(ZERO if is_zero(whole, rest) else _kept(digest(_filled(last))))
+        return b"".join(made)
 
     return entries
 
 
-def _blocks(buffer: memoryview) -> Iterator[tuple[int, memoryview]]:
-    for at in range(0, len(buffer), BLOCK):
-        yield at, buffer[at : at + BLOCK]
-
-
 def _filled(block: memoryview) -> memoryview:
-    missing = BLOCK - len(block)
-    return memoryview(bytes(block) + bytes(missing)) if missing else block
+    return memoryview(bytes(block).ljust(BLOCK, b"\0"))
 
 
 def _kept(digest: bytes) -> bytes:

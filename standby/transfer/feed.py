@@ -15,7 +15,7 @@ from standby.transfer.rate import Limit
 from standby.transfer.table import SPAN, Table
 
 # Bytes of a buffer, and of a write: each write costs a qcow2 target an update of its tables.
-REQUEST = 1024 * 1024
+REQUEST = 2 * 1024 * 1024
 # Bytes of a read: a server makes a fresh buffer for each, which is cheapest when it is small.
 _READ = 512 * 1024
 # QEMU's server works on 16 requests of a connection at a time; all disks share the buffers.

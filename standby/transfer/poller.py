@@ -39,6 +39,7 @@ class Poller:
         self._poll = select.poll()
         self._polled: dict[int, int] = {}
         self._by_socket = {connection.fileno(): connection for connection in connections}
+        self._next_look = 0.0
         self._next_alive = time.monotonic() + _ALIVE_EVERY
 
     def until_ready(self) -> None:
@@ -56,29 +57,33 @@ class Poller:
             pause = pump()
             if reached():
                 return
-            self._wait(_LOOK_UP if pause is None else min(pause, _LOOK_UP))
-            for connection in self._connections:
+            for connection in self._wait(_LOOK_UP if pause is None else min(pause, _LOOK_UP)):
                 connection.deliver()
             self._lose_patience()
 
-    def _wait(self, seconds: float) -> None:
-        """Move bytes until a request has finished; most of what moves is a part of one."""
-        deadline = time.monotonic() + seconds
-        finished = False
+    def _wait(self, seconds: float) -> list[Connection]:
+        """Move bytes until a request has finished; most of what moves is a part of one.
+
+        Returns the connections whose requests have finished.
+        """
         for socket, connection in self._by_socket.items():
-            self._watch(socket, connection)  # requests have been started since
-            finished |= connection.has_finished()
+            if connection.stirred() or socket not in self._polled:
+                self._watch(socket, connection.events())
+        finished = [line for line in self._connections if line.has_finished()]
+        deadline = time.monotonic() + seconds
         while not finished and seconds > 0:
             # Rounded up: a wait of zero milliseconds would spin until the moment comes.
-            for socket, events in self._poll.poll(math.ceil(seconds * 1000)):
+            happened = self._poll.poll(math.ceil(seconds * 1000))
+            now = time.monotonic()
+            for socket, events in happened:
                 connection = self._by_socket[socket]
-                connection.notify(events)
-                self._watch(socket, connection)
-                finished |= connection.has_finished()
-            seconds = deadline - time.monotonic()
+                self._watch(socket, connection.notify(events, now))
+                if connection.has_finished():
+                    finished.append(connection)
+            seconds = deadline - now
+        return finished
 
-    def _watch(self, socket: int, connection: Connection) -> None:
-        events = connection.events()
+    def _watch(self, socket: int, events: int) -> None:
         if self._polled.get(socket) != events:
             self._poll.register(socket, events)
             self._polled[socket] = events
@@ -87,6 +92,9 @@ class Poller:
         if self._patience.cancel is not None and self._patience.cancel.is_set():
             raise Cancelled("transfer", "stopped because somebody asked for it")
         now = time.monotonic()
+        if now < self._next_look:
+            return
+        self._next_look = now + _LOOK_UP
         for connection in self._connections:
             if connection.silence() > self._patience.stall:
                 raise TransferFailed(

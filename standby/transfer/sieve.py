@@ -34,6 +34,8 @@ def by_digests(start: int, length: int, digests: bytes, known: bytes | None) -> 
     """
     if digests == known:
         return iter(())
+    if ZERO not in digests and (known is None or known == bytes(len(known))):
+        return iter((Extent(start, length, ExtentKind.DATA),))  # as all of most first copies
     found = _entries(digests)
     if known is None:
         return _runs(start, length, (_kind(digest == ZERO) for digest in found))

@@ -183,15 +183,14 @@ class Chaos:
     def _flip(self, run: Run) -> None:
         """Damage must be found and named; here it is undone by flipping the same byte back.
 
-        A damaged manifest is healed by the next cycle, from its copy.
+        Damaged manifests are healed by the next cycle.
         """
-        path, offset = self._victim(run)
         self.tally.struck[run.fault.name] = self.tally.struck.get(run.fault.name, 0) + 1
-        self.lab.damage("kvm", path, offset=offset)
-        if run.fault is Fault.BIT_IN_MANIFEST:
-            now = self.protection.copy()
-            self._check(self.managers.run_when_free(self.protection.name), now)
+        if run.fault in _MANIFESTS:
+            self._flip_manifests(run)
             return
+        path, offset = self._victim(run)
+        self.lab.damage("kvm", path, offset=offset)
         name = self.protection.name
         try:
             self.command.run("verify", name, "--all", status=1)
@@ -199,11 +198,21 @@ class Chaos:
             self.lab.damage("kvm", path, offset=offset)
         self.command.run("verify", name, "--all")
 
+    def _flip_manifests(self, run: Run) -> None:
+        before, now = self.protection.points, self.protection.copy()
+        for name in _MANIFESTS[run.fault]:
+            size = (self.protection.store / name).stat().st_size
+            path = self.protection.directory / name
+            self.lab.damage("kvm", path, offset=run.chance % (size - 1))
+        report = self.managers.run_when_free(self.protection.name)
+        self._check(report, now)
+        lost = set(before) - set(self.protection.points) - set(map(str, report.merged))
+        if lost:
+            self.tally.lost_points += len(lost)
+            raise LostPoint(f"not in the manifest any more: {sorted(lost)}")
+
     def _victim(self, run: Run) -> tuple[Path, int]:
         directory, store = self.protection.directory, self.protection.store
-        if run.fault is Fault.BIT_IN_MANIFEST:
-            size = (store / "standby.json").stat().st_size
-            return directory / "standby.json", run.chance % (size - 1)
         points = self.protection.manifest.points
         if run.fault is Fault.BIT_IN_DIGESTS:
             # Of older points only the digests of their own blocks are looked at by --all.
@@ -269,7 +278,11 @@ class Chaos:
                     path.unlink(missing_ok=True)
 
 
-_FLIPS = frozenset({Fault.BIT_IN_DATA, Fault.BIT_IN_DIGESTS, Fault.BIT_IN_MANIFEST})
+_MANIFESTS = {
+    Fault.BIT_IN_MANIFEST: ("standby.json",),
+    Fault.BITS_IN_BOTH_MANIFESTS: ("standby.json", "kept/standby.json"),
+}
+_FLIPS = frozenset({Fault.BIT_IN_DATA, Fault.BIT_IN_DIGESTS, *_MANIFESTS})
 
 
 def _places(store: Path, delta: Delta, fault: Fault) -> list[tuple[str, int]]:

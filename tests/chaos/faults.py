@@ -123,6 +123,7 @@ _DEEDS: dict[Fault, Callable[[Protection], None]] = {
     Fault.BITMAP: _remove_bitmaps,
     Fault.SLOW_LINK: lambda p: p.lab.throttle("kvm", "40mbit"),
     Fault.CUT_LINK: lambda p: p.lab.cut("kvm"),
+    Fault.CUT_LINK_SOURCE: lambda p: p.lab.cut("source"),
     Fault.CRASH_SOURCE: lambda p: p.lab.crash("source"),
     Fault.CRASH_KVM: lambda p: p.lab.crash("kvm"),
 }

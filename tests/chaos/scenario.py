@@ -30,12 +30,14 @@ class Fault(Enum):
     BIT_IN_DATA = "a flipped byte in a boot point's data"
     BIT_IN_DIGESTS = "a flipped byte in a boot point's digests"
     BIT_IN_MANIFEST = "a damaged manifest"
+    BITS_IN_BOTH_MANIFESTS = "a damaged manifest, and its copy as well"
     CUT_LINK = "the KVM host's link is cut"
+    CUT_LINK_SOURCE = "the source's link is cut"
     CRASH_SOURCE = "the source host crashes"
     CRASH_KVM = "the KVM host crashes"
 
 
-SLOW = frozenset({Fault.CUT_LINK})
+SLOW = frozenset({Fault.CUT_LINK, Fault.CUT_LINK_SOURCE})
 """Faults that cost half a minute: until a dead connection is given up."""
 
 LOSES_HISTORY = frozenset({Fault.GUEST, Fault.CHECKPOINT, Fault.BITMAP, Fault.CRASH_SOURCE})
@@ -93,7 +95,12 @@ _DEED_WEIGHTS = {
     Deed.GROW: 1,
     Deed.VERIFY: 1,
 }
-_FAULT_WEIGHTS = {Fault.MANAGER: 6, Fault.STORAGE_DAEMON: 3, Fault.GUEST: 2, Fault.CUT_LINK: 1}
+_FAULT_WEIGHTS = {
+    Fault.MANAGER: 6,
+    Fault.STORAGE_DAEMON: 3,
+    Fault.GUEST: 2,
+    **dict.fromkeys(SLOW, 1),
+}
 _OTHER_WEIGHT = 2
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import nbd
 from blake3 import blake3
 
+from standby.host.storage_daemon import ALLOCATOR
 from standby.model.digest import BLOCK, DIGEST_BYTES, DigestAlgorithm, table_bytes
 from standby.model.extent import NbdEndpoint
 from standby.transfer import DigestedDisk, DigestTable
@@ -136,7 +137,7 @@ def serve(pair: Pair, *, writable: bool = True) -> Iterator[Served]:
     """Serve both files of a pair until the block ends."""
     switch = "on" if writable else "off"
     socket = pair.image.with_suffix(".pair.sock")
-    argv: list[str | Path] = ["qemu-storage-daemon"]
+    argv: list[str | Path] = ["env", *ALLOCATOR, "qemu-storage-daemon"]
     for name, path in (("image", pair.image), ("table", pair.table)):
         disk = f"qcow2,node-name={name},file.driver=file,file.filename={path}"
         argv += ["--blockdev", f"{disk},read-only={'off' if writable else 'on'}"]

@@ -418,6 +418,19 @@ class Publisher(Worker):
         world.publish(*self.changes, sizes=self.sizes)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reverter(Worker):
+    """Lets the head stand on a boot point."""
+
+    point: PointName
+
+    def work(self, world: World, seen: Callable[[], None]) -> None:
+        del seen
+        with world.opened() as store:
+            store.change(store.manifest.reverted(self.point))
+            store.move_head(HeadMove.MOVE)
+
+
 def was_killed(worker: Worker) -> bool:
     """Let it work to its end; tell whether it was killed."""
     process = worker.start()

@@ -17,7 +17,16 @@ from standby.model.observation import HeadUse
 from standby.model.plan import HeadMove
 from standby.model.point import BootPoint
 from tests.integration.nbd_servers import qemu_io
-from tests.integration.store_world import KIB, MIB, Change, Domain, Publisher, World, was_killed
+from tests.integration.store_world import (
+    KIB,
+    MIB,
+    Change,
+    Domain,
+    Publisher,
+    Reverter,
+    World,
+    was_killed,
+)
 
 SIZES = {"vda": MIB, "vdb": MIB}
 
@@ -259,3 +268,29 @@ def test_a_manager_killed_while_it_moves_the_head_leaves_a_head_of_one_point(
         shutil.copytree(saved, world.path, symlinks=True)
         moment += every
     assert moment > 8
+
+
+@pytest.mark.parametrize("every", [4, pytest.param(1, marks=pytest.mark.long)])
+def test_a_revert_killed_at_any_moment_is_either_not_there_or_ended_by_the_next_cycle(
+    world: World, tmp_path: Path, every: int
+) -> None:
+    first, second = world.points
+    saved = tmp_path / "saved"
+    shutil.copytree(world.path, saved, symlinks=True)
+    moment, chosen = 1, set()
+    while was_killed(Reverter(place=tmp_path, point=first, last=moment)):
+        heads = {world.read(f"head/{disk}.qcow2")[:1] for disk in SIZES}
+        assert heads in ({b"\x01", b"\x02"}, {b"\x03", b"\x04"}), moment
+        reverted = world.manifest.reverted_to
+        chosen.add(reverted)
+        with world.opened() as store:
+            store.move_head(HeadMove.STAY if reverted else HeadMove.MOVE)
+            store.discard(store.observe().debris)
+        world.expect_head(reverted or second)
+        assert not (world.manifest.domain and world.manifest.domain.due)
+        world.expect_tidy()
+        shutil.rmtree(world.path)
+        shutil.copytree(saved, world.path, symlinks=True)
+        moment += every
+    assert chosen == {None, first}
+    world.expect_head(first)

@@ -16,6 +16,7 @@ from lab.lab import Lab
 from lab.waiting import wait_until
 
 SLOW = "24mbit"
+HALTING = "1mbit"
 ENDS_WITHIN_S = 45.0
 
 
@@ -157,6 +158,7 @@ def test_a_second_manager_is_told_to_try_later(
     fill(protection)
     with cli.started("run", protection.name) as first:
         wait_until(lambda: is_writing(protection), "begin of the transfer", 60, 0.05)
+        slow_link.throttle("kvm", HALTING)  # the first must not end before the second begins
         assert "another manager works on it" in cli.fails("run", protection.name, status=75)
         slow_link.throttle("kvm", None)
         first.communicate(timeout=60)

@@ -17,6 +17,8 @@ import pytest
 from configuration_files import PROFILE, write_root
 from typer.testing import CliRunner
 
+from standby.app import opening
+from standby.app.session import Session
 from standby.cli import main as main_module
 from standby.cli.main import app, main
 from standby.errors import (
@@ -30,6 +32,7 @@ from standby.errors import (
     StopStandbyFirst,
     TryLater,
 )
+from standby.profile import Profile
 
 COMMAND = (sys.executable, "-m", "standby")
 STARTS_WITHIN_S = 0.5
@@ -217,7 +220,7 @@ def test_a_standby_of_a_host_that_is_not_known_is_wrong_usage(
 def silent_host() -> Iterator[socket.socket]:
     """Something that takes a connection and never says a word."""
     with socket.create_server(("127.0.0.1", 0)) as server:
-        server.settimeout(20)
+        server.settimeout(60)
         yield server
 
 
@@ -265,6 +268,26 @@ def test_a_signal_ends_what_only_looks_with_130_and_no_traceback(
     assert command.returncode == 130
     assert out == b""
     assert b"Traceback" not in err
+
+
+class StoppedSession(Session):
+    """Is stopped at once; whoever stopped it is impatient and does so again while it closes."""
+
+    def profile(self, name_or_file: str) -> Profile:
+        raise Cancelled(name_or_file, "stopped because somebody asked for it")
+
+    def __exit__(self, *exception: object) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        super().__exit__(*exception)
+
+
+def test_an_impatient_second_signal_does_not_hide_what_was_stopped(
+    monkeypatch: pytest.MonkeyPatch, capsys: Capture, tmp_path: Path
+) -> None:
+    write_root(tmp_path, {})
+    monkeypatch.setattr(opening, "Session", StoppedSession)
+    assert called(monkeypatch, "--config", str(tmp_path), "pin", "web1", "latest") == 130
+    assert capsys.readouterr().err == "standby: web1: stopped because somebody asked for it\n"
 
 
 SLOW_LIBRARY = """

@@ -159,6 +159,17 @@ def test_a_run_that_ends_after_all_is_not_lost(history: History) -> None:
     assert history.run("00000001") == ended(1)
 
 
+def test_a_run_that_ends_while_its_recorder_is_looked_for_is_not_lost(history: History) -> None:
+    history.begin(begun(1), "ends now")
+
+    def is_alive(_: str) -> bool:
+        history.end(ended(1))
+        return False
+
+    history.lost(is_alive)
+    assert history.run("00000001") == ended(1)
+
+
 def test_old_runs_are_forgotten_and_those_under_way_stay(history: History) -> None:
     history.begin(begun(0), "alive")
     for number in range(1, 6):
@@ -204,6 +215,17 @@ def test_whatever_a_run_says_comes_back(
     run = replace(run, reason=reason, profile=profile, failure=failure, phases=phases)
     shared.end(run)
     assert shared.run(run.id) == run
+
+
+def test_text_that_no_database_takes_is_kept_as_far_as_it_can_be(history: History) -> None:
+    run = ended(1, RunResult.FAILED)
+    assert run.failure is not None
+    failure = replace(run.failure, found="file \udcff\0 is gone")
+    history.end(replace(run, reason="\ud800", failure=failure), ended(2))
+    kept = history.run("00000001")
+    assert kept.failure is not None
+    assert (kept.reason, kept.failure.found) == ("?", "file ?? is gone")
+    assert history.run("00000002") == ended(2)
 
 
 def test_two_that_have_it_open_see_what_the_other_wrote(history: History) -> None:

@@ -7,10 +7,11 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from history_runs import begun, ended
+from history_runs import BEGIN, begun, ended
 
 from standby.errors import RepairHistory
 from standby.history import History
+from standby.history.database import Damaged, Database, Use
 
 
 @pytest.fixture
@@ -58,7 +59,19 @@ def test_a_file_cut_short_loses_no_run_that_comes_after(path: Path) -> None:
     assert history.run("00000999") == ended(999)
 
 
-def test_two_that_find_the_damage_set_it_aside_once(path: Path) -> None:
+def test_who_finds_the_damage_second_does_not_set_aside_what_the_first_began(path: Path) -> None:
+    path.write_bytes(b"no database" * 1000)
+    second = Database(path, lambda: BEGIN)
+    with pytest.raises(Damaged):
+        second.run(Use.READ, lambda it: it.info)
+    first = History.open(path)
+    first.end(ended(1))
+    assert second.set_aside() is None
+    assert first.runs().runs == (ended(1),)
+    assert len(kept_in(path)) == 1
+
+
+def test_two_that_use_a_damaged_file_set_it_aside_once(path: Path) -> None:
     path.write_bytes(b"no database" * 1000)
     first, second = History.open(path), History.open(path)
     first.end(ended(1))

@@ -201,6 +201,32 @@ def test_a_disk_that_is_there_is_copied_whole_only_when_asked_for(state: State) 
         assert (made.way is Way.SEED) is (asked or not is_there), made.reason
 
 
+def test_a_disk_under_another_name_is_said_to_be_sent_whole_and_why() -> None:
+    before = replace(DiskState("vda").delta or Delta("", "", 0, 0), image="inode 7")
+    newest = replace(point(START, deltas=(before,)), checkpoint=CHECKPOINT)
+    manifest = replace(EMPTY, points=(newest,), next_delta=7)
+    there = replace(DiskState("sda").source, image="inode 7")
+    assert "vda of the newest boot point" in " ".join(planned(source(there), manifest).warnings)
+    other = replace(there, image="inode 8")
+    assert not planned(source(other), manifest).warnings
+
+
+def test_of_disks_whose_images_were_exchanged_no_history_is_believed() -> None:
+    states = (DiskState("vda"), DiskState("vdb"))
+    state = State(states)
+    deltas = tuple(replace(d, image=f"inode {d.disk}") for d in state.newest.deltas)
+    manifest = replace(state.manifest, points=(replace(state.newest, deltas=deltas),))
+    exchanged = tuple(
+        replace(disk.source, image=f"inode {other.name}")
+        for disk, other in zip(states, reversed(states), strict=True)
+    )
+    plan = planned(replace(state.source, disks=exchanged), manifest)
+    assert {disk.way for disk in plan.capture.disks} == {Way.RESYNC}
+    same = tuple(replace(disk.source, image=f"inode {disk.name}") for disk in states)
+    plan = planned(replace(state.source, disks=same), manifest)
+    assert {disk.way for disk in plan.capture.disks} == {Way.INCREMENTAL}
+
+
 @given(STATES)
 def test_only_a_history_that_is_whole_is_believed(state: State) -> None:
     plan = plan_or_refusal(state)

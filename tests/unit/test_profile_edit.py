@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import pty
 import stat
+import sys
 from pathlib import Path
 
 import pytest
@@ -176,3 +179,42 @@ def test_without_a_terminal_nobody_is_asked_and_the_status_tells(root: Path) -> 
     assert "boot_points.limit" in result.output
     assert "is as it was" in result.output
     assert isinstance(result.exception, SystemExit | StandbyError)
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "told"),
+    [
+        (b"y\n", 0, "changed: "),
+        (b"\n", 0, "changed: "),
+        (b"n\n", 2, "what you wrote is kept"),
+        (b"\x03", 2, "what you wrote is kept"),
+        (b"\x04", 2, "what you wrote is kept"),
+    ],
+    ids=["yes", "return", "no", "ctrl-c", "ctrl-d"],
+)
+def test_at_a_terminal_mistakes_are_shown_and_the_question_asked(
+    root: Path, answer: bytes, status: int, told: str
+) -> None:
+    """The editor gets the terminal, too: with a wrong text first, then a better one."""
+    words = ["standby", "--config", str(root), "profile", "edit", "web1"]
+    child, terminal = pty.fork()
+    if child == 0:
+        environment = {**os.environ, "VISUAL": editor(root, WRONG, BETTER)[0]}
+        os.execve(sys.executable, [sys.executable, "-m", *words], environment)  # noqa: S606
+    screen = b""
+    while chunk := _read(terminal):
+        asked, screen = b"Edit again?" in screen, screen + chunk
+        if b"Edit again?" in screen and not asked:
+            os.write(terminal, answer)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == status, screen.decode()
+    os.close(terminal)
+    assert b"boot_points.limit" in screen
+    assert told in screen.decode()
+    assert text_of(root) == (PROFILE if status else BETTER)
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 4096)
+    except OSError:  # the other end is closed
+        return b""

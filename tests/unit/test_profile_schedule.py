@@ -407,3 +407,10 @@ def test_wrong_settings_of_the_manager_are_refused_and_hold_no_secret(
     (mistake,) = caught.value.mistakes
     assert mistake.mark.line == 2
     assert "secret'" not in str(mistake)
+
+
+def test_settings_that_are_there_and_cannot_be_read_are_a_mistake(tmp_path: Path) -> None:
+    root = write_root(tmp_path, {})
+    (root / "manager.yaml").symlink_to(tmp_path / "gone.yaml")
+    with pytest.raises(ProfileMistakes, match="cannot be read"):
+        Configuration(root).manager()

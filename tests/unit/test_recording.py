@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -242,6 +243,31 @@ def test_runs_go_on_while_nothing_can_be_written_and_are_written_later(
     kept = recording.history.runs().runs
     assert [run.profile for run in kept] == ["web3", "web2", "web1"]
     assert kept[1].result is RunResult.PUBLISHED
+
+
+def test_a_database_that_somebody_holds_locked_stops_no_run(
+    recording: Recording, state: StateDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("standby.history.database.BUSY_MS", 10)
+    recording.history.close()
+    with sqlite3.connect(state.database) as somebody:
+        somebody.execute("BEGIN IMMEDIATE")
+        with recording.run(profile(), CYCLE) as recorder:
+            recorder.replicated(plan(), boot_point(), Moved(3, 2))
+        assert "locked" in recording.trouble
+        somebody.execute("ROLLBACK")
+    with recording.run(profile("web2"), CYCLE):
+        pass
+    assert [run.profile for run in recording.history.runs().runs] == ["web2", "web1"]
+    somebody.close()
+
+
+def test_a_clock_that_was_set_back_makes_no_run_end_before_it_began(state: StateDirectory) -> None:
+    clock = Clock()
+    with Recording(state, clock) as recording:
+        with recording.run(profile(), CYCLE) as recorder:
+            clock.moment -= timedelta(hours=3)
+        assert recorder.run.duration == timedelta()
 
 
 def test_more_than_memory_shall_hold_becomes_a_gap_that_says_how_many(

@@ -85,6 +85,14 @@ def test_lone_surrogates_do_not_stop_it(path: Path) -> None:
     assert "INFO ?" in next(iter(read_log(path)))
 
 
+def test_what_was_printed_cannot_command_a_terminal(path: Path) -> None:
+    file = RunLog(path, lambda _: True)
+    file.say(logging.INFO, "\x1b[2J\x07\x9b31m tab\t\r\n\x7fend ä")
+    file.close()
+    said = "".join(read_log(path))
+    assert said.endswith("INFO \\x1b[2J\\x07\\x9b31m tab\t\\x0d\n    \\x7fend ä\n")
+
+
 def test_a_log_is_removed_with_all_its_parts(path: Path) -> None:
     write(path, 5000).close()
     remove_log(path)

@@ -14,7 +14,7 @@ from standby.model.observation import TrackedCheckpoint, TrackedDisk
 from standby.sources.libvirt_vm import programs
 
 _COMMAND_S: Final = 60.0
-_KEEPS_BITMAPS: Final = 3  # version of qcow2 from which on an image can
+_TOO_OLD: Final = "0.10"  # as qemu-img names the version of qcow2 that has no bitmaps
 _SUCCESS_OR_FAILURE: Final = frozenset({0, 1})
 
 
@@ -26,44 +26,50 @@ class Bitmap:
     whole: bool
 
 
-def with_versions(host: Host, disks: Sequence[SourceDisk]) -> tuple[SourceDisk, ...]:
-    """Return the disks, knowing which images they are, and which are too old to keep bitmaps."""
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a qcow2 image tells of itself. `inode`: of its file, which keeps it when renamed."""
+
+    keeps_bitmaps: bool
+    inode: int
+    bitmaps: tuple[Bitmap, ...]
+
+
+Headers = Mapping[str, Header]  # by the names of disks; none of raw ones
+
+
+def headers_of(host: Host, disks: Iterable[SourceDisk]) -> Headers:
+    """Look into images, which may be in use."""
     qcow2 = [disk for disk in disks if disk.image_format is ImageFormat.QCOW2]
     if not qcow2:
-        return tuple(disks)
-    argv = ("sh", "-c", programs.READ_VERSIONS, "standby-versions", *(d.path for d in qcow2))
-    words = iter(host.run(argv, timeout=_COMMAND_S).text.split())
-    known = {d.name: _known(d, next(words), next(words)) for d in qcow2}
-    return tuple(known.get(disk.name, disk) for disk in disks)
-
-
-def _known(disk: SourceDisk, version: str, inode: str) -> SourceDisk:
-    # A file keeps its inode when it is renamed; that of a device is made anew at each boot.
-    image = disk.path if disk.on_block_device else f"inode {inode}"
-    return replace(disk, keeps_bitmaps=int(version) >= _KEEPS_BITMAPS, image=image)
-
-
-def bitmaps_of(host: Host, disks: Iterable[SourceDisk]) -> Mapping[str, tuple[Bitmap, ...]]:
-    """Return the persistent bitmaps of images, by the names of their disks; none of raw ones."""
-    trackable = [disk for disk in disks if disk.trackable]
-    if not trackable:
         return {}
-    argv = ("sh", "-c", programs.READ_IMAGES, "standby-images", *(disk.path for disk in trackable))
+    argv = ("sh", "-c", programs.READ_IMAGES, "standby-images", *(disk.path for disk in qcow2))
     answers = _documents(host.run(argv, timeout=_COMMAND_S).text)
-    return {disk.name: _bitmaps(info) for disk, info in zip(trackable, answers, strict=True)}
+    return {disk.name: _header(next(answers), next(answers)) for disk in qcow2}
 
 
-def tracked_in_images(
-    host: Host, disks: Sequence[SourceDisk], owner: str
-) -> tuple[TrackedCheckpoint, ...]:
+def with_versions(disks: Iterable[SourceDisk], headers: Headers) -> tuple[SourceDisk, ...]:
+    """Return the disks, knowing which images they are, and which are too old to keep bitmaps."""
+    return tuple(_known(disk, headers.get(disk.name)) for disk in disks)
+
+
+def _known(disk: SourceDisk, header: Header | None) -> SourceDisk:
+    if header is None:
+        return disk
+    # A file keeps its inode when it is renamed; that of a device is made anew at each boot.
+    image = disk.path if disk.on_block_device else f"inode {header.inode}"
+    return replace(disk, keeps_bitmaps=header.keeps_bitmaps, image=image)
+
+
+def tracked_in_images(headers: Headers, owner: str) -> tuple[TrackedCheckpoint, ...]:
     """Return what the images themselves know of our checkpoints, oldest first.
 
     While the VM runs, every bitmap that was there at its start counts as in use and what was
     begun since then is not in the images yet: then only the names are of use.
     """
     found: dict[str, list[TrackedDisk]] = {}
-    for disk, bitmaps in bitmaps_of(host, disks).items():
-        for bitmap in bitmaps:
+    for disk, header in headers.items():
+        for bitmap in header.bitmaps:
             if bitmap.name.startswith(owner):
                 lost = None if bitmap.whole else f"bitmap {bitmap.name} missed writes"
                 found.setdefault(bitmap.name, []).append(TrackedDisk(disk, lost))
@@ -93,9 +99,9 @@ def begin_bitmaps(
 
 def remove_bitmaps(host: Host, disks: Sequence[SourceDisk], names: Sequence[str]) -> None:
     """Remove our bitmaps from images that nobody has open. An image in use keeps them."""
-    paths = {disk.name: disk.path for disk in disks if disk.trackable}
-    for disk, bitmaps in bitmaps_of(host, disks).items():
-        for name in {bitmap.name for bitmap in bitmaps}.intersection(names):
+    paths = {disk.name: disk.path for disk in disks}
+    for disk, header in headers_of(host, disks).items():
+        for name in {bitmap.name for bitmap in header.bitmaps}.intersection(names):
             _remove(host, paths[disk], name)
 
 
@@ -108,9 +114,10 @@ def _documents(text: str) -> Iterator[Mapping[str, Any]]:
         yield document
 
 
-def _bitmaps(info: Mapping[str, Any]) -> tuple[Bitmap, ...]:
-    records = info.get("format-specific", {}).get("data", {}).get("bitmaps", [])
-    return tuple(Bitmap(r["name"], _counts(r["flags"])) for r in records)
+def _header(file: Mapping[str, Any], info: Mapping[str, Any]) -> Header:
+    data = info.get("format-specific", {}).get("data", {})
+    bitmaps = tuple(Bitmap(r["name"], _counts(r["flags"])) for r in data.get("bitmaps", []))
+    return Header(data.get("compat") != _TOO_OLD, int(file["inode"]), bitmaps)
 
 
 def _counts(flags: Sequence[str]) -> bool:

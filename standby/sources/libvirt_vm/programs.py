@@ -16,13 +16,9 @@ done
 
 # Arguments: qcow2 images, which may be in use. Prints what qemu-img knows of each, as JSON.
 READ_IMAGES: Final = """
-for image in "$@"; do qemu-img info -U --output=json -f qcow2 -- "$image" || exit 1; done
-"""
-
-# Arguments: qcow2 files. Prints the version in each one's header, and the number of its inode.
-READ_VERSIONS: Final = """
-for image in "$@"; do
-  od -A n -t u1 -j 7 -N 1 -- "$image" && stat -L -c %i -- "$image" || exit 1
+for image; do
+  stat -L -c '{"inode": %i}' -- "$image" || exit 1
+  qemu-img info -U --output=json -f qcow2 -- "$image" || exit 1
 done
 """
 
@@ -58,22 +54,32 @@ rm -f -- /var/lib/libvirt/qemu/domain-*/"$mark"*.sock
 for d; do rm -f -- "$d"/."$mark"*.scratch; done
 """
 
-# Arguments: id of the domain, name. Prints a path at which the domain's QEMU may make a socket:
-# libvirt's private directory of the running domain, where AppArmor lets it.
+# Arguments: how our names begin, id of the domain, a name, directories of scratch files. Removes
+# what is left of earlier captures, then prints a path at which the domain's QEMU may make a socket
+# (libvirt's private directory of the running domain, where AppArmor lets it), and of each directory
+# the free and the total bytes of its file system.
 NO_DIRECTORY: Final = 73
-SOCKET_PATH: Final = """
-for d in /var/lib/libvirt/qemu/domain-"$1"-*; do
-  [ -d "$d" ] || continue
-  printf '%s/%s.sock\\n' "$d" "$2"; exit 0
+PREPARE_CAPTURE: Final = (
+    """
+mark=$1; domain=$2; name=$3; shift 3
+rm -f -- /var/lib/libvirt/qemu/domain-*/"$mark"*.sock
+for d; do rm -f -- "$d"/."$mark"*.scratch; done
+socket=
+for d in /var/lib/libvirt/qemu/domain-"$domain"-*; do
+  [ ! -d "$d" ] || { socket=$d/$name.sock; break; }
 done
-exit 73
+[ -n "$socket" ] || exit 73
+printf '%s\\n' "$socket"
 """
+    + FREE_SPACE
+)
 
 # Arguments: UUID of the domain, socket of our backup job, pairs of directory and bytes to keep
 # free there.
 # Ends the job when the scratch space runs low, so that the guest never sees a write error
-# because of us, and when the manager is gone (its input ends or is silent for 30 s). It never
-# ends a job that is not ours, so a capture that is over has nothing to fear from it.
+# because of us, and when the manager is gone (its input ends or is silent for 30 s), unless it
+# was told "over". It never ends a job that is not ours, so a capture that is over has nothing to
+# fear from it.
 GUARD_CAPTURE: Final = """
 uuid=$1; socket=$2; shift 2
 give_up() {
@@ -85,8 +91,9 @@ give_up() {
 echo ready
 silent=0; d=
 while :; do
-  read -r -t 0.5 _; status=$?
+  read -r -t 0.5 word; status=$?
   if [ "$status" -eq 0 ]; then
+    [ "$word" != over ] || exit 0
     silent=0
   elif [ "$status" -gt 128 ]; then
     silent=$((silent + 1)); [ "$silent" -lt 60 ] || give_up "the manager fell silent"

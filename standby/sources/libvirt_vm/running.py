@@ -33,8 +33,14 @@ from standby.model.point import Consistency, Way
 from standby.sources.libvirt_vm import checkpoints, programs
 from standby.sources.libvirt_vm.captured import CapturedDisk
 from standby.sources.libvirt_vm.consistency import while_frozen
-from standby.sources.libvirt_vm.leftovers import clear, mark
-from standby.sources.libvirt_vm.scratch import scratch_file
+from standby.sources.libvirt_vm.leftovers import mark
+from standby.sources.libvirt_vm.scratch import (
+    no_directory,
+    require_room,
+    scratch_file,
+    scratch_places,
+    spaces_in,
+)
 from standby.sources.libvirt_vm.settings import SourceSettings
 
 log = logging.getLogger(__name__)
@@ -92,7 +98,6 @@ class CaptureFrame:
     settings: SourceSettings
     definition: MachineDefinition
     all_disks: Sequence[str]
-    scratch: Sequence[ScratchSpace]
 
 
 @contextmanager
@@ -104,17 +109,17 @@ def running_capture(frame: CaptureFrame, plan: CapturePlan) -> Generator[Running
     """
     host, domain = frame.host, frame.domain
     clear_the_way(domain, plan.owner)
-    clear(host, plan.owner, (space.directory for space in frame.scratch))
     name = f"{mark(plan.owner)}{secrets.token_hex(4)}"
-    socket = _socket_path(host, domain, name)
+    socket, spaces = _prepare(frame, plan, name)
+    require_room(spaces)
     backup, checkpoint = _describe(plan, frame, socket, name)
     wanted = plan.consistency if power_state(domain) is PowerState.RUNNING else Consistency.CRASH
     with ExitStack() as stack:
         # The job is ended before its guard is let go: a guard that sees its input end with the
         # job still there would take us for dead.
-        guard = host.hold(_guard(frame, socket), ready=b"ready", timeout=_COMMAND_S)
+        guard = host.hold(_guard(domain, socket, spaces), ready=b"ready", timeout=_COMMAND_S)
         stack.callback(guard.close)
-        stack.callback(_end, domain, socket)
+        stack.callback(_end_watched, domain, socket, guard)
         _, reached = while_frozen(
             host, domain, wanted, frame.settings, lambda: _begin(domain, backup, checkpoint, plan)
         )
@@ -153,6 +158,11 @@ def job_socket(domain: libvirt.virDomain) -> str | None:
             return None
         raise translate(error, f"domain {domain.name()}") from error
     return checkpoints.socket_of_backup(xml)
+
+
+def _end_watched(domain: libvirt.virDomain, socket: str, guard: Held) -> None:
+    _end(domain, socket)
+    guard.say("over")  # or it would ask libvirt whether there is a job to end
 
 
 def _end(domain: libvirt.virDomain, socket: str) -> None:
@@ -244,27 +254,42 @@ def _captured(disk: SourceDisk, way: Way, socket: str) -> CapturedDisk:
     return CapturedDisk(disk, NbdEndpoint(socket, disk.name), changes)
 
 
-def _guard(frame: CaptureFrame, socket: str) -> tuple[str, ...]:
-    places = (word for s in frame.scratch for word in (s.directory, str(s.reserve)))
+def _guard(
+    domain: libvirt.virDomain, socket: str, spaces: Sequence[ScratchSpace]
+) -> tuple[str, ...]:
+    places = (word for s in spaces for word in (s.directory, str(s.reserve)))
     return (
         *("bash", "-c", programs.GUARD_CAPTURE, "standby-guard"),
-        *(frame.domain.UUIDString(), socket, *places),
+        *(domain.UUIDString(), socket, *places),
     )
 
 
-def _socket_path(host: Host, domain: libvirt.virDomain, name: str) -> str:
-    argv = ("sh", "-c", programs.SOCKET_PATH, "standby-socket", str(domain.ID()), name)
+def _prepare(
+    frame: CaptureFrame, plan: CapturePlan, name: str
+) -> tuple[str, tuple[ScratchSpace, ...]]:
+    """Clear away what dead captures left; return where the socket goes, and the scratch space."""
+    host, domain = frame.host, frame.domain
+    places = scratch_places([disk.disk for disk in plan.disks], frame.settings)
+    argv = (
+        *("sh", "-c", programs.PREPARE_CAPTURE, "standby-prepare"),
+        *(mark(plan.owner), str(domain.ID()), name, *places),
+    )
     try:
-        return host.run(argv, timeout=_COMMAND_S).text.strip()
+        socket, *lines = host.run(argv, timeout=_COMMAND_S).text.splitlines()
     except CommandFailed as error:
-        if error.status != programs.NO_DIRECTORY:
-            raise
-        raise GrantAccess(
+        raise _unprepared(error, host, domain) from error
+    return socket, spaces_in(places, lines, frame.settings)
+
+
+def _unprepared(error: CommandFailed, host: Host, domain: libvirt.virDomain) -> StandbyError:
+    if error.status == programs.NO_DIRECTORY:
+        return GrantAccess(
             f"domain {domain.name()} on {host.name}",
             "its private directory below /var/lib/libvirt/qemu is not to be seen",
             "a user who may look there, or a machine that was not just shut off",
             "reach the host as root, or with sudo: true in its file",
-        ) from error
+        )
+    return no_directory(host, error)
 
 
 def power_state(domain: libvirt.virDomain) -> PowerState:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from standby.errors import CommandFailed, FreeSpace, RepairSource
@@ -22,32 +22,51 @@ def scratch_spaces(
     host: Host, disks: Sequence[SourceDisk], settings: SourceSettings
 ) -> tuple[ScratchSpace, ...]:
     """Return the directories that scratch files would go to, with their free bytes."""
+    places = scratch_places(disks, settings)
+    if not places:
+        return ()
+    argv = ("sh", "-c", programs.FREE_SPACE, "standby-df", *places)
+    try:
+        text = host.run(argv, timeout=_LOOK_S).text
+    except CommandFailed as error:
+        raise no_directory(host, error) from error
+    return spaces_in(places, text.splitlines(), settings)
+
+
+Places = Mapping[str, Sequence[str]]  # directories of scratch files: the names of their disks
+
+
+def scratch_places(disks: Sequence[SourceDisk], settings: SourceSettings) -> Places:
+    """Return where scratch files go. Raises RepairSource for a bare block device."""
     places: dict[str, list[str]] = {}
     for disk in disks:
         places.setdefault(scratch_directory(disk, settings), []).append(disk.name)
-    if not places:
-        return ()
-    lines = _free_space(host, tuple(places)).splitlines()
+    return places
+
+
+def spaces_in(
+    places: Places, lines: Sequence[str], settings: SourceSettings
+) -> tuple[ScratchSpace, ...]:
+    """Read what programs.FREE_SPACE printed of these places."""
     return tuple(
         _space(directory, names, line, settings)
         for (directory, names), line in zip(places.items(), lines, strict=True)
     )
 
 
-def _free_space(host: Host, directories: Sequence[str]) -> str:
-    argv = ("sh", "-c", programs.FREE_SPACE, "standby-df", *directories)
-    try:
-        return host.run(argv, timeout=_LOOK_S).text
-    except CommandFailed as error:
-        raise RepairSource(
-            f"scratch directory on {host.name}",
-            error.stderr or error.found,
-            "a directory",
-            "make it, or name another: source.scratch.directory",
-        ) from error
+def no_directory(host: Host, error: CommandFailed) -> RepairSource:
+    """Return the error of a scratch directory that is not there."""
+    return RepairSource(
+        f"scratch directory on {host.name}",
+        error.stderr or error.found,
+        "a directory",
+        "make it, or name another: source.scratch.directory",
+    )
 
 
-def _space(directory: str, names: list[str], line: str, settings: SourceSettings) -> ScratchSpace:
+def _space(
+    directory: str, names: Sequence[str], line: str, settings: SourceSettings
+) -> ScratchSpace:
     available, total = (int(word) for word in line.split())
     reserve = settings.scratch_reserve.of(total)
     return ScratchSpace(directory, tuple(names), available, reserve)

@@ -29,7 +29,6 @@ from standby.sources.libvirt_vm.running import (
 from standby.sources.libvirt_vm.running_disks import RunningMachine, as_it_runs
 from standby.sources.libvirt_vm.scratch import (
     possible_directories,
-    require_room,
     scratch_spaces,
 )
 from standby.sources.libvirt_vm.scripts import run_in_guest
@@ -62,7 +61,9 @@ class LibvirtSource:
         power = power_state(domain)
         machine = self._machine(domain)
         defined = disks_of(machine.xml, self._settings)
-        disks = self._source_disks(domain, defined)
+        found = self._found_disks(domain, defined)
+        headers = images.headers_of(self._host, found)
+        disks = images.with_versions(found, headers)
         off = power is PowerState.OFF
         return SourceObservation(
             identity=MachineIdentity(domain.name(), domain.UUIDString()),
@@ -70,7 +71,7 @@ class LibvirtSource:
             definition=self._definition(machine.xml),
             disks=disks,
             left_out=tuple(self._left_out(domain, d) for d in defined if d.left_out),
-            checkpoints=self._tracked(domain, power, disks, owner),
+            checkpoints=self._tracked(domain, power, headers, owner),
             scratch=() if off else scratch_spaces(self._host, disks, self._settings),
             warnings=(*machine.remarks, *_warnings(defined)),
             moving=machine.moving,
@@ -88,11 +89,8 @@ class LibvirtSource:
             with offline_capture(self._host, connection, domain, plan, definition) as offline:
                 yield offline
             return
-        captured = [disk.disk for disk in plan.disks]
-        spaces = scratch_spaces(self._host, captured, self._settings)
-        require_room(spaces)
         all_disks = [d.name for d in disks_of(definition.domain_xml, self._settings)]
-        frame = CaptureFrame(self._host, domain, self._settings, definition, all_disks, spaces)
+        frame = CaptureFrame(self._host, domain, self._settings, definition, all_disks)
         with running_capture(frame, plan) as running:
             yield running
 
@@ -104,7 +102,7 @@ class LibvirtSource:
         checkpoints.forget(domain, names)
         if power_state(domain) is PowerState.OFF:
             defined = disks_of(self._machine(domain).xml, self._settings)
-            disks = self._source_disks(domain, defined)
+            disks = self._found_disks(domain, defined)
             images.remove_bitmaps(self._host, disks, names)
 
     def run_inside(self, script: Script, wanted: Callable[[], bool]) -> ScriptEnding | None:
@@ -159,12 +157,10 @@ class LibvirtSource:
             log.warning("the standby's TPM will be empty: %s", error)
             return None
 
-    def _source_disks(
+    def _found_disks(
         self, domain: libvirt.virDomain, defined: Sequence[DefinedDisk]
-    ) -> tuple[SourceDisk, ...]:
-        captured = (disk for disk in defined if disk.left_out is None)
-        disks = [self._source_disk(domain, disk) for disk in captured]
-        return images.with_versions(self._host, disks)
+    ) -> Sequence[SourceDisk]:
+        return [self._source_disk(domain, disk) for disk in defined if disk.left_out is None]
 
     def _source_disk(self, domain: libvirt.virDomain, disk: DefinedDisk) -> SourceDisk:
         with libvirt_calls(f"disk {disk.name} of {domain.name()}"):
@@ -186,7 +182,7 @@ class LibvirtSource:
         self,
         domain: libvirt.virDomain,
         power: PowerState,
-        disks: Sequence[SourceDisk],
+        headers: images.Headers,
         owner: str,
     ) -> tuple[TrackedCheckpoint, ...]:
         """Return our checkpoints; those begun while the VM was off are made known to libvirt.
@@ -194,7 +190,7 @@ class LibvirtSource:
         Among these is the one that the next incremental counts from, and what a capture left
         that was given up because the VM started: known to libvirt, it can be forgotten.
         """
-        in_images = images.tracked_in_images(self._host, disks, owner)
+        in_images = images.tracked_in_images(headers, owner)
         if power is PowerState.OFF:
             return in_images
         found = checkpoints.tracked_checkpoints(domain, owner)
