@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import subprocess
 import sys
+import time
 
 from bench import chains, chaos, cycles, digests, growth, history, rpo, run, scheduler, transfer
 from bench.run import Benchmark
@@ -31,10 +33,28 @@ def _chosen(names: str | None) -> list[Benchmark]:
     return [known[name] for name in wanted]
 
 
+def _each_by_itself(benchmarks: list[Benchmark]) -> list[str]:
+    """Run each in a process of its own, so that none disturbs another; return those that failed."""
+    failed = []
+    for benchmark in benchmarks:
+        begun = time.monotonic()
+        argv = [sys.executable, "-m", "bench", "--only", benchmark.name]
+        if subprocess.run(argv, check=False).returncode:
+            failed.append(benchmark.name)
+        print(f"  {time.monotonic() - begun:.0f} s", flush=True)
+    return failed
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
     parser.add_argument("--only", metavar="NAME,…", help="run only these")
-    run.run(_chosen(parser.parse_args().only), ALL)
+    chosen = _chosen(parser.parse_args().only)
+    begun = time.monotonic()
+    if len(chosen) == 1:
+        run.run(chosen, ALL)
+    elif failed := _each_by_itself(chosen):
+        sys.exit(f"failed: {', '.join(failed)}")
+    print(f"{(time.monotonic() - begun) / 60:.1f} min", flush=True)
 
 
 if __name__ == "__main__":
