@@ -16,3 +16,6 @@ if ! cmp -s pyproject.toml .venv/installed-from.toml; then
 	.venv/bin/pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	cp pyproject.toml .venv/installed-from.toml
 fi
+if [ ! -x .venv/bin/promtool ]; then
+	lab/provision/unpack-promtool.sh .venv/bin || echo "without promtool the alert rules are not tried" >&2
+fi

@@ -16,7 +16,7 @@ from standby.history import History
 from standby.history.owners import is_alive
 from standby.history.run_log import log_path, read_log
 from standby.model.records import Gap, Page, RunFilter, RunOrder
-from standby.model.run import Run, RunResult
+from standby.model.run import Run
 from standby.planning.statistics import Statistics, measure
 from standby.profile import is_profile_file
 
@@ -108,10 +108,6 @@ class LookBack:
         if "/" in standby and not is_profile_file(standby):
             return locate(self._session, standby).profile.name
         return self._session.profile(standby).name
-
-    def under_way(self) -> tuple[Run, ...]:
-        """Return the runs that are under way on this host, the newest first."""
-        return self._history.runs(RunFilter(results=frozenset({RunResult.RUNNING}))).runs
 
     def _not_known_before(self, since: datetime | None) -> datetime | None:
         begun = self._history.begun

@@ -142,10 +142,6 @@ class Conductor:
         """Whether a run of a machine is under way."""
         return name in self._machines and self._machines[name].active is not None
 
-    def remember_only_these(self) -> None:
-        """Forget what is remembered of machines that are protected no more."""
-        self._memory.keep_only(self.names())
-
     # ---- asking ------------------------------------------------------------------------
 
     def ask(

@@ -91,7 +91,7 @@ class Daemon:
     def run(self) -> None:
         """Turn until a stop is over."""
         self._reloading.first()
-        self._conductor.remember_only_these()
+        self._forget_removed()
         socket = socket_path(self._settings.state_directory)
         with (
             ControlServer(socket, self._settings.socket_group, self._desk),
@@ -109,6 +109,12 @@ class Daemon:
         self._memory.save()
         self._work.close()
         log.info("stopped")
+
+    def _forget_removed(self) -> None:
+        """Forget machines whose profiles are gone; not those whose profiles cannot be read."""
+        if not self._roster.problem:
+            broken = {it.profile for it in self._roster.broken()}
+            self._memory.keep_only(self._roster.names() | broken)
 
     def _turn(self) -> None:
         wait = self._conductor.turn()

@@ -21,8 +21,11 @@ _NOT_GOOD: Final = 300
 
 def destination(url: str) -> str:
     """Name where a URL leads, for messages: a path may hold a secret."""
-    parts = urlsplit(url)
-    port = f":{parts.port}" if parts.port else ""
+    try:
+        parts = urlsplit(url)
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:  # whoever names a receiver must not be brought down by a wrong one
+        return "webhook that is no address"
     return f"webhook {parts.scheme}://{parts.hostname}{port}"
 
 
@@ -34,9 +37,10 @@ def post_json(url: str, body: bytes, answer: float = ANSWER_S) -> None:
     when this is no address of the web.
     """
     where = destination(url)
-    connection = _connection(urlsplit(url), where, answer)
+    parts = _parts(url, where)
+    connection = _connection(parts, where, answer)
     try:
-        connection.request("POST", _path(urlsplit(url)), body, _HEADERS)
+        connection.request("POST", _path(parts), body, _HEADERS)
         response = connection.getresponse()
         said = response.read(_MOST_READ).decode("utf-8", "replace")
     except ssl.SSLCertVerificationError as error:
@@ -46,6 +50,8 @@ def post_json(url: str, body: bytes, answer: float = ANSWER_S) -> None:
             "one that an authority known to this machine has signed, for this name",
             "add the authority: update-ca-certificates, or SSL_CERT_FILE for the manager",
         ) from error
+    except (http.client.InvalidURL, UnicodeError) as error:
+        raise FixProfile(where, str(error), "an address in ASCII, without blanks") from error
     except (OSError, http.client.HTTPException) as error:
         found = str(error) or type(error).__name__
         raise ReachHost(where, found, "a web server that answers") from error
@@ -58,9 +64,19 @@ def post_json(url: str, body: bytes, answer: float = ANSWER_S) -> None:
 _HEADERS: Final = {"Content-Type": "application/json", "User-Agent": "standby"}
 
 
-def _connection(parts: SplitResult, where: str, answer: float) -> http.client.HTTPConnection:
-    if not parts.hostname:
+def _parts(url: str, where: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        named = parts.hostname and parts.port != 0
+    except ValueError as error:
+        raise FixProfile(where, str(error), "https://server/path") from error
+    if not named:
         raise FixProfile(where, "names no server", "https://server/path")
+    return parts
+
+
+def _connection(parts: SplitResult, where: str, answer: float) -> http.client.HTTPConnection:
+    assert parts.hostname  # noqa: S101 - for mypy; _parts saw to it
     if parts.scheme == "https":
         trust = ssl.create_default_context()
         return http.client.HTTPSConnection(

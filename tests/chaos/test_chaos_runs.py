@@ -13,7 +13,7 @@ from tests.chaos.scenario import QUICK_SEEDS, quick_runs
 
 
 @pytest.mark.system
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("seed", range(QUICK_SEEDS))
 def test_no_fault_loses_a_point_or_leads_to_a_full_copy(
     managers: ManagerHost, tmp_path: Path, seed: int

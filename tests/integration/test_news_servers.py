@@ -146,6 +146,31 @@ def test_a_webhook_that_is_down_or_says_nothing_may_answer_later() -> None:
         post_json(f"http://127.0.0.1:{port}/", b"{}", answer=0.5)
 
 
+@pytest.mark.parametrize("path", ["/a b", "/b\u00fccher", "/x\r\nHost: y"])
+def test_a_path_that_cannot_be_sent_is_for_a_person_to_mend(path: str) -> None:
+    posts = Posts()
+    with web(posts) as port, pytest.raises(FixProfile):
+        post_json(f"http://127.0.0.1:{port}{path}", b"{}")
+    assert posts.bodies == []
+
+
 def test_the_secret_part_of_an_address_is_not_shown() -> None:
     shown = destination("https://user:password@chat.example.org:8443/hooks/T0KEN?key=x")
     assert shown == "webhook https://chat.example.org:8443"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:99999/x",
+        "http://[::1/x",
+        "http:///x",
+        "ftp://127.0.0.1/x",
+        "",
+        "http://a:b/",
+    ],
+)
+def test_what_is_no_address_is_for_a_person_to_mend(url: str) -> None:
+    assert destination(url).startswith("webhook ")
+    with pytest.raises(FixProfile):
+        post_json(url, b"{}")

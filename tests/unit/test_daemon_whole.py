@@ -33,7 +33,8 @@ from standby.app.orders import Ended, MergePlaces, Order, Runner, RunWatch, fail
 from standby.app.source_events import Happened, Listener
 from standby.daemon.clock import SystemClock
 from standby.daemon.instance import Instance
-from standby.daemon.serve import Daemon
+from standby.daemon.memory import Memory
+from standby.daemon.serve import MEMORY_FILE, Daemon
 from standby.errors import Cancelled, FixProfile, TryLater
 from standby.model.pause import Pause
 from standby.model.run import Cause, Run, RunResult
@@ -296,6 +297,24 @@ def test_what_happens_to_a_machine_begins_a_run(house: House) -> None:
         house.work.go.set()
 
     house.serve(visit)
+
+
+@pytest.mark.parametrize("lost", ["directory", "file"])
+def test_profiles_that_cannot_be_read_at_the_start_are_not_forgotten(
+    house: House, lost: str
+) -> None:
+    memory = Memory.read(house.state / MEMORY_FILE)
+    memory.see("web1", NOW)
+    memory.see("removed", NOW)
+    memory.save()
+    if lost == "directory":
+        (house.root / "profiles").rename(house.root / "away")
+    else:
+        (house.root / "profiles/web1.yaml").write_text("nonsense: 1\n")
+    house.serve(lambda client: _nothing(client.live()))
+    again = Memory.read(house.state / MEMORY_FILE)
+    assert again.seen("web1") == NOW
+    assert (again.seen("removed") is None) is (lost == "file")
 
 
 def test_a_reload_takes_in_what_changed_and_says_what_is_wrong(house: House) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
+import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -29,8 +31,10 @@ CHECKOUT = Path(__file__).parents[2]
 ALERTS = CHECKOUT / "contrib/prometheus/alerts.yml"
 ALERT_TESTS = CHECKOUT / "contrib/prometheus/alerts.test.yml"
 _SAMPLE = re.compile(r'([a-z_]+)(?:\{((?:[a-z_]+="(?:[^"\\\n]|\\["\\n])*",?)+)\})? (-?[0-9.]+)')
+# lab/setup.sh puts it beside the interpreter.
+PROMTOOL = shutil.which("promtool", path=f"{Path(sys.executable).parent}:{os.defpath}")
 needs_promtool = pytest.mark.skipif(
-    shutil.which("promtool") is None, reason="promtool is in Debian's package prometheus"
+    PROMTOOL is None, reason="promtool is in Debian's package prometheus"
 )
 
 DAEMON = DaemonFigures(NOW - timedelta(days=1), running=2, merging=1, waiting=3, troubles=0)
@@ -137,7 +141,7 @@ def test_every_figure_that_alerts_look_at_is_told() -> None:
 def test_promtool_finds_nothing_wrong_with_the_text() -> None:
     text = exposition(Report(NOW, (MACHINE, UNKNOWN), DAEMON))
     done = subprocess.run(
-        ["promtool", "check", "metrics"], input=text, capture_output=True, text=True, check=False
+        [PROMTOOL, "check", "metrics"], input=text, capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
@@ -145,7 +149,7 @@ def test_promtool_finds_nothing_wrong_with_the_text() -> None:
 @needs_promtool
 def test_the_alerts_fire_when_they_should_and_only_then() -> None:
     for argv in (["check", "rules", str(ALERTS)], ["test", "rules", str(ALERT_TESTS)]):
-        done = subprocess.run(["promtool", *argv], capture_output=True, text=True, check=False)
+        done = subprocess.run([PROMTOOL, *argv], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
 
 
