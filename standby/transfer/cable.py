@@ -20,6 +20,7 @@ class Cable:
         """All are ready; `more` lead to where `first` does."""
         self._first = first
         self._turns = cycle((first, *more))
+        self.lines = 1 + len(more)
 
     def longest(self) -> int:
         """Return how many bytes one read may carry."""

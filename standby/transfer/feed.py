@@ -124,6 +124,8 @@ class Feed:
         self._pool = pool
         self._table = table
         self._limit = limit
+        # Where little is sent, what one read brings is digested while it is in the core's cache.
+        self._longest_part = REQUEST if source.lines == 1 else _READ
         self._run: Extent | None = None
         self._batches = 0
         self._zeroes = 0
@@ -187,8 +189,8 @@ class Feed:
 
     def _longest_batch(self) -> int:
         if self._limit is None:
-            return REQUEST
-        return min(max(self._limit.piece // BLOCK, 1) * BLOCK, REQUEST)
+            return self._longest_part
+        return min(max(self._limit.piece // BLOCK, 1) * BLOCK, self._longest_part)
 
     def _begin(self, part: Part, sink: Sink) -> None:
         """Fetch the data and the digests of a part side by side."""
