@@ -12,9 +12,9 @@ from standby.errors import FixRequest
 from standby.model.window import RateByDay
 
 # Seconds of lost time that may be made up for. With a piece of at most _PIECE seconds this
-# lets no window of 10 seconds carry more than 10.2 seconds' worth: within 5 % (here 2 %).
+# lets no window of 10 seconds carry more than 10.15 seconds' worth: within 5 % (here 1.5 %).
 _CATCH_UP = 0.1
-_PIECE = 0.1
+_PIECE = 0.05
 _SMALLEST_PIECE = 4096  # bytes; a smaller write would make the KVM host read around it
 _LARGEST_PIECE = 1 << 40  # bytes; while there is no limit
 _LOOK_S = 1.0  # how long a rate holds before the clock is looked at again

@@ -34,7 +34,7 @@ from tests.integration.nbd_servers import (
     storage_daemon,
 )
 
-SIZE = 48 * MIB  # more than is in flight at a time
+SIZE = 96 * MIB  # more than twice what is in flight at a time
 NOWHERE = NbdEndpoint("/nonexistent/nbd.sock", "")
 
 
