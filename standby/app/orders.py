@@ -14,7 +14,7 @@ from standby.app.replicate import run
 from standby.app.session import Session
 from standby.cycle.interfaces import MergeGate, MergeTurn, Moved
 from standby.cycle.report import CycleListener, CycleReport, Phase
-from standby.errors import Cancelled, ExitStatus, StandbyError
+from standby.errors import Cancelled, ExitStatus, Overtaken, StandbyError
 from standby.model.names import PointName
 from standby.model.plan import Copying, CyclePlan, CycleRequest
 from standby.model.point import BootPoint, Way
@@ -203,4 +203,6 @@ def failed(run_: Run, error: StandbyError, now: datetime) -> Run:
 def _bad_result(error: StandbyError) -> RunResult:
     if isinstance(error, Cancelled):
         return RunResult.CANCELLED
+    if isinstance(error, Overtaken):
+        return RunResult.FAILED  # much was tried, and all of it is lost
     return RunResult.BUSY if error.exit_status is ExitStatus.TRY_LATER else RunResult.FAILED

@@ -20,7 +20,7 @@ from standby.app.session import WallClock
 from standby.app.state import StateDirectory
 from standby.cycle.interfaces import Moved
 from standby.cycle.report import Phase
-from standby.errors import Cancelled, FreeSpace, ReachHost, Retry, TryLater
+from standby.errors import Cancelled, FreeSpace, Overtaken, ReachHost, Retry, TryLater
 from standby.history import History
 from standby.history.run_log import log_path, read_log
 from standby.model.names import PointName
@@ -128,6 +128,7 @@ def test_a_point_that_is_still_true_was_not_made_by_the_run(recording: Recording
         (FreeSpace("kvm1", "full", needed_bytes=9), RunResult.FAILED),
         (ReachHost("kvm1", "no answer", "one", "ask it"), RunResult.FAILED),
         (TryLater("standby web1", "another manager"), RunResult.BUSY),
+        (Overtaken("standby web1", "another manager took over"), RunResult.FAILED),
         (Cancelled("cycle", "stopped"), RunResult.CANCELLED),
     ],
 )
