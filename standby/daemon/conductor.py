@@ -28,7 +28,7 @@ from standby.errors import Cancelled, FixRequest, Paused, StandbyError, TryLater
 from standby.model.pause import Pause
 from standby.model.queue import AtOnce, UnderWay, Waiting
 from standby.model.run import Cause, Run, RunKind, RunResult
-from standby.model.schedule import Every, MissedRuns, Once
+from standby.model.schedule import Every, MissedRuns
 from standby.planning import retries
 from standby.planning.dispatch import in_order, to_begin
 from standby.planning.schedule import missed
@@ -136,7 +136,8 @@ class Conductor:
     def let_go(self, name: str) -> None:
         """Undo one `hold`."""
         if name in self._machines:
-            self._machines[name].held -= 1
+            # Its profile may have been removed and have come back meanwhile.
+            self._machines[name].held = max(self._machines[name].held - 1, 0)
 
     def is_at_work(self, name: str) -> bool:
         """Whether a run of a machine is under way."""
@@ -245,11 +246,9 @@ class Conductor:
 
     def _once_now(self, machine: Machine, now: datetime) -> None:
         name = machine.assignment.name
-        if not any(
-            isinstance(it, Once) and it.at is None for it in machine.assignment.schedule.entries
-        ):
+        if not machine.assignment.runs_once_now:
             self._memory.forget_once(name)
-        elif self._memory.first_time(name):
+        elif not self._memory.was_once(name) and machine.is_at_rest:
             machine.wait_for_turn(RunKind.CYCLE, Cause.SCHEDULE, now)
 
     def _reassign(self, machine: Machine, assignment: Assignment, now: datetime) -> None:
@@ -347,9 +346,8 @@ class Conductor:
             machine.paused = Pause(run.begun, ended.error.until)
         if run.result in {RunResult.PUBLISHED, RunResult.STILL_TRUE}:
             machine.set_newest(run.begun)
-        if machine.due is not None and not run.result.is_bad and run.result is not RunResult.BUSY:
-            # What failed and what is killed is made up by the daemon after this one.
-            self._memory.see(name, max(machine.due, self._memory.seen(name) or machine.due))
+        if self._is_settled(run):
+            self._remember(machine)
         self._note_trouble(machine, run)
         log.info("profile=%s run=%s ended: %s", name, run.id, run.result.value)
         for tell in active.told:
@@ -358,6 +356,21 @@ class Conductor:
             hear(run)
         if machine.leaving:
             del self._machines[name]
+
+    def _is_settled(self, run: Run) -> bool:
+        """Tell whether a run was all that was due.
+
+        What failed, what is killed and what we ourselves stop is made up by the daemon after us.
+        """
+        stopped_by_us = run.result is RunResult.CANCELLED and self.stopping
+        return not (run.result.is_bad or run.result is RunResult.BUSY or stopped_by_us)
+
+    def _remember(self, machine: Machine) -> None:
+        name = machine.assignment.name
+        if machine.due is not None:
+            self._memory.see(name, max(machine.due, self._memory.seen(name) or machine.due))
+        if machine.assignment.runs_once_now:
+            self._memory.do_once(name)
 
     def _note_trouble(self, machine: Machine, run: Run) -> None:
         machine.retry = None
