@@ -24,6 +24,7 @@ _MODE: Final = 0o660
 _ASKS_WITHIN_S: Final = 10.0
 _READS_WITHIN_S: Final = 30.0
 _AT_ONCE: Final = 64
+_AGAIN_S: Final = 1.0  # such as when too many files are open
 _CREDENTIALS: Final = struct.Struct("3i")  # process, user, group: unix(7), SO_PEERCRED
 
 
@@ -40,6 +41,7 @@ class ControlServer:
     def __init__(self, path: Path, group: str | None, desk: Desk) -> None:
         self._path = path
         self._desk = desk
+        self._closed = threading.Event()
         self._places = threading.BoundedSemaphore(_AT_ONCE)
         self._listening = _bound(path, group)
 
@@ -53,6 +55,7 @@ class ControlServer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._closed.set()
         self._path.unlink(missing_ok=True)
         with suppress(OSError):
             self._listening.shutdown(socket.SHUT_RDWR)
@@ -62,8 +65,11 @@ class ControlServer:
         while True:
             try:
                 connection, _ = self._listening.accept()
-            except OSError:
-                return  # closed
+            except OSError as error:
+                if self._closed.wait(_AGAIN_S):
+                    return
+                log.warning("nobody can ask for a moment: %s", error)
+                continue
             if not self._places.acquire(blocking=False):
                 connection.close()
                 continue
