@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import threading
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager
@@ -15,13 +14,12 @@ from standby.app.session import Session
 from standby.cycle.interfaces import MergeGate, MergeTurn, Moved
 from standby.cycle.report import CycleListener, CycleReport, Phase
 from standby.errors import Cancelled, ExitStatus, Overtaken, StandbyError
+from standby.history import ids
 from standby.model.names import PointName
 from standby.model.plan import Copying, CyclePlan, CycleRequest
 from standby.model.point import BootPoint, Way
 from standby.model.run import Cause, Failure, Run, RunKind, RunResult
 from standby.profile import Profile
-
-_ID_BYTES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +62,8 @@ class Runner(Protocol):
 
 
 def new_id() -> str:
-    """Return a short name for a run."""
-    return secrets.token_hex(_ID_BYTES)
+    """Return a short name for a run, of the kind that the history gives."""
+    return ids.new_id()
 
 
 @dataclass

@@ -147,9 +147,7 @@ def test_runs_since_the_look_tell_how_old_the_newest_state_is(world: World, tmp_
     assert Concern.FAILED_RUNS in {it.concern for it in cast(StandbyLook, sight).problems}
 
 
-def test_whoever_tells_of_a_run_does_not_wait_for_the_history(
-    world: World, tmp_path: Path
-) -> None:
+def test_whoever_tells_of_a_run_does_not_wait_for_the_history(world: World, tmp_path: Path) -> None:
     asked: list[str] = []
 
     def earlier(name: str) -> Sequence[Run]:

@@ -342,6 +342,23 @@ def test_what_is_older_than_it_shall_be_kept_goes_with_its_log(state: StateDirec
     assert log_path(state.logs, new.run.id).exists()
 
 
+def test_more_than_is_forgotten_at_once_is_forgotten_by_the_next_run(
+    state: StateDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("standby.app.recording._BATCHES_AT_ONCE", 1)
+    monkeypatch.setattr("standby.history.history._AT_ONCE", 1)
+    with Recording(state, Clock()) as first:
+        for _ in range(3):
+            with first.run(profile(), CYCLE):
+                pass
+    late = Clock(datetime(2026, 12, 2, tzinfo=UTC))
+    with Recording(state, late, timedelta(days=7)) as second:
+        for _ in range(3):
+            with second.run(profile(), CYCLE):
+                pass
+        assert second.history.count() == 3
+
+
 def test_the_state_is_for_its_owner_alone(recording: Recording, state: StateDirectory) -> None:
     with recording.run(profile(), CYCLE):
         pass
