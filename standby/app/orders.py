@@ -15,6 +15,7 @@ from standby.cycle.interfaces import MergeGate, MergeTurn, Moved
 from standby.cycle.report import CycleListener, CycleReport, Phase
 from standby.errors import Cancelled, ExitStatus, Overtaken, StandbyError
 from standby.history import ids
+from standby.host.giving_up import given_up_once
 from standby.model.names import PointName
 from standby.model.plan import Copying, CyclePlan, CycleRequest
 from standby.model.point import BootPoint, Way
@@ -135,9 +136,12 @@ class ProfileRunner:
         profile = self._profile(order.profile)
         recorder: Recorder | None = None
         try:
-            with self._recording.run(
-                profile, order.kind, order.cause, order.reason, order.id
-            ) as recorder:
+            with (
+                given_up_once(watch.cancel),
+                self._recording.run(
+                    profile, order.kind, order.cause, order.reason, order.id
+                ) as recorder,
+            ):
                 listener = _Both(recorder, watch)
                 request, run_id = request_for(order.kind), recorder.run.id
                 report = run(session, profile, request, order.cause, listener, run_id)

@@ -14,7 +14,7 @@ from standby.host import commands, files, leash
 from standby.host.address import HostAddress
 from standby.host.control_master import ControlMaster
 from standby.host.gentle import gentle
-from standby.host.giving_up import Attempt
+from standby.host.giving_up import Attempt, alone
 from standby.host.interface import DEFAULT_HEARTBEAT_S, SUCCESS, Completed, Held, Host
 from standby.host.libvirt import SOCKETS, LibvirtConnection, no_access, system_uri
 from standby.host.outcome import settle
@@ -122,7 +122,7 @@ class SshHost(Host):
         return SshWire(self._connected(), raised(gently, self._address.privilege))
 
     def _connected(self) -> SshLink:
-        with self._lock:
+        with alone(self._lock, self._cancel, self.name):
             if self._link is None:
                 self._link = self._connect().result(self._cancel)
             elif not self._link.alive:
