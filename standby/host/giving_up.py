@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import partial
+from math import inf
 from queue import Empty, SimpleQueue
 from typing import Final, Generic, TypeVar
 
-from standby.errors import Cancelled, StandbyError
+from standby.errors import Cancelled, ReachHost, StandbyError
 
 T = TypeVar("T")
 
@@ -54,6 +57,10 @@ def alone(lock: threading.Lock, cancel: threading.Event, what: str) -> Generator
         lock.release()
 
 
+def _never() -> bool:
+    return False
+
+
 def _stopped(what: str) -> Cancelled:
     return Cancelled(what, "stopped while it was being connected")
 
@@ -62,20 +69,25 @@ def _stopped(what: str) -> Cancelled:
 class Attempt(Generic[T]):
     """One try to connect, in a thread of its own: nothing else can leave a blocking call.
 
-    `close` ends a connection that comes when nobody waits for it any more.
+    `close` ends a connection that comes when nobody waits for it any more. `limit` in seconds, for
+    what has none of its own.
     """
 
     what: str
     connect: Callable[[], T]
     close: Callable[[T], None]
+    limit: float = inf
     _done: SimpleQueue[T | StandbyError] = field(default_factory=SimpleQueue)
     _abandoned: threading.Event = field(default_factory=threading.Event)
 
     def result(self, cancel: threading.Event) -> T:
         """Connect; raise Cancelled as soon as it is given up."""
+        return self._awaited(partial(is_given_up, cancel))
+
+    def _awaited(self, unwanted: Callable[[], bool]) -> T:
         threading.Thread(target=self._run, daemon=True, name=f"connect {self.what}").start()
         try:
-            done = self._wait(cancel)
+            done = self._wait(unwanted)
         except BaseException:
             self._abandoned.set()
             self._close_what_came()
@@ -90,12 +102,15 @@ class Attempt(Generic[T]):
         One that begins when `cancel` is set already is made to its end: it serves to clean up,
         such as to thaw a guest.
         """
-        return self.connect() if is_given_up(cancel) else self.result(cancel)
+        return self._awaited(_never) if is_given_up(cancel) else self.result(cancel)
 
-    def _wait(self, cancel: threading.Event) -> T | StandbyError:
-        while not is_given_up(cancel):
+    def _wait(self, unwanted: Callable[[], bool]) -> T | StandbyError:
+        end = time.monotonic() + self.limit
+        while not unwanted():
             with suppress(Empty):
                 return self._done.get(timeout=_LOOK_EVERY_S)
+            if time.monotonic() > end:
+                raise ReachHost(self.what, f"no answer within {self.limit:g} s")
         raise _stopped(self.what)
 
     def _run(self) -> None:

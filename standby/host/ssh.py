@@ -52,7 +52,7 @@ class SshHost(Host):
         self._slots = threading.BoundedSemaphore(_AT_ONCE)
         self._link: SshLink | None = None
         self._master = ControlMaster(address, manager, runtime, cancel)
-        self._libvirt = LibvirtConnection(address.name)
+        self._libvirt = LibvirtConnection(address.name, cancel)
         self._libvirt_socket = ExitStack()
 
     @property

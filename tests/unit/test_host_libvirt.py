@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,20 @@ def test_another_error_of_libvirt_keeps_its_words(connection: Any) -> None:
 def test_an_absent_daemon_is_unreachable(tmp_path: Path) -> None:
     with pytest.raises(ReachHost):
         connect(system_uri(str(tmp_path / "no-socket")), "kvm: libvirt")
+
+
+def test_a_daemon_that_hangs_is_unreachable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("standby.host.libvirt._OPEN_S", 0.3)
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(tmp_path / "sock"))
+        silent.listen()
+        wanted = LibvirtConnection("kvm")
+        with pytest.raises(ReachHost, match="no answer within"):
+            wanted.get(lambda: system_uri(str(tmp_path / "sock")))
+        assert wanted.get(lambda: "test:///default").getHostname()
+        wanted.close()
 
 
 def test_a_connection_that_was_closed_is_unreachable(connection: Any) -> None:
