@@ -80,22 +80,21 @@ def test_one_of_those_who_share_a_connection_stops_without_the_others() -> None:
 
 
 def test_who_wants_to_stop_does_not_wait_for_another_who_connects() -> None:
-    lock, own, waiting = threading.Lock(), threading.Event(), threading.Event()
-    set_later(own, waiting)
+    lock, own = threading.Lock(), threading.Event()
+    threading.Timer(0.2, own.set).start()
+    waiting = alone(lock, threading.Event(), "kvm")
     with lock, given_up_once(own), pytest.raises(Cancelled):
-        waiting.set()
-        with alone(lock, threading.Event(), "kvm"):
-            pytest.fail("somebody else holds it")
+        waiting.__enter__()
     with alone(lock, threading.Event(), "kvm"):
         assert lock.locked()
     assert not lock.locked()
 
 
 def test_who_cleans_up_after_a_stop_waits_for_another_who_connects() -> None:
-    lock, own, released = threading.Lock(), threading.Event(), threading.Event()
+    lock, own = threading.Lock(), threading.Event()
     own.set()
     lock.acquire()
-    threading.Thread(target=lambda: (released.wait(0.3), lock.release()), daemon=True).start()
+    threading.Timer(0.3, lock.release).start()
     with given_up_once(own), alone(lock, threading.Event(), "kvm"):
         assert lock.locked()
 
