@@ -140,15 +140,17 @@ class LibvirtConnection:
         self._cancel = cancel or threading.Event()
         self._lock = threading.Lock()
         self._connection: libvirt.virConnect | None = None
+        self._was_connected = False  # then somebody may have to clean up there
 
     def get(self, address: Callable[[], str]) -> libvirt.virConnect:
         """Return the connection; `address` gives the URI when one has to be made."""
         with alone(self._lock, self._cancel, self._host):
             if not self._is_alive():
-                had = self._connection is not None
                 self._drop()
                 attempt = self._attempt(address())
-                self._connection = (attempt.again if had else attempt.result)(self._cancel)
+                connect_ = attempt.again if self._was_connected else attempt.result
+                self._connection = connect_(self._cancel)
+                self._was_connected = True
             return self._connection
 
     def close(self) -> None:

@@ -52,6 +52,7 @@ class SshHost(Host):
         self._lock = threading.Lock()
         self._slots = threading.BoundedSemaphore(_AT_ONCE)
         self._links: list[SshLink] = []  # more than one while many commands are held
+        self._was_connected = False  # then somebody may have to clean up there
         self._master = ControlMaster(address, manager, runtime, cancel)
         self._libvirt = LibvirtConnection(address.name, cancel)
         self._libvirt_socket = ExitStack()
@@ -125,7 +126,7 @@ class SshHost(Host):
     def _place(self) -> Place:
         with alone(self._lock, self._cancel, self.name):
             attempt = self._attempt()
-            connect = attempt.again if self._links else attempt.result
+            connect = attempt.again if self._was_connected else attempt.result
             for lost in [link for link in self._links if not link.alive]:
                 self._links.remove(lost)
                 lost.close()
@@ -136,6 +137,7 @@ class SshHost(Host):
         """Connect when somebody asks for it."""
         made = connect(self._cancel)
         self._links.append(made)
+        self._was_connected = True
         yield made
 
     def _attempt(self) -> Attempt[SshLink]:
