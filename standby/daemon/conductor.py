@@ -304,7 +304,9 @@ class Conductor:
         place = UnderWay(chosen.profile, chosen.source_host, chosen.kvm_host, chosen.is_first_copy)
         active = Active(order, place, now, Meter(self._clock.steady))
         machine.active, machine.due = active, chosen.due
-        machine.waiting, machine.retry, machine.reason = None, None, ""
+        machine.waiting, machine.reason = None, ""
+        if chosen.cause is not Cause.HAND:
+            machine.retry = None
         begun, machine.begun = machine.begun, ()
         for tell in begun:
             tell(active)
@@ -373,13 +375,15 @@ class Conductor:
             self._memory.do_once(name)
 
     def _note_trouble(self, machine: Machine, run: Run) -> None:
-        machine.retry = None
+        owed, machine.retry = machine.retry, None
         if machine.paused is not None and run.result is RunResult.BUSY:
             return
         machine.trouble = retries.after(run, machine.trouble)
-        if machine.trouble is None or machine.leaving or run.result is RunResult.CANCELLED:
+        if machine.trouble is None or machine.leaving:
             return
-        if run.cause is not Cause.HAND:
+        by_hand, cancelled = run.cause is Cause.HAND, run.result is RunResult.CANCELLED
+        # Who runs it by hand sees it fail; what failed before him is owed all the same.
+        if owed is not None if by_hand else not cancelled:
             coming = self._timetable.next_of(machine.assignment.name)
             machine.retry = retries.next_retry(machine.trouble, coming)
 

@@ -196,6 +196,28 @@ def test_a_temporary_failure_is_tried_again_after_growing_delays(world: World) -
     assert world.run_for(HOUR, MINUTE) == []
 
 
+@pytest.mark.parametrize("end", [UNREACHABLE, RunResult.CANCELLED])
+def test_a_run_by_hand_that_fails_too_leaves_the_retry_of_the_one_before(
+    world: World, end: StandbyError | RunResult
+) -> None:
+    world.assign("web", DAILY)
+    world.turn_after(2 * HOUR)
+    world.end("web", UNREACHABLE)
+    world.conductor.ask("web", RunKind.CYCLE, Cause.HAND)
+    world.turn()
+    world.end("web", end)
+    assert len(world.run_for(10 * MINUTE)) == 1
+    assert world.run_for(HOUR, MINUTE) == []
+
+
+def test_a_run_by_hand_that_fails_is_not_tried_again(world: World) -> None:
+    world.assign("web", DAILY)
+    world.conductor.ask("web", RunKind.CYCLE, Cause.HAND)
+    world.turn()
+    world.end("web", UNREACHABLE)
+    assert world.run_for(HOUR, MINUTE) == []
+
+
 def test_no_retry_when_the_schedule_comes_sooner(world: World) -> None:
     world.assign("web", every(30 * SECOND))
     for _ in range(4):
