@@ -16,7 +16,7 @@ from typing import Final, Protocol, Self
 
 from standby.app.control import LONGEST_LINE, Answer, Ask, Refused, line_of, message_of
 from standby.daemon.instance import group_number
-from standby.errors import StandbyError
+from standby.errors import FixProfile, StandbyError
 
 log = logging.getLogger("standby.daemon")
 
@@ -106,6 +106,14 @@ def _bound(path: Path, group: str | None) -> socket.socket:
     before = os.umask(0o177)
     try:
         made.bind(str(path))
+    except OSError as error:
+        made.close()
+        raise FixProfile(
+            str(path),
+            f"cannot be listened at: {error.strerror or error}",
+            "a path of at most 107 bytes, in a directory of ours",
+            "name another: state_directory in manager.yaml, or $STANDBY_STATE",
+        ) from error
     finally:
         os.umask(before)
     if group is not None:

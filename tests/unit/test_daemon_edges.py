@@ -40,7 +40,15 @@ from standby.daemon.desk import _Following
 from standby.daemon.instance import Instance, only_one
 from standby.daemon.memory import Memory
 from standby.daemon.notify import Notifier
-from standby.errors import Cancelled, FixRequest, Paused, StandbyError, TryLater
+from standby.errors import (
+    Cancelled,
+    FixProfile,
+    FixRequest,
+    GrantAccess,
+    Paused,
+    StandbyError,
+    TryLater,
+)
 from standby.model.names import PointName
 from standby.model.plan import HeadMove
 from standby.model.point import Way
@@ -232,6 +240,21 @@ def test_nothing_is_kept_for_whoever_follows_a_run_no_more() -> None:
     following._progress("vdb", 1, 9)
     following._phase("transfer", 1.0)
     assert following.answers.qsize() == 1
+
+
+def test_a_path_that_no_socket_can_have_is_said_to_be_wrong(tmp_path: Path) -> None:
+    deep = tmp_path / ("x" * 100)
+    deep.mkdir()
+    with pytest.raises(FixProfile, match="107 bytes"):
+        ControlServer(socket_path(deep), None, Scripted())
+
+
+def test_a_state_directory_that_is_none_is_said_to_be_none(tmp_path: Path) -> None:
+    with (
+        pytest.raises(GrantAccess, match=r"daemon\.lock"),
+        only_one(tmp_path / "none", Instance(1, tmp_path, NOW)),
+    ):
+        pytest.fail("nothing can be locked there")
 
 
 def test_a_socket_that_a_killed_daemon_left_is_replaced(tmp_path: Path) -> None:
