@@ -1,4 +1,4 @@
-"""One warm connection per host, for as long as the manager wants it."""
+"""Warm connections, one per host or as many as its commands need, for as long as the manager wants it."""
 
 from __future__ import annotations
 
