@@ -12,6 +12,7 @@ from urllib.parse import quote
 import libvirt
 
 from standby.errors import (
+    FreeSpace,
     GrantAccess,
     InstallPrograms,
     ReachHost,
@@ -39,6 +40,7 @@ _REFUSED: Final = frozenset(
         libvirt.VIR_ERR_OPERATION_DENIED,
     }
 )
+_NO_MEMORY: Final = "Cannot allocate memory"
 _TOO_OLD: Final = frozenset({libvirt.VIR_ERR_NO_SUPPORT, libvirt.VIR_ERR_CONFIG_UNSUPPORTED})
 
 
@@ -84,7 +86,13 @@ def translate(error: libvirt.libvirtError, subject: str) -> StandbyError:
         return TryLater(subject, f"libvirt: {found}", "a domain that no other work holds")
     if code in _TOO_OLD:
         return InstallPrograms(subject, found, "libvirt 7.6 and QEMU 6.0 or newer")
-    return RepairSource(subject, f"libvirt: {found}")
+    return _refusal(code, subject, f"libvirt: {found}")
+
+
+def _refusal(code: int, subject: str, found: str) -> StandbyError:
+    if code == libvirt.VIR_ERR_NO_MEMORY or _NO_MEMORY in found:
+        return FreeSpace(subject, found, "memory that is free on that host")
+    return RepairSource(subject, found)
 
 
 def no_access(subject: str, found: str) -> GrantAccess:

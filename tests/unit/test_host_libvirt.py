@@ -11,7 +11,15 @@ import libvirt
 import pytest
 
 from lab.waiting import wait_until
-from standby.errors import GrantAccess, InstallPrograms, ReachHost, RepairSource, TryLater
+from standby.errors import (
+    FreeSpace,
+    GrantAccess,
+    InstallPrograms,
+    ReachHost,
+    RepairSource,
+    Retry,
+    TryLater,
+)
 from standby.host.libvirt import (
     LibvirtConnection,
     Life,
@@ -42,6 +50,20 @@ def test_an_unknown_domain_asks_to_repair_the_source(connection: Any) -> None:
 def test_another_error_of_libvirt_keeps_its_words(connection: Any) -> None:
     with pytest.raises(RepairSource, match="already running"), libvirt_calls("test"):
         connection.lookupByName("test").create()
+
+
+@pytest.mark.parametrize(
+    ("code", "found"),
+    [
+        (libvirt.VIR_ERR_NO_MEMORY, "out of memory"),
+        (libvirt.VIR_ERR_INTERNAL_ERROR, "cannot fork child process: Cannot allocate memory"),
+    ],
+)
+def test_a_host_without_free_memory_may_have_some_later(code: int, found: str) -> None:
+    error = libvirt.libvirtError("failed")
+    error.err = (code, libvirt.VIR_FROM_QEMU, found, libvirt.VIR_ERR_ERROR, "", "", "", -1, -1)
+    meant = translate(error, "web1")
+    assert (type(meant), meant.retry) == (FreeSpace, Retry.LATER)
 
 
 def test_an_absent_daemon_is_unreachable(tmp_path: Path) -> None:
