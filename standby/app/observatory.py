@@ -100,7 +100,8 @@ class Observatory:
         self._steady = steady
         self._rota = Rota()
         self._kept: dict[str, _Seen | _NotSeen] = {}
-        self._runs: dict[str, deque[Run]] = {}
+        self._runs: dict[str, deque[Run]] = {}  # that ended since we began, newest first
+        self._earlier: dict[str, tuple[Run, ...]] = {}  # as the history had them
         self._busy: set[str] = set()  # KVM hosts
         self._lock = threading.Lock()
         self._wake = threading.Event()
@@ -117,12 +118,9 @@ class Observatory:
         self._watcher.start()
 
     def ended(self, run: Run) -> None:
-        """Take a run that ended, and look soon at what it made."""
+        """Take a run that ended, and look soon at what it made. Asks no history: takes no time."""
         with self._lock:
-            runs = self._runs_of(run.profile)
-            known = [it for it in runs if it.id != run.id]  # the history may have it already
-            runs.clear()
-            runs.extend([run, *known][:_RUNS_KEPT])
+            self._runs.setdefault(run.profile, deque(maxlen=_RUNS_KEPT)).appendleft(run)
             self._rota.wanted.add(run.profile)
         self._wake.set()
 
@@ -182,13 +180,14 @@ class Observatory:
 
     def _last_runs(self, name: str) -> tuple[Run, ...]:
         with self._lock:
-            return tuple(self._runs_of(name))
-
-    def _runs_of(self, name: str) -> deque[Run]:
-        if name not in self._runs:
-            earlier = self._earlier_runs(name) or ()
-            self._runs[name] = deque(earlier[:_RUNS_KEPT], maxlen=_RUNS_KEPT)
-        return self._runs[name]
+            earlier = self._earlier.get(name)
+        if earlier is None:  # a history may take seconds: nobody waits for that but who asks
+            earlier = tuple(self._earlier_runs(name) or ())
+        with self._lock:
+            earlier = self._earlier.setdefault(name, earlier)
+            runs = tuple(self._runs.get(name, ()))
+        known = {it.id for it in runs}  # the history may have some of them already
+        return (*runs, *(it for it in earlier if it.id not in known))[:_RUNS_KEPT]
 
     def _watch(self) -> None:
         while True:
@@ -222,6 +221,7 @@ class Observatory:
         for gone in set(self._kept) - names:
             del self._kept[gone]
             self._runs.pop(gone, None)
+            self._earlier.pop(gone, None)
             self._rota.looked.pop(gone, None)
 
     def _look_at(self, host: str, names: Sequence[str]) -> None:

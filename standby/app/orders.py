@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import threading
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager
@@ -14,14 +13,14 @@ from standby.app.replicate import run
 from standby.app.session import Session
 from standby.cycle.interfaces import MergeGate, MergeTurn, Moved
 from standby.cycle.report import CycleListener, CycleReport, Phase
-from standby.errors import Cancelled, ExitStatus, StandbyError
+from standby.errors import Cancelled, ExitStatus, Overtaken, StandbyError
+from standby.history import ids
+from standby.host.giving_up import given_up_once
 from standby.model.names import PointName
 from standby.model.plan import Copying, CyclePlan, CycleRequest
 from standby.model.point import BootPoint, Way
 from standby.model.run import Cause, Failure, Run, RunKind, RunResult
 from standby.profile import Profile
-
-_ID_BYTES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +63,8 @@ class Runner(Protocol):
 
 
 def new_id() -> str:
-    """Return a short name for a run."""
-    return secrets.token_hex(_ID_BYTES)
+    """Return a short name for a run, of the kind that the history gives."""
+    return ids.new_id()
 
 
 @dataclass
@@ -137,9 +136,12 @@ class ProfileRunner:
         profile = self._profile(order.profile)
         recorder: Recorder | None = None
         try:
-            with self._recording.run(
-                profile, order.kind, order.cause, order.reason, order.id
-            ) as recorder:
+            with (
+                given_up_once(watch.cancel),
+                self._recording.run(
+                    profile, order.kind, order.cause, order.reason, order.id
+                ) as recorder,
+            ):
                 listener = _Both(recorder, watch)
                 request, run_id = request_for(order.kind), recorder.run.id
                 report = run(session, profile, request, order.cause, listener, run_id)
@@ -203,4 +205,6 @@ def failed(run_: Run, error: StandbyError, now: datetime) -> Run:
 def _bad_result(error: StandbyError) -> RunResult:
     if isinstance(error, Cancelled):
         return RunResult.CANCELLED
+    if isinstance(error, Overtaken):
+        return RunResult.FAILED  # much was tried, and all of it is lost
     return RunResult.BUSY if error.exit_status is ExitStatus.TRY_LATER else RunResult.FAILED

@@ -44,12 +44,12 @@ class Recording:
     def __init__(
         self, state: StateDirectory, clock: WallClock, keep: timedelta | None = None
     ) -> None:
-        """Keep runs for `keep`; None: for good."""
+        """Keep runs for `keep`, which may change; None: for good."""
         self.state = state
         self.history = History.open(state.database, clock.now)
         self.trouble = ""  # why runs are not being recorded right now; "" when they are
         self._clock = clock
-        self._keep = keep
+        self.keep = keep
         self._owner = Owner(state.recorders)
         self._backlog = _Backlog()
         self._pruned: dict[str, float] = {}  # by profile, when
@@ -132,8 +132,8 @@ class Recording:
         own = profile.history.keep
         if own is not None and self._is_time_for(profile.name):
             self._prune(self._clock.now() - own, profile.name)
-        if self._keep is not None and self._is_time_for(_ALL):
-            before = self._clock.now() - self._keep
+        if self.keep is not None and self._is_time_for(_ALL):
+            before = self._clock.now() - self.keep
             self._prune(before, _ALL)
             with suppress(OSError, IndexError):  # one directory at a time: they may be a million
                 remove_old_logs(secrets.choice([*self.state.logs.iterdir()]), before)
@@ -153,6 +153,8 @@ class Recording:
                 break
             for run_id in forgotten:
                 remove_log(log_path(self.state.logs, run_id))
+        else:
+            self._pruned.pop(profile, None)  # there is more: the next run's end goes on with it
 
 
 class _Backlog:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -42,15 +42,15 @@ class SourceEvents:
         self._session = session
         self._happened = happened
         self._lock = threading.Lock()
-        self._wanted: Mapping[str, Mapping[str, Listener]] = {}  # host, then domain
+        self._wanted: Mapping[str, Sequence[Listener]] = {}  # by host
         self._heard: set[str] = set()  # hosts that have a thread
         self._running: dict[str, frozenset[str]] = {}  # who ran there when it was last heard
 
     def listen_for(self, listeners: Collection[Listener]) -> None:
         """Listen for these from now on, and for no others."""
-        wanted: dict[str, dict[str, Listener]] = defaultdict(dict)
+        wanted: dict[str, list[Listener]] = defaultdict(list)
         for it in listeners:
-            wanted[it.profile.source_host.name][it.profile.source.domain] = it
+            wanted[it.profile.source_host.name].append(it)
         with self._lock:
             self._wanted = wanted
             new = set(wanted) - self._heard
@@ -65,12 +65,12 @@ class SourceEvents:
         pause = threading.Event()
         while True:
             with self._lock:
-                listeners = self._wanted.get(host, {})
+                listeners = self._wanted.get(host, ())
                 if not listeners:
                     self._heard.discard(host)
                     return
             try:
-                self._hear(host, next(iter(listeners.values())).profile)
+                self._hear(host, listeners[0].profile)
             except StandbyError as error:
                 log.warning("%s: what happens to machines there is not heard: %s", host, error)
                 pause.wait(_AGAIN_S)
@@ -98,9 +98,7 @@ class SourceEvents:
             self._tell(host, {name}, SourceEvent.SHUTDOWN)
 
     def _tell(self, host: str, names: set[str], event: SourceEvent) -> None:
-        listeners = self._wanted.get(host, {})
-        for name in names:
-            listener = listeners.get(name)
-            if listener is not None and event in listener.events:
+        for listener in self._wanted.get(host, ()):  # several profiles may protect one machine
+            if listener.profile.source.domain in names and event in listener.events:
                 log.info("profile=%s: %s", listener.profile.name, event.value)
                 self._happened(listener.profile.name, event)

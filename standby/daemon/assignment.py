@@ -29,6 +29,11 @@ class Assignment:
         entries = [entry for entry in self.schedule.entries if isinstance(entry, OnEvent)]
         return frozenset(event for entry in entries for event in entry.events)
 
+    @property
+    def runs_once_now(self) -> bool:
+        """Whether a run is asked for without a time: one, as soon as the profile is known."""
+        return any(isinstance(it, Once) and it.at is None for it in self.schedule.entries)
+
 
 def assignment_of(profile: Profile, now: datetime) -> Assignment:
     """Return what a profile asks of the daemon."""

@@ -28,7 +28,7 @@ from standby.errors import Cancelled, FixRequest, Paused, StandbyError, TryLater
 from standby.model.pause import Pause
 from standby.model.queue import AtOnce, UnderWay, Waiting
 from standby.model.run import Cause, Run, RunKind, RunResult
-from standby.model.schedule import Every, MissedRuns, Once
+from standby.model.schedule import Every, MissedRuns
 from standby.planning import retries
 from standby.planning.dispatch import in_order, to_begin
 from standby.planning.schedule import missed
@@ -136,7 +136,8 @@ class Conductor:
     def let_go(self, name: str) -> None:
         """Undo one `hold`."""
         if name in self._machines:
-            self._machines[name].held -= 1
+            # Its profile may have been removed and have come back meanwhile.
+            self._machines[name].held = max(self._machines[name].held - 1, 0)
 
     def is_at_work(self, name: str) -> bool:
         """Whether a run of a machine is under way."""
@@ -245,11 +246,9 @@ class Conductor:
 
     def _once_now(self, machine: Machine, now: datetime) -> None:
         name = machine.assignment.name
-        if not any(
-            isinstance(it, Once) and it.at is None for it in machine.assignment.schedule.entries
-        ):
+        if not machine.assignment.runs_once_now:
             self._memory.forget_once(name)
-        elif self._memory.first_time(name):
+        elif not self._memory.was_once(name) and machine.is_at_rest:
             machine.wait_for_turn(RunKind.CYCLE, Cause.SCHEDULE, now)
 
     def _reassign(self, machine: Machine, assignment: Assignment, now: datetime) -> None:
@@ -305,7 +304,9 @@ class Conductor:
         place = UnderWay(chosen.profile, chosen.source_host, chosen.kvm_host, chosen.is_first_copy)
         active = Active(order, place, now, Meter(self._clock.steady))
         machine.active, machine.due = active, chosen.due
-        machine.waiting, machine.retry, machine.reason = None, None, ""
+        machine.waiting, machine.reason = None, ""
+        if chosen.cause is not Cause.HAND:
+            machine.retry = None
         begun, machine.begun = machine.begun, ()
         for tell in begun:
             tell(active)
@@ -347,9 +348,8 @@ class Conductor:
             machine.paused = Pause(run.begun, ended.error.until)
         if run.result in {RunResult.PUBLISHED, RunResult.STILL_TRUE}:
             machine.set_newest(run.begun)
-        if machine.due is not None and not run.result.is_bad and run.result is not RunResult.BUSY:
-            # What failed and what is killed is made up by the daemon after this one.
-            self._memory.see(name, max(machine.due, self._memory.seen(name) or machine.due))
+        if self._is_settled(run):
+            self._remember(machine)
         self._note_trouble(machine, run)
         log.info("profile=%s run=%s ended: %s", name, run.id, run.result.value)
         for tell in active.told:
@@ -359,14 +359,31 @@ class Conductor:
         if machine.leaving:
             del self._machines[name]
 
+    def _is_settled(self, run: Run) -> bool:
+        """Tell whether a run was all that was due.
+
+        What failed, what is killed and what we ourselves stop is made up by the daemon after us.
+        """
+        stopped_by_us = run.result is RunResult.CANCELLED and self.stopping
+        return not (run.result.is_bad or run.result is RunResult.BUSY or stopped_by_us)
+
+    def _remember(self, machine: Machine) -> None:
+        name = machine.assignment.name
+        if machine.due is not None:
+            self._memory.see(name, max(machine.due, self._memory.seen(name) or machine.due))
+        if machine.assignment.runs_once_now:
+            self._memory.do_once(name)
+
     def _note_trouble(self, machine: Machine, run: Run) -> None:
-        machine.retry = None
+        owed, machine.retry = machine.retry, None
         if machine.paused is not None and run.result is RunResult.BUSY:
             return
         machine.trouble = retries.after(run, machine.trouble)
-        if machine.trouble is None or machine.leaving or run.result is RunResult.CANCELLED:
+        if machine.trouble is None or machine.leaving:
             return
-        if run.cause is not Cause.HAND:
+        by_hand, cancelled = run.cause is Cause.HAND, run.result is RunResult.CANCELLED
+        # Who runs it by hand sees it fail; what failed before him is owed all the same.
+        if owed is not None if by_hand else not cancelled:
             coming = self._timetable.next_of(machine.assignment.name)
             machine.retry = retries.next_retry(machine.trouble, coming)
 

@@ -16,7 +16,7 @@ from typing import Final, Protocol, Self
 
 from standby.app.control import LONGEST_LINE, Answer, Ask, Refused, line_of, message_of
 from standby.daemon.instance import group_number
-from standby.errors import StandbyError
+from standby.errors import FixProfile, StandbyError
 
 log = logging.getLogger("standby.daemon")
 
@@ -24,6 +24,7 @@ _MODE: Final = 0o660
 _ASKS_WITHIN_S: Final = 10.0
 _READS_WITHIN_S: Final = 30.0
 _AT_ONCE: Final = 64
+_AGAIN_S: Final = 1.0  # such as when too many files are open
 _CREDENTIALS: Final = struct.Struct("3i")  # process, user, group: unix(7), SO_PEERCRED
 
 
@@ -40,6 +41,7 @@ class ControlServer:
     def __init__(self, path: Path, group: str | None, desk: Desk) -> None:
         self._path = path
         self._desk = desk
+        self._closed = threading.Event()
         self._places = threading.BoundedSemaphore(_AT_ONCE)
         self._listening = _bound(path, group)
 
@@ -53,6 +55,7 @@ class ControlServer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._closed.set()
         self._path.unlink(missing_ok=True)
         with suppress(OSError):
             self._listening.shutdown(socket.SHUT_RDWR)
@@ -62,8 +65,11 @@ class ControlServer:
         while True:
             try:
                 connection, _ = self._listening.accept()
-            except OSError:
-                return  # closed
+            except OSError as error:
+                if self._closed.wait(_AGAIN_S):
+                    return
+                log.warning("nobody can ask for a moment: %s", error)
+                continue
             if not self._places.acquire(blocking=False):
                 connection.close()
                 continue
@@ -100,6 +106,14 @@ def _bound(path: Path, group: str | None) -> socket.socket:
     before = os.umask(0o177)
     try:
         made.bind(str(path))
+    except OSError as error:
+        made.close()
+        raise FixProfile(
+            str(path),
+            f"cannot be listened at: {error.strerror or error}",
+            "a path of at most 107 bytes, in a directory of ours",
+            "name another: state_directory in manager.yaml, or $STANDBY_STATE",
+        ) from error
     finally:
         os.umask(before)
     if group is not None:

@@ -111,11 +111,14 @@ class DaemonDesk:
                 name, ask.kind, Cause.HAND, f"asked for by {who}", following.begins
             ),
         )
-        while True:
-            answer = following.answers.get()
-            yield answer
-            if isinstance(answer, RunOver | Refused):
-                return
+        try:
+            while True:
+                answer = following.answers.get()
+                yield answer
+                if isinstance(answer, RunOver | Refused):
+                    return
+        finally:
+            following.is_over = True
 
     def _cancel(self, wanted: str, who: str) -> Done:
         def cancel() -> tuple[str, str]:
@@ -135,6 +138,7 @@ class _Following:
     """What whoever asked for a run is told of it."""
 
     answers: SimpleQueue[Answer] = field(default_factory=SimpleQueue)
+    is_over: bool = False  # nobody listens any more: a first copy may go on for days
     _told_at: dict[str, float] = field(default_factory=dict)
 
     def begins(self, active: Active) -> None:
@@ -146,12 +150,15 @@ class _Following:
 
     def _progress(self, what: str, done: int, total: int) -> None:
         now = time.monotonic()
+        if self.is_over:
+            return
         if done >= total or now - self._told_at.get(what, 0.0) >= _PROGRESS_EVERY_S:
             self._told_at[what] = now
             self.answers.put(Progress(what, done, total))
 
     def _phase(self, phase: str, seconds: float) -> None:
-        self.answers.put(PhaseOver(phase, seconds))
+        if not self.is_over:
+            self.answers.put(PhaseOver(phase, seconds))
 
     def _over(self, ended: Ended) -> None:
         error = ended.error

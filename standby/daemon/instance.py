@@ -32,12 +32,7 @@ def make_state_directory(directory: Path, group: str | None) -> None:
             os.chown(directory, -1, group_number(group))
             directory.chmod(0o750)
     except OSError as error:
-        raise GrantAccess(
-            str(directory),
-            f"cannot be made: {error.strerror}",
-            "a directory of ours",
-            "name another: state_directory in manager.yaml, or $STANDBY_STATE",
-        ) from error
+        raise _not_ours(directory, f"cannot be made: {error.strerror}") from error
 
 
 def group_number(group: str) -> int:
@@ -50,9 +45,15 @@ def group_number(group: str) -> int:
 
 @contextmanager
 def only_one(directory: Path, mine: Instance) -> Generator[None]:
-    """Be the one daemon that works with a state directory. Raises TryLater naming the other."""
+    """Be the one daemon that works with a state directory.
+
+    Raises TryLater naming the other one, GrantAccess.
+    """
     file = directory / "daemon.lock"
-    descriptor = os.open(file, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
+    try:
+        descriptor = os.open(file, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise _not_ours(directory, f"daemon.lock cannot be written: {error.strerror}") from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         content = {"pid": mine.pid, "root": str(mine.root), "since": mine.since.isoformat()}
@@ -63,6 +64,15 @@ def only_one(directory: Path, mine: Instance) -> Generator[None]:
         raise _taken(directory, file) from error
     finally:
         os.close(descriptor)
+
+
+def _not_ours(directory: Path, found: str) -> GrantAccess:
+    return GrantAccess(
+        str(directory),
+        found,
+        "a directory of ours",
+        "name another: state_directory in manager.yaml, or $STANDBY_STATE",
+    )
 
 
 def _taken(directory: Path, file: Path) -> TryLater:

@@ -9,6 +9,7 @@ import logging
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import partial
 from typing import Final
 
@@ -65,7 +66,8 @@ class Looker:
         wanted = (names - self._known) | paused
         by_host: dict[str, list[str]] = defaultdict(list)
         for name in sorted(wanted):
-            by_host[self._host_of(name)].append(name)
+            with suppress(KeyError):  # its profile was removed meanwhile
+                by_host[self._host_of(name)].append(name)
         threads = [
             threading.Thread(target=self._look_at, args=(group,), name="looker", daemon=True)
             for group in by_host.values()

@@ -36,6 +36,11 @@ class Machine:
     paused: Pause | None = None  # as last seen on the KVM host
     held: int = 0  # by so many who want nothing to begin for a moment
 
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether no run of it is under way, waits, or is going to be tried again."""
+        return self.active is None and self.waiting is None and self.retry is None
+
     def may_begin(self, cause: Cause, now: datetime) -> bool:
         """Tell whether a run that is due is to be tried at all."""
         if cause is Cause.HAND:

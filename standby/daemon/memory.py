@@ -22,7 +22,7 @@ _SAVE_EVERY_S: Final = 5.0
 
 @dataclass
 class Memory:
-    """Until when schedules were followed (UTC), and whose `once: now` was begun."""
+    """Until when schedules were followed (UTC), and whose `once: now` is done."""
 
     file: Path
     _seen: dict[str, datetime] = field(default_factory=dict)
@@ -56,13 +56,15 @@ class Memory:
         self._seen[name] = moment
         self._changed = True
 
-    def first_time(self, name: str) -> bool:
-        """Tell whether its `once: now` was not begun before; from now on it was."""
-        if name in self._once:
-            return False
-        self._once.add(name)
-        self._changed = True
-        return True
+    def was_once(self, name: str) -> bool:
+        """Tell whether a machine's `once: now` is done."""
+        return name in self._once
+
+    def do_once(self, name: str) -> None:
+        """Take it that a machine's `once: now` is done."""
+        if name not in self._once:
+            self._once.add(name)
+            self._changed = True
 
     def forget_once(self, name: str) -> None:
         """Let the next `once: now` of a machine be a new one."""

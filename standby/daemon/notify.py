@@ -12,6 +12,7 @@ from dataclasses import dataclass
 log = logging.getLogger("standby.daemon")
 
 _MICRO = 1_000_000
+_CLOSING_S = 45.0  # for news and connections, once runs have ended
 
 
 @dataclass
@@ -41,7 +42,8 @@ class Notifier:
 
     def stopping(self, seconds: float) -> None:
         """We end, and may take so long."""
-        self._tell("STOPPING=1", f"EXTEND_TIMEOUT_USEC={int((seconds + 5) * _MICRO)}")
+        microseconds = int((seconds + _CLOSING_S) * _MICRO)
+        self._tell("STOPPING=1", f"EXTEND_TIMEOUT_USEC={microseconds}")
 
     def alive(self, steady: float) -> None:
         """We still turn; told twice within the watchdog's interval."""

@@ -51,7 +51,8 @@ class Roster:
 
     def broken(self) -> tuple[BrokenProfile, ...]:
         """Return the profiles that cannot be read as they are now."""
-        return tuple(self._broken[name] for name in sorted(self._broken))
+        found = self._broken.copy()  # another thread may mend one meanwhile
+        return tuple(found[name] for name in sorted(found))
 
     def look(self, *, sure: bool = False) -> Changes:
         """Look for changes and read what changed; `sure`: even if all profiles are gone."""

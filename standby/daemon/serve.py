@@ -78,6 +78,7 @@ class Daemon:
         self._conductor.ended.append(work.hear)
         self._events = work.events(self._happened)
         self._settings_problem = ""
+        self._is_up = False
         pauses = Pauses(self._conductor, self._roster.profile, work)
         self._desk = DaemonDesk(
             me, clock, self._conductor, self._roster, self._reloading, pauses,
@@ -100,6 +101,7 @@ class Daemon:
             self._reloading.start()
             self._looker.start()
             self._work.start()
+            self._is_up = True
             self._notifier.ready(self._status())
             log.info("%s, in %s", self._status(), self._roster.root)
             while not self._is_over():
@@ -170,14 +172,18 @@ class Daemon:
         except StandbyError as error:
             self._settings_problem = f"manager.yaml stays as it was: {error}"
             log.warning("%s", self._settings_problem)
-            return
+        else:
+            self._use(found)
+        if self._is_up:  # before that nobody answers yet, and a signal would end us
+            self._notifier.ready(self._status())  # whoever had us reload waits for that
+
+    def _use(self, found: ManagerSettings) -> None:
         # What lies in the state directory is locked and open: another one needs another daemon.
         self._settings = replace(found, state_directory=self._settings.state_directory)
         self._settings_problem = ""
         self._conductor.at_once = self._settings.at_once
         self._merges.limit = self._settings.at_once.merges
         self._work.use(self._settings)
-        self._notifier.ready(self._status())
 
     def _listeners(self) -> Iterator[Listener]:
         for name in self._roster.names():

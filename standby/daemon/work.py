@@ -135,6 +135,7 @@ class RealWork:
         """Go by other settings from now on."""
         self._settings = settings
         self._session.overall.follow(settings.bandwidth)
+        self._recording.keep = settings.history.keep
         self._news.use(settings)
         self._figures.use(settings.metrics)
 

@@ -1,4 +1,4 @@
-"""One warm connection per host, for as long as the manager wants it."""
+"""Warm connections: one per host, or as many as its commands need, kept for the manager's life."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from standby.errors import CommandFailed, CommandTimedOut, StandbyError
 from standby.host import ssh_config
 from standby.host.address import HostAddress
 from standby.host.askpass import answering
-from standby.host.giving_up import Attempt
+from standby.host.giving_up import Attempt, alone
 from standby.host.interface import Held, Host
 from standby.host.leash import leashed
 from standby.host.runtime import RuntimeDirectory
@@ -87,7 +87,7 @@ class ControlMaster:
             self._stop()
 
     def _running(self) -> Path:
-        with self._lock:
+        with alone(self._lock, self._cancel, self._address.name):
             lost = self._process
             if lost is None or not lost.alive:
                 if lost is not None:

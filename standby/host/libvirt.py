@@ -12,6 +12,7 @@ from urllib.parse import quote
 import libvirt
 
 from standby.errors import (
+    FreeSpace,
     GrantAccess,
     InstallPrograms,
     ReachHost,
@@ -19,6 +20,7 @@ from standby.errors import (
     StandbyError,
     TryLater,
 )
+from standby.host.giving_up import Attempt, alone
 
 SOCKETS: Final = ("/run/libvirt/virtqemud-sock", "/run/libvirt/libvirt-sock")
 """Where libvirt listens: the modular daemon first, as libvirt's own client looks for them."""
@@ -26,6 +28,7 @@ SOCKETS: Final = ("/run/libvirt/virtqemud-sock", "/run/libvirt/libvirt-sock")
 # A dead link is noticed after interval * (count + 1) = 20 s, as everywhere in this room.
 _KEEPALIVE_INTERVAL_S: Final = 5
 _KEEPALIVE_COUNT: Final = 3
+_OPEN_S: Final = 30.0
 
 _LOST: Final = frozenset({libvirt.VIR_ERR_NO_CONNECT, libvirt.VIR_ERR_INVALID_CONN})
 _REFUSED: Final = frozenset(
@@ -37,6 +40,7 @@ _REFUSED: Final = frozenset(
         libvirt.VIR_ERR_OPERATION_DENIED,
     }
 )
+_NO_MEMORY: Final = "Cannot allocate memory"
 _TOO_OLD: Final = frozenset({libvirt.VIR_ERR_NO_SUPPORT, libvirt.VIR_ERR_CONFIG_UNSUPPORTED})
 
 
@@ -82,7 +86,13 @@ def translate(error: libvirt.libvirtError, subject: str) -> StandbyError:
         return TryLater(subject, f"libvirt: {found}", "a domain that no other work holds")
     if code in _TOO_OLD:
         return InstallPrograms(subject, found, "libvirt 7.6 and QEMU 6.0 or newer")
-    return RepairSource(subject, f"libvirt: {found}")
+    return _refusal(code, subject, f"libvirt: {found}")
+
+
+def _refusal(code: int, subject: str, found: str) -> StandbyError:
+    if code == libvirt.VIR_ERR_NO_MEMORY or _NO_MEMORY in found:
+        return FreeSpace(subject, found, "memory that is free on that host")
+    return RepairSource(subject, found)
 
 
 def no_access(subject: str, found: str) -> GrantAccess:
@@ -133,23 +143,33 @@ def connect(uri: str, subject: str) -> libvirt.virConnect:
 class LibvirtConnection:
     """One connection, made when it is first wanted and made anew when it has died."""
 
-    def __init__(self, host: str) -> None:
+    def __init__(self, host: str, cancel: threading.Event | None = None) -> None:
         self._host = host
+        self._cancel = cancel or threading.Event()
         self._lock = threading.Lock()
         self._connection: libvirt.virConnect | None = None
+        self._was_connected = False  # then somebody may have to clean up there
 
     def get(self, address: Callable[[], str]) -> libvirt.virConnect:
         """Return the connection; `address` gives the URI when one has to be made."""
-        with self._lock:
+        with alone(self._lock, self._cancel, self._host):
             if not self._is_alive():
                 self._drop()
-                self._connection = connect(address(), f"{self._host}: libvirt")
+                attempt = self._attempt(address())
+                connect_ = attempt.again if self._was_connected else attempt.result
+                self._connection = connect_(self._cancel)
+                self._was_connected = True
             return self._connection
 
     def close(self) -> None:
         """Close it."""
         with self._lock:
             self._drop()
+
+    def _attempt(self, uri: str) -> Attempt[libvirt.virConnect]:
+        # A libvirtd that hangs takes connections and says nothing: libvirt would wait for ever.
+        subject = f"{self._host}: libvirt"
+        return Attempt(subject, lambda: connect(uri, subject), _close, _OPEN_S)
 
     def _is_alive(self) -> bool:
         try:
@@ -160,8 +180,12 @@ class LibvirtConnection:
     def _drop(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            with suppress(libvirt.libvirtError):
-                connection.close()
+            _close(connection)
+
+
+def _close(connection: libvirt.virConnect) -> None:
+    with suppress(libvirt.libvirtError):
+        connection.close()
 
 
 _starting = threading.Lock()

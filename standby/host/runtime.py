@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -34,12 +35,11 @@ class RuntimeDirectory:
             _remove_stale(base)
             self.path = Path(tempfile.mkdtemp(prefix="m", dir=base))
             self._lock = _locked(self.path / _OWNED)
-        self._count = 0
+        self._numbers = count(1)  # threads ask: no two may get the same
 
     def new_path(self, kind: str) -> Path:
         """Return a path in it that was never given out before; `kind` is a short word."""
-        self._count += 1
-        return self.path / f"{kind}{self._count}"
+        return self.path / f"{kind}{next(self._numbers)}"
 
     def close(self) -> None:
         """Remove it."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
+from itertools import chain
 from typing import Final
 
 import libvirt
@@ -14,17 +15,17 @@ from standby.host import commands, files, leash
 from standby.host.address import HostAddress
 from standby.host.control_master import ControlMaster
 from standby.host.gentle import gentle
-from standby.host.giving_up import Attempt
+from standby.host.giving_up import Attempt, alone
 from standby.host.interface import DEFAULT_HEARTBEAT_S, SUCCESS, Completed, Held, Host
 from standby.host.libvirt import SOCKETS, LibvirtConnection, no_access, system_uri
 from standby.host.outcome import settle
 from standby.host.privilege import raised
 from standby.host.runtime import RuntimeDirectory
-from standby.host.ssh_link import SshLink
+from standby.host.ssh_link import Place, SshLink
 from standby.host.ssh_wire import SshWire
 
 _AT_ONCE: Final = 4
-"""Commands at the same time; sshd allows 10 sessions per connection, held ones among them."""
+"""Commands at the same time, held ones apart."""
 
 # Prints the first of its arguments that is a socket. Statuses: below.
 _FIRST_SOCKET: Final = """
@@ -50,9 +51,10 @@ class SshHost(Host):
         self._manager = manager
         self._lock = threading.Lock()
         self._slots = threading.BoundedSemaphore(_AT_ONCE)
-        self._link: SshLink | None = None
+        self._links: list[SshLink] = []  # more than one while many commands are held
+        self._was_connected = False  # then somebody may have to clean up there
         self._master = ControlMaster(address, manager, runtime, cancel)
-        self._libvirt = LibvirtConnection(address.name)
+        self._libvirt = LibvirtConnection(address.name, cancel)
         self._libvirt_socket = ExitStack()
 
     @property
@@ -113,24 +115,32 @@ class SshHost(Host):
         self._libvirt_socket.close()
         self._master.close()
         with self._lock:
-            if self._link is not None:
-                self._link.close()
-            self._link = None
+            for link in self._links:
+                link.close()
+            self._links.clear()
 
     def _wire(self, argv: Sequence[str]) -> SshWire:
         gently = gentle(argv, self._address.priority)
-        return SshWire(self._connected(), raised(gently, self._address.privilege))
+        return SshWire(self._place(), raised(gently, self._address.privilege))
 
-    def _connected(self) -> SshLink:
-        with self._lock:
-            if self._link is None:
-                self._link = self._connect().result(self._cancel)
-            elif not self._link.alive:
-                self._link.close()
-                self._link = self._connect().again(self._cancel)
-            return self._link
+    def _place(self) -> Place:
+        with alone(self._lock, self._cancel, self.name):
+            attempt = self._attempt()
+            connect = attempt.again if self._was_connected else attempt.result
+            for lost in [link for link in self._links if not link.alive]:
+                self._links.remove(lost)
+                lost.close()
+            places = (link.place() for link in chain(self._links, self._another(connect)))
+            return next(filter(None, places))
 
-    def _connect(self) -> Attempt[SshLink]:
+    def _another(self, connect: Callable[[threading.Event], SshLink]) -> Iterator[SshLink]:
+        """Connect when somebody asks for it."""
+        made = connect(self._cancel)
+        self._links.append(made)
+        self._was_connected = True
+        yield made
+
+    def _attempt(self) -> Attempt[SshLink]:
         return Attempt(self.name, lambda: SshLink(self._address, self._manager), SshLink.close)
 
     def _forwarded_libvirt(self) -> str:

@@ -6,6 +6,7 @@ import logging
 import socket
 import threading
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Final
 
 import paramiko
@@ -25,6 +26,9 @@ KEEPALIVE_S: Final = 5
 SILENCE_S: Final = 15
 """Seconds it may take to answer. So a cut link is noticed within 20 s."""
 
+_SESSIONS: Final = 8
+"""Commands on one connection: sshd allows 10 (MaxSessions), and hears of an end a little later."""
+
 _FAMILIES: Final = {"inet": socket.AF_INET, "inet6": socket.AF_INET6}
 
 
@@ -35,6 +39,7 @@ class SshLink:
         self.settings = ssh_config.effective(address, manager)
         self._proxy: Proxy | None = None
         self._over = threading.Event()
+        self._places = threading.BoundedSemaphore(_SESSIONS)
         known = host_keys.known_keys(self.settings, manager)
         self.transport = paramiko.Transport(self._connect(address))
         try:
@@ -51,6 +56,10 @@ class SshLink:
     def alive(self) -> bool:
         """Whether it still answers, as far as is known."""
         return self.transport.is_active() and not self._over.is_set()
+
+    def place(self) -> Place | None:
+        """Return room for one command; None when there is none."""
+        return Place(self, self._places) if self._places.acquire(blocking=False) else None
 
     def close(self) -> None:
         """End it."""
@@ -94,6 +103,20 @@ class SshLink:
             with suppress(paramiko.SSHException, EOFError, OSError):
                 self.transport.global_request("keepalive@openssh.com")
             hang_up.cancel()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Room for one command on a connection, taken until it is given back."""
+
+    link: SshLink
+    _places: threading.BoundedSemaphore
+    _given_back: threading.Lock = field(default_factory=threading.Lock)
+
+    def give_back(self) -> None:
+        """Let another command have it; again: nothing."""
+        if self._given_back.acquire(blocking=False):
+            self._places.release()
 
 
 def _dial(settings: Effective, timeout: float) -> socket.socket:

@@ -8,15 +8,22 @@ from collections.abc import Sequence
 import paramiko
 
 from standby.errors import ReachHost
-from standby.host.ssh_link import SILENCE_S, SshLink
+from standby.host.ssh_link import SILENCE_S, Place, SshLink
 from standby.host.wire import CHUNK, Wire
 
 
 class SshWire(Wire):
     """A session channel."""
 
-    def __init__(self, link: SshLink, argv: Sequence[str]) -> None:
-        self._link = link
+    def __init__(self, place: Place, argv: Sequence[str]) -> None:
+        self._place, self._link = place, place.link
+        try:
+            self._open(place.link, argv)
+        except BaseException:
+            place.give_back()
+            raise
+
+    def _open(self, link: SshLink, argv: Sequence[str]) -> None:
         try:
             self._channel = link.transport.open_session(timeout=SILENCE_S)
             self._channel.exec_command(_line(argv))
@@ -72,6 +79,7 @@ class SshWire(Wire):
     def close(self) -> None:
         """Close the channel: a command on a leash ends."""
         self._channel.close()
+        self._place.give_back()
 
     def _lost(self) -> ReachHost:
         return ReachHost(

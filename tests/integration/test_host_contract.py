@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -295,6 +296,14 @@ def test_a_held_command_lives_until_it_is_closed(host: Host, tmp_path: Path) -> 
     held.close()
     assert not held.alive
     assert until(lambda: not alive(pid_in(tmp_path / "pid")), 2)
+
+
+def test_more_commands_are_held_than_one_connection_takes(host: Host) -> None:
+    with ExitStack() as stack:
+        for _ in range(12):  # sshd allows 10 sessions for each connection
+            held = host.hold(("sh", "-c", "echo ready; cat"), ready=b"ready", timeout=10)
+            stack.callback(held.close)
+        assert host.run(("echo", "still"), timeout=10).text == "still\n"
 
 
 def test_a_held_command_gets_heartbeats_and_then_the_end_of_its_input(host: Host) -> None:

@@ -147,6 +147,25 @@ def test_runs_since_the_look_tell_how_old_the_newest_state_is(world: World, tmp_
     assert Concern.FAILED_RUNS in {it.concern for it in cast(StandbyLook, sight).problems}
 
 
+def test_whoever_tells_of_a_run_does_not_wait_for_the_history(world: World, tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def earlier(name: str) -> Sequence[Run]:
+        asked.append(name)
+        watched.ended(replace(run(0), id="meanwhile"))  # nobody is kept out while it is read
+        return [replace(run(0), id="old"), replace(run(0), id="meanwhile")]
+
+    session = Session(tmp_path)
+    session.clock = world.clock  # type: ignore[assignment]
+    watched = Observatory(session, world, earlier)
+    watched.ended(replace(run(0), id="new"))
+    assert asked == []
+    sight = cast(StandbyLook, watched.look("web1"))
+    assert [it.id for it in sight.runs or ()] == ["meanwhile", "new", "old"]
+    watched.look("web1")
+    assert asked == ["web1"]
+
+
 def test_a_run_that_was_under_way_when_somebody_looked_counts(world: World, tmp_path: Path) -> None:
     watched = observatory(world, tmp_path)
     watched.look("web1")

@@ -19,7 +19,7 @@ from daemon_world import (
     world,
 )
 
-from standby.errors import FixRequest, GrantAccess, Paused, ReachHost, TryLater
+from standby.errors import FixRequest, GrantAccess, Paused, ReachHost, StandbyError, TryLater
 from standby.model.pause import Pause
 from standby.model.queue import AtOnce
 from standby.model.run import Cause, RunKind, RunResult
@@ -145,6 +145,36 @@ def test_once_now_runs_once_in_the_life_of_a_profile(world: World) -> None:
     assert profiles(world.turn()) == ["web"]
 
 
+@pytest.mark.parametrize("end", [None, UNREACHABLE])
+def test_once_now_is_done_only_when_it_came_to_its_end(
+    world: World, end: StandbyError | None
+) -> None:
+    world.assign("web", Once(None))
+    world.turn()
+    if end is not None:
+        world.end("web", end)
+    world.assign("web", Once(None))
+    assert world.turn() == []
+    world.conductor._memory.save()
+    world.restart()
+    world.assign("web", Once(None))
+    assert profiles(world.turn()) == ["web"]
+
+
+def test_a_run_that_the_daemon_stopped_to_end_itself_is_made_up(world: World) -> None:
+    world.assign("web", DAILY)
+    world.turn_after(2 * HOUR)
+    world.conductor.stopping = True
+    world.conductor.cancel_all("the daemon stops")
+    world.end("web", RunResult.CANCELLED)
+    world.conductor._memory.save()
+    world.clock.advance(SECOND)
+    world.restart()
+    world.assign("web", DAILY)
+    (order,) = world.turn()
+    assert (order.profile, order.cause) == ("web", Cause.MISSED)
+
+
 # ---- failures ----------------------------------------------------------------------------
 
 
@@ -163,6 +193,28 @@ def test_a_temporary_failure_is_tried_again_after_growing_delays(world: World) -
     assert waited == [1, 2, 4, 8, 10, 30, 30]
     assert began < world.clock.wall
     world.end("web")
+    assert world.run_for(HOUR, MINUTE) == []
+
+
+@pytest.mark.parametrize("end", [UNREACHABLE, RunResult.CANCELLED])
+def test_a_run_by_hand_that_fails_too_leaves_the_retry_of_the_one_before(
+    world: World, end: StandbyError | RunResult
+) -> None:
+    world.assign("web", DAILY)
+    world.turn_after(2 * HOUR)
+    world.end("web", UNREACHABLE)
+    world.conductor.ask("web", RunKind.CYCLE, Cause.HAND)
+    world.turn()
+    world.end("web", end)
+    assert len(world.run_for(10 * MINUTE)) == 1
+    assert world.run_for(HOUR, MINUTE) == []
+
+
+def test_a_run_by_hand_that_fails_is_not_tried_again(world: World) -> None:
+    world.assign("web", DAILY)
+    world.conductor.ask("web", RunKind.CYCLE, Cause.HAND)
+    world.turn()
+    world.end("web", UNREACHABLE)
     assert world.run_for(HOUR, MINUTE) == []
 
 
@@ -377,6 +429,15 @@ def test_nothing_begins_for_a_machine_that_is_held(world: World) -> None:
 
 
 # ---- by hand -----------------------------------------------------------------------------
+
+
+def test_a_profile_that_comes_back_while_it_is_held_is_not_held_for_ever(world: World) -> None:
+    world.assign("web", every(MINUTE))
+    world.conductor.hold("web")
+    world.conductor.withdraw("web")
+    world.assign("web", every(MINUTE))
+    world.conductor.let_go("web")
+    assert profiles(world.turn_after(MINUTE)) == ["web"]
 
 
 def test_a_run_by_hand_goes_first_and_a_second_one_is_told_to_wait(world: World) -> None:

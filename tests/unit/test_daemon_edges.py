@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,10 +36,19 @@ from standby.app.live import BrokenProfile, Live, LiveRun, LiveStep, LiveWait, O
 from standby.app.orders import MergePlaces
 from standby.cycle.report import CycleReport, Outcome, Phase, PhaseTime
 from standby.daemon.control import ControlServer
+from standby.daemon.desk import _Following
 from standby.daemon.instance import Instance, only_one
 from standby.daemon.memory import Memory
 from standby.daemon.notify import Notifier
-from standby.errors import Cancelled, FixRequest, Paused, StandbyError, TryLater
+from standby.errors import (
+    Cancelled,
+    FixProfile,
+    FixRequest,
+    GrantAccess,
+    Paused,
+    StandbyError,
+    TryLater,
+)
 from standby.model.names import PointName
 from standby.model.plan import HeadMove
 from standby.model.point import Way
@@ -207,6 +217,46 @@ def test_nonsense_and_silence_leave_the_daemon_answering(tmp_path: Path) -> None
         silent.close()
 
 
+def test_a_daemon_that_cannot_take_a_connection_takes_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures = iter([OSError(24, "Too many open files")])
+    accept = socket.socket.accept
+
+    def fails_first(listening: socket.socket) -> tuple[socket.socket, Any]:
+        for failure in failures:
+            raise failure
+        return accept(listening)
+
+    monkeypatch.setattr(socket.socket, "accept", fails_first)
+    with ControlServer(socket_path(tmp_path), None, Scripted(Done("yes"))):
+        assert DaemonClient(socket_path(tmp_path)).cancel("web") == "yes"
+
+
+def test_nothing_is_kept_for_whoever_follows_a_run_no_more() -> None:
+    following = _Following()
+    following._progress("vda", 1, 9)
+    following.is_over = True
+    following._progress("vdb", 1, 9)
+    following._phase("transfer", 1.0)
+    assert following.answers.qsize() == 1
+
+
+def test_a_path_that_no_socket_can_have_is_said_to_be_wrong(tmp_path: Path) -> None:
+    deep = tmp_path / ("x" * 100)
+    deep.mkdir()
+    with pytest.raises(FixProfile, match="107 bytes"):
+        ControlServer(socket_path(deep), None, Scripted())
+
+
+def test_a_state_directory_that_is_none_is_said_to_be_none(tmp_path: Path) -> None:
+    with (
+        pytest.raises(GrantAccess, match=r"daemon\.lock"),
+        only_one(tmp_path / "none", Instance(1, tmp_path, NOW)),
+    ):
+        pytest.fail("nothing can be locked there")
+
+
 def test_a_socket_that_a_killed_daemon_left_is_replaced(tmp_path: Path) -> None:
     path = socket_path(tmp_path)
     with socket.socket(socket.AF_UNIX) as dead:
@@ -244,11 +294,12 @@ def test_what_is_remembered_is_read_again(tmp_path: Path) -> None:
     file = tmp_path / "followed.json"
     memory = Memory.read(file)
     memory.see("web", NOW)
-    assert memory.first_time("db")
+    assert not memory.was_once("db")
+    memory.do_once("db")
     memory.save()
     again = Memory.read(file)
     assert again.seen("web") == NOW
-    assert not again.first_time("db")
+    assert again.was_once("db")
     again.keep_only(["db"])
     assert again.seen("web") is None
 
@@ -292,7 +343,7 @@ def test_the_service_manager_hears_that_we_are_up_alive_and_ending(tmp_path: Pat
         notifier.reloading()
         assert manager.recv(999).startswith(b"RELOADING=1\nMONOTONIC_USEC=")
         notifier.stopping(60)
-        assert manager.recv(999) == b"STOPPING=1\nEXTEND_TIMEOUT_USEC=65000000"
+        assert manager.recv(999) == b"STOPPING=1\nEXTEND_TIMEOUT_USEC=105000000"
     notifier.ready("nobody listens any more")
     assert Notifier.of({"WATCHDOG_USEC": "3", "WATCHDOG_PID": "8"}, 7).watchdog_s is None
     Notifier.of({}, 7).ready("nobody asked")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import threading
 from collections.abc import Callable, Collection
 from contextlib import suppress
@@ -315,6 +316,26 @@ def test_profiles_that_cannot_be_read_at_the_start_are_not_forgotten(
     again = Memory.read(house.state / MEMORY_FILE)
     assert again.seen("web1") == NOW
     assert (again.seen("removed") is None) is (lost == "file")
+
+
+def test_a_reload_with_wrong_settings_is_over_too(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(PATIENCE_S)
+
+        def visit(_client: DaemonClient) -> None:
+            while not manager.recv(999).startswith(b"READY=1"):
+                pass
+            (house.root / "manager.yaml").write_text("nonsense: 1\n")
+            os.kill(os.getpid(), signal.SIGHUP)
+            while not manager.recv(999).startswith(b"RELOADING=1"):
+                pass
+            assert manager.recv(999).startswith(b"READY=1")
+
+        house.serve(visit)
 
 
 def test_a_reload_takes_in_what_changed_and_says_what_is_wrong(house: House) -> None:

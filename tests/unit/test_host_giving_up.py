@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from standby.errors import Cancelled, ReachHost, StandbyError
-from standby.host.giving_up import Attempt
+from standby.host.giving_up import Attempt, alone, given_up_once
 
 LONG = 10.0  # seconds; nothing here comes near it
 
@@ -68,6 +68,35 @@ def test_cleaning_up_after_a_stop_connects_to_its_end() -> None:
     set_later(host.answers, host.asked)
     assert host.attempt().again(cancel) == "connected"
     assert not host.closed.is_set()
+
+
+def test_one_of_those_who_share_a_connection_stops_without_the_others() -> None:
+    host, shared, own = Host(), threading.Event(), threading.Event()
+    set_later(own, host.asked)
+    with given_up_once(own), pytest.raises(Cancelled):
+        host.attempt().result(shared)
+    host.answers.set()
+    assert host.attempt().result(shared) == "connected"
+
+
+def test_who_wants_to_stop_does_not_wait_for_another_who_connects() -> None:
+    lock, own = threading.Lock(), threading.Event()
+    threading.Timer(0.2, own.set).start()
+    waiting = alone(lock, threading.Event(), "kvm")
+    with lock, given_up_once(own), pytest.raises(Cancelled):
+        waiting.__enter__()
+    with alone(lock, threading.Event(), "kvm"):
+        assert lock.locked()
+    assert not lock.locked()
+
+
+def test_who_cleans_up_after_a_stop_waits_for_another_who_connects() -> None:
+    lock, own = threading.Lock(), threading.Event()
+    own.set()
+    lock.acquire()
+    threading.Timer(0.3, lock.release).start()
+    with given_up_once(own), alone(lock, threading.Event(), "kvm"):
+        assert lock.locked()
 
 
 def test_why_it_failed_is_raised_where_somebody_waits() -> None:

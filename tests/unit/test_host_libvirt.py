@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,15 @@ import libvirt
 import pytest
 
 from lab.waiting import wait_until
-from standby.errors import GrantAccess, InstallPrograms, ReachHost, RepairSource, TryLater
+from standby.errors import (
+    FreeSpace,
+    GrantAccess,
+    InstallPrograms,
+    ReachHost,
+    RepairSource,
+    Retry,
+    TryLater,
+)
 from standby.host.libvirt import (
     LibvirtConnection,
     Life,
@@ -43,9 +52,37 @@ def test_another_error_of_libvirt_keeps_its_words(connection: Any) -> None:
         connection.lookupByName("test").create()
 
 
+@pytest.mark.parametrize(
+    ("code", "found"),
+    [
+        (libvirt.VIR_ERR_NO_MEMORY, "out of memory"),
+        (libvirt.VIR_ERR_INTERNAL_ERROR, "cannot fork child process: Cannot allocate memory"),
+    ],
+)
+def test_a_host_without_free_memory_may_have_some_later(code: int, found: str) -> None:
+    error = libvirt.libvirtError("failed")
+    error.err = (code, libvirt.VIR_FROM_QEMU, found, libvirt.VIR_ERR_ERROR, "", "", "", -1, -1)
+    meant = translate(error, "web1")
+    assert (type(meant), meant.retry) == (FreeSpace, Retry.LATER)
+
+
 def test_an_absent_daemon_is_unreachable(tmp_path: Path) -> None:
     with pytest.raises(ReachHost):
         connect(system_uri(str(tmp_path / "no-socket")), "kvm: libvirt")
+
+
+def test_a_daemon_that_hangs_is_unreachable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("standby.host.libvirt._OPEN_S", 0.3)
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(tmp_path / "sock"))
+        silent.listen()
+        wanted = LibvirtConnection("kvm")
+        with pytest.raises(ReachHost, match="no answer within"):
+            wanted.get(lambda: system_uri(str(tmp_path / "sock")))
+        assert wanted.get(lambda: "test:///default").getHostname()
+        wanted.close()
 
 
 def test_a_connection_that_was_closed_is_unreachable(connection: Any) -> None:

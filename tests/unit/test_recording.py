@@ -20,7 +20,7 @@ from standby.app.session import WallClock
 from standby.app.state import StateDirectory
 from standby.cycle.interfaces import Moved
 from standby.cycle.report import Phase
-from standby.errors import Cancelled, FreeSpace, ReachHost, Retry, TryLater
+from standby.errors import Cancelled, FreeSpace, Overtaken, ReachHost, Retry, TryLater
 from standby.history import History
 from standby.history.run_log import log_path, read_log
 from standby.model.names import PointName
@@ -128,6 +128,7 @@ def test_a_point_that_is_still_true_was_not_made_by_the_run(recording: Recording
         (FreeSpace("kvm1", "full", needed_bytes=9), RunResult.FAILED),
         (ReachHost("kvm1", "no answer", "one", "ask it"), RunResult.FAILED),
         (TryLater("standby web1", "another manager"), RunResult.BUSY),
+        (Overtaken("standby web1", "another manager took over"), RunResult.FAILED),
         (Cancelled("cycle", "stopped"), RunResult.CANCELLED),
     ],
 )
@@ -339,6 +340,23 @@ def test_what_is_older_than_it_shall_be_kept_goes_with_its_log(state: StateDirec
     assert [run.id for run in history.runs().runs] == [new.run.id]
     assert not path.exists()
     assert log_path(state.logs, new.run.id).exists()
+
+
+def test_more_than_is_forgotten_at_once_is_forgotten_by_the_next_run(
+    state: StateDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("standby.app.recording._BATCHES_AT_ONCE", 1)
+    monkeypatch.setattr("standby.history.history._AT_ONCE", 1)
+    with Recording(state, Clock()) as first:
+        for _ in range(3):
+            with first.run(profile(), CYCLE):
+                pass
+    late = Clock(datetime(2026, 12, 2, tzinfo=UTC))
+    with Recording(state, late, timedelta(days=7)) as second:
+        for _ in range(3):
+            with second.run(profile(), CYCLE):
+                pass
+        assert second.history.count() == 3
 
 
 def test_the_state_is_for_its_owner_alone(recording: Recording, state: StateDirectory) -> None:
