@@ -18,6 +18,7 @@ from standby.profile.mistakes import Plain
 from standby.profile.zone import local_zone
 
 PIPED_WIDTH = 200  # columns; what reads a pipe wants whole lines
+_NEVER_BROKEN = 24  # characters
 NOTHING = "-"
 _SECOND = timedelta(seconds=1)
 
@@ -30,7 +31,8 @@ def print_json(value: Plain) -> None:
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print rows of cells under a title; columns that are empty in all of them are left out.
 
-    The first column names what the row is about, so it is never broken.
+    The first column names what the row is about, so it is never broken; nor is what is short, such
+    as a boot point's name, since nobody finds half of it.
     """
     out = console()
     if title:
@@ -45,7 +47,8 @@ def table_of(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) 
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, title=title or None)
     table.title_justify = "left"
     for n in shown:
-        table.add_column(columns[n], overflow="fold", no_wrap=n == 0)
+        longest = max((len(row[n]) for row in cells), default=0)
+        table.add_column(columns[n], overflow="fold", no_wrap=n == 0 or longest <= _NEVER_BROKEN)
     for row in cells:
         table.add_row(*(Text(row[n]) for n in shown))
     return table

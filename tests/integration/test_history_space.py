@@ -38,7 +38,9 @@ def small(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture
 def profile() -> Profile:
     host = SimpleNamespace(name="kvm1")
-    return cast("Profile", SimpleNamespace(name="web1", source_host=host, target_host=host))
+    kept = SimpleNamespace(keep=None)
+    made = SimpleNamespace(name="web1", source_host=host, target_host=host, history=kept)
+    return cast("Profile", made)
 
 
 def fill(place: Path) -> Path:

@@ -13,6 +13,7 @@ from standby.app.wiring import transfer_of
 from standby.model.digest import DigestAlgorithm
 from standby.model.window import RateByDay
 from standby.profile import ProfileMistakes
+from standby.transfer.rate import RateLimit
 
 MIB = 1 << 20
 LIMITED = {"manager.yaml": "bandwidth: 10MiB/s\n", "profiles/web1.yaml": PROFILE}
@@ -64,4 +65,4 @@ def test_wrong_settings_are_said_unless_good_ones_are_known(tmp_path: Path) -> N
     made.overall.follow(RateByDay(5 * MIB))
     limit = transfer_of(made, made.profile("web1"), DigestAlgorithm.BLAKE3).limiter
     assert limit is not None
-    assert limit.piece == MIB // 2
+    assert limit.piece == RateLimit(5 * MIB).piece
