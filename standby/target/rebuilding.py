@@ -99,7 +99,9 @@ def _half_published(listing: Listing, newest: _DeltaFiles) -> str | None:
 
 
 def _published(path: str) -> str | None:
-    """Return the name in deltas/ that publication would give to a file in incoming/."""
+    """Return the name in deltas/ that publication would give to an image in incoming/."""
+    if not path.endswith(".qcow2"):
+        return None
     if seed := layout.SeedFile.parse(path):
         return layout.delta_name(seed.disk, seed.number)
     folder, _, name = path.rpartition("/")
