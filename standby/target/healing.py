@@ -118,8 +118,8 @@ class Healing:
 
 def _stored(listing: Listing, where: str) -> Manifest | None:
     manifest = manifest_of(listing, where)
-    if manifest is None and _deltas(listing):
-        raise RepairStore(where, "no manifest, but deltas of boot points", "a manifest")
+    if manifest is None and (_deltas(listing) or _points(listing)):
+        raise RepairStore(where, "no manifest, but what belongs to boot points", "a manifest")
     return manifest
 
 
@@ -132,11 +132,10 @@ def _set_aside(
 ) -> None:
     """Keep the damaged manifest, and what the healed one does not know."""
     known = {str(point.name) for point in manifest.points}
-    points = {path for path in listing.directories if layout.is_point_directory(path)}
     unknown = [
         *(path for path in damaged if path in listing.files),
         *sorted(_deltas(listing) - manifest.files()),
-        *sorted(path for path in points if path.rpartition("/")[2] not in known),
+        *sorted(path for path in _points(listing) if path.rpartition("/")[2] not in known),
     ]
     replaced = digest_of(listing.manifest)
     argv = ("bash", "-c", programs.SET_ASIDE, "standby-heal", directory.path, replaced, *unknown)
@@ -150,6 +149,10 @@ def _set_aside(
 
 def _is_marked(listing: Listing, name: PointName) -> bool:
     return layout.given_up_mark(name) in listing.files
+
+
+def _points(listing: Listing) -> frozenset[str]:
+    return frozenset(path for path in listing.directories if layout.is_point_directory(path))
 
 
 def _deltas(listing: Listing) -> frozenset[str]:

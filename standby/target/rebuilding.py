@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
 
-from standby.errors import RepairStore
+from standby.errors import RepairStore, UseOtherVersion
 from standby.model.digest import DigestAlgorithm
-from standby.model.manifest import FAILOVERS, Manifest
+from standby.model.manifest import FAILOVERS, MANIFEST_VERSION, Manifest
 from standby.model.names import PointName
 from standby.model.point import (
     Base,
@@ -52,8 +52,10 @@ def rebuilt(remains: Remains, first: Manifest, where: str) -> Manifest:
 
     What they do not tell is taken for the worst: every point counts as pinned, so that none is
     merged away, as consistent after a crash, and without a checkpoint on the source; a disk
-    without its table of digests counts as spoilt. Raises RepairStore when they do not agree.
+    without its table of digests counts as spoilt. Raises RepairStore when they do not agree,
+    UseOtherVersion.
     """
+    _require_our_version(remains.texts, where)
     sets, names = _sets(remains.listing, where), _names(remains.listing)
     if not sets or len(sets) != len(names):
         raise _disagreement(
@@ -74,6 +76,17 @@ def rebuilt(remains: Remains, first: Manifest, where: str) -> Manifest:
         failover=_failover(remains, where),
         points=points,
     )
+
+
+def _require_our_version(texts: Sequence[str], where: str) -> None:
+    version = _found(r'"version": (\d+),', texts)
+    if version not in {None, str(MANIFEST_VERSION)}:
+        raise UseOtherVersion(
+            where,
+            f"damaged, its copy too, and of version {version}",
+            f"version {MANIFEST_VERSION}, as this program writes it",
+            "use the version of standby that wrote it; nothing was changed",
+        )
 
 
 def _sets(listing: Listing, where: str) -> Sequence[_DeltaFiles]:

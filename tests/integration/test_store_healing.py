@@ -325,3 +325,22 @@ def test_points_of_a_machine_that_nobody_knows_are_not_taken_over(
     definition.unlink() if xml is None else definition.write_bytes(xml)
     with pytest.raises(RepairStore, match="of the machine unknown"):
         made_anew(world)
+
+
+def test_a_damaged_manifest_of_another_version_is_left_to_that(world: World) -> None:
+    for path in (world.path / "standby.json", world.path / "kept/standby.json"):
+        path.write_text(path.read_text().replace('"version": 1,', '"version": 2,'))
+    before = everything(world)
+    with pytest.raises(UseOtherVersion), world.opened():
+        pytest.fail("the store was opened")
+    assert everything(world) == before
+
+
+def test_boot_points_whose_deltas_are_not_to_be_seen_make_no_new_standby(world: World) -> None:
+    """It would begin with no points, and take the deltas for debris once they are seen again."""
+    shutil.move(world.path / "deltas", world.path.parent / "away")
+    (world.path / "deltas").mkdir()
+    for path in (world.path / "standby.json", world.path / "kept/standby.json"):
+        path.unlink()
+    with pytest.raises(RepairStore), world.opened():
+        pytest.fail("the store was opened")
