@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from standby.errors import ReachHost, StopStandbyFirst
+from standby.errors import ReachHost, Retry, StopStandbyFirst
 from standby.model.machine import MachineDefinition
 from standby.model.manifest import DefinedDomain, JsonObject
 from standby.model.observation import HeadUse
@@ -146,8 +146,9 @@ def test_a_running_standby_keeps_its_head(world: World) -> None:
 def test_a_head_somebody_has_open_is_not_moved(world: World, opened: ExitStack) -> None:
     before = head_of(world)
     opened.enter_context(world.opened_by_somebody("head/vdb.qcow2"))
-    with world.opened() as store, pytest.raises(StopStandbyFirst):
+    with world.opened() as store, pytest.raises(StopStandbyFirst) as started:
         world.publish_in(store, [Change("vda", 0, 512, 7)])
+    assert started.value.retry is Retry.LATER  # the next cycle leaves the head alone
     assert head_of(world) == before
     opened.close()
     newest = world.publish(Change("vda", 0, 512, 8))
