@@ -128,6 +128,12 @@ class StopStandbyFirst(StandbyError):
     """The standby runs, and what was asked for would touch what it uses."""
 
 
+class StandbyStarted(StopStandbyFirst):
+    """The standby was started while we worked; who looks again leaves alone what it uses."""
+
+    retry = Retry.LATER
+
+
 @dataclass(eq=False)
 class FreeSpace(StandbyError):
     """There is not enough room. Sizes in bytes."""

@@ -46,6 +46,8 @@ from standby.planning.space import DiskWrite, cycle_space
 
 log = logging.getLogger(__name__)
 
+_OUTDATED = timedelta(seconds=1)  # a look at who uses the standby
+
 
 @dataclass(frozen=True, slots=True)
 class Policy:
@@ -274,8 +276,11 @@ class Cycle:
         if not planned.merges:
             return planned
         turn = MergeTurn.LAST if phase is Phase.MERGE else MergeTurn.BEFORE
+        looked = self.clock.now()
         with self.gate(turn):
-            return self._merge_all(planned, phase)
+            # While others merged somebody may have come to stand on what was free.
+            waited = self.clock.now() - looked > _OUTDATED
+            return self._merge_all(self._plan_merges() if waited else planned, phase)
 
     def _merge_all(self, planned: MergePlan, phase: Phase) -> MergePlan:
         for merge in planned.merges:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import Final
 
-from standby.errors import StopStandbyFirst
+from standby.errors import StandbyStarted
 from standby.model.point import BootPoint
 from standby.target import layout, programs
 from standby.target.domain_interface import DormantDomain
@@ -55,7 +55,7 @@ class Heads:
     def stand_on(self, point: BootPoint, listing: Listing, variables: Variables) -> None:
         """Let the head be a fresh overlay on `point`, unless it is one already.
 
-        Raises StopStandbyFirst when the standby was started meanwhile: then the link is as it
+        Raises StandbyStarted when the standby was started meanwhile: then the link is as it
         was, since that machine writes to the old head.
         """
         if self.stands_on(point, listing):
@@ -65,7 +65,7 @@ class Heads:
         state = self._state(old) if old else _State.FRESH
         if old and self._is_used(state, directory):
             self._run(programs.TURN_HEAD, "standby-turn", old)
-            raise StopStandbyFirst(
+            raise StandbyStarted(
                 f"standby in {self._directory.path}",
                 "was started while its head was to be moved",
                 "a dormant standby",

@@ -13,15 +13,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from standby.errors import RepairStore, UseOtherVersion
+from standby.errors import CommandFailed, RepairStore, UseOtherVersion
 from standby.host.interface import Host
 from standby.model.manifest import Manifest
+from standby.model.names import PointName
 from standby.target import layout, programs
 from standby.target.images import images_of
 from standby.target.layout import StandbyDirectory
 from standby.target.listing import Listing, manifest_of
 from standby.target.manifest_format import read_manifest
+from standby.target.publication import digest_of
 from standby.target.rebuilding import Remains, rebuilt
+from standby.target.writer import overtaken
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +74,12 @@ class Healing:
                 f"damaged, and its copy names {lost[0]}, which is gone",
                 "a whole manifest",
             )
+        if given_up := [p.name for p in copy.whole_points if _is_marked(self.listing, p.name)]:
+            raise RepairStore(
+                self.where,
+                f"damaged, and its copy is older than the mark that gave {given_up[0]} up",
+                "a whole manifest",
+            )
         _set_aside(self.host, self.directory, self.listing, copy)
         log.warning("%s; its copy in %s/ has taken its place", damage, layout.KEPT)
         # One more than it says: the damaged one may have been of a later generation.
@@ -96,11 +105,12 @@ class Healing:
         """Refuse points of another machine than the one that the cycle is of."""
         folder = layout.point_directory(manifest.points[-1].name)
         xml = self.host.read_file(self.directory / f"{folder}/{layout.DEFINITION}")
-        found = re.search(r"<uuid>([0-9a-f-]{36})</uuid>", (xml or b"").decode())
-        if found and found[1] != manifest.machine.uuid:
+        found = re.search(r"<uuid>([0-9a-f-]{36})</uuid>", (xml or b"").decode(errors="replace"))
+        whose = found[1] if found else "unknown"
+        if whose != manifest.machine.uuid:
             raise RepairStore(
                 self.where,
-                f"damaged, and its boot points are of the machine {found[1]}",
+                f"damaged, and its boot points are of the machine {whose}",
                 f"{manifest.machine.uuid}, which is to be protected",
                 "protect another machine under another standby name",
             )
@@ -108,8 +118,8 @@ class Healing:
 
 def _stored(listing: Listing, where: str) -> Manifest | None:
     manifest = manifest_of(listing, where)
-    if manifest is None and _deltas(listing):
-        raise RepairStore(where, "no manifest, but deltas of boot points", "a manifest")
+    if manifest is None and (_deltas(listing) or _points(listing)):
+        raise RepairStore(where, "no manifest, but what belongs to boot points", "a manifest")
     return manifest
 
 
@@ -122,14 +132,27 @@ def _set_aside(
 ) -> None:
     """Keep the damaged manifest, and what the healed one does not know."""
     known = {str(point.name) for point in manifest.points}
-    points = {path for path in listing.directories if layout.is_point_directory(path)}
     unknown = [
         *(path for path in damaged if path in listing.files),
         *sorted(_deltas(listing) - manifest.files()),
-        *sorted(path for path in points if path.rpartition("/")[2] not in known),
+        *sorted(path for path in _points(listing) if path.rpartition("/")[2] not in known),
     ]
-    argv = ("bash", "-c", programs.SET_ASIDE, "standby-heal", directory.path, *unknown)
-    host.run(argv, timeout=_LOOK_S)
+    replaced = digest_of(listing.manifest)
+    argv = ("bash", "-c", programs.SET_ASIDE, "standby-heal", directory.path, replaced, *unknown)
+    try:
+        host.run(argv, timeout=_LOOK_S)
+    except CommandFailed as error:
+        if error.status == programs.STATUS_OVERTAKEN:
+            raise overtaken(host, directory) from error
+        raise
+
+
+def _is_marked(listing: Listing, name: PointName) -> bool:
+    return layout.given_up_mark(name) in listing.files
+
+
+def _points(listing: Listing) -> frozenset[str]:
+    return frozenset(path for path in listing.directories if layout.is_point_directory(path))
 
 
 def _deltas(listing: Listing) -> frozenset[str]:

@@ -122,16 +122,25 @@ sync .
 # Published. The copy is for the day that the manifest is damaged; if it fails, the next one comes.
 cp standby.json kept/standby.json.new && mv -T kept/standby.json.new kept/standby.json || true
 # The marks are for the day that the copy is lost as well: nothing else tells that a merge may be
-# writing into a point.
+# writing into a point. So no merge begins without them.
 sed -n 's/^ *{"name": "\\(V[0-9_]*\\)", "standing": "given up".*/\\1/p' standby.json |
-  while read -r name; do : > "points/$name/given-up" && sync "points/$name"; done || true
+  while read -r name; do
+    mkdir -p "points/$name" && : > "points/$name/given-up" && sync "points/$name" points || exit 71
+  done
 """
 
-# Arguments: directory, relative paths. Keeps a damaged manifest, as a copy: the publication that
-# follows compares what it replaces; and moves away what a copy of it does not know.
+# Arguments: directory, SHA-256 of the damaged manifest ("none" without one, or when it is empty),
+# relative paths. Keeps a damaged manifest, as a copy: the publication that follows compares what it
+# replaces; and moves away what a copy of it does not know. Nothing is moved when the manifest is
+# another one than was looked at: then it may be whole, and know all of it.
 SET_ASIDE: Final = """
 set -eu
-cd "$1"; shift
+cd "$1"; expected=$2; shift 2
+exec 8>>publish.lock
+flock -w 60 8 || exit 75
+current=none
+[ ! -s standby.json ] || current=$(sha256sum < standby.json)
+[ "${current%% *}" = "$expected" ] || exit 76
 kept=kept/damaged-$(date -u +%Y%m%d_%H%M%S)-$$
 mkdir "$kept"
 [ ! -e standby.json ] || cp standby.json "$kept/standby.json"

@@ -51,7 +51,7 @@ def publish_manifest(
     words = [word for pair in moves.files for word in pair]
     argv = (
         *("bash", "-c", programs.PUBLISH, "standby-publish", directory.path),
-        *(_digest(replaced), _digest(text), *words, "--", *moves.flush),
+        *(digest_of(replaced), digest_of(text), *words, "--", *moves.flush),
     )
     try:
         host.run(argv, timeout=_PUBLISH_S, stdin=_encoded(text))
@@ -64,7 +64,8 @@ def _encoded(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
-def _digest(text: str) -> str:
+def digest_of(text: str) -> str:
+    """Return the SHA-256 of a manifest's text as the programs compare it; "none" for none."""
     return hashlib.sha256(_encoded(text)).hexdigest() if text else "none"
 
 

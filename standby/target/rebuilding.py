@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
 
-from standby.errors import RepairStore
+from standby.errors import RepairStore, UseOtherVersion
 from standby.model.digest import DigestAlgorithm
-from standby.model.manifest import Manifest
+from standby.model.manifest import FAILOVERS, MANIFEST_VERSION, Manifest
 from standby.model.names import PointName
 from standby.model.point import (
     Base,
@@ -27,6 +27,7 @@ from standby.model.point import (
     digests_beside,
 )
 from standby.model.spoilt import SpoiltDisk
+from standby.model.state import State
 from standby.target import layout
 from standby.target.listing import Listing
 from standby.target.users import Images
@@ -51,8 +52,10 @@ def rebuilt(remains: Remains, first: Manifest, where: str) -> Manifest:
 
     What they do not tell is taken for the worst: every point counts as pinned, so that none is
     merged away, as consistent after a crash, and without a checkpoint on the source; a disk
-    without its table of digests counts as spoilt. Raises RepairStore when they do not agree.
+    without its table of digests counts as spoilt. Raises RepairStore when they do not agree,
+    UseOtherVersion.
     """
+    _require_our_version(remains.texts, where)
     sets, names = _sets(remains.listing, where), _names(remains.listing)
     if not sets or len(sets) != len(names):
         raise _disagreement(
@@ -70,8 +73,20 @@ def rebuilt(remains: Remains, first: Manifest, where: str) -> Manifest:
         generation=_generation(remains.texts) + _GENERATIONS,
         next_delta=1 + max(layout.delta_number(file) for files in sets for file in files.values()),
         reverted_to=_reverted_to(remains.listing, points),
+        failover=_failover(remains, where),
         points=points,
     )
+
+
+def _require_our_version(texts: Sequence[str], where: str) -> None:
+    version = _found(r'"version": (\d+),', texts)
+    if version not in {None, str(MANIFEST_VERSION)}:
+        raise UseOtherVersion(
+            where,
+            f"damaged, its copy too, and of version {version}",
+            f"version {MANIFEST_VERSION}, as this program writes it",
+            "use the version of standby that wrote it; nothing was changed",
+        )
 
 
 def _sets(listing: Listing, where: str) -> Sequence[_DeltaFiles]:
@@ -91,13 +106,19 @@ def _sets(listing: Listing, where: str) -> Sequence[_DeltaFiles]:
 def _half_published(listing: Listing, newest: _DeltaFiles) -> str | None:
     """Return a file in incoming/ that belongs to the newest deltas, if there is one."""
     last = max(map(layout.delta_number, newest.values()))
-    following = {
-        f"{layout.DELTAS}/{path.partition('.')[2]}"
-        for path in listing.files
-        if path.startswith(f"{layout.INCOMING}/")
-    }
-    beside = (path for path in following if layout.delta_number(path) == last + 1)
+    following = (_published(path) for path in listing.files)
+    beside = (path for path in following if path and layout.delta_number(path) == last + 1)
     return next((path for path in beside if layout.disk_of_delta(path) not in newest), None)
+
+
+def _published(path: str) -> str | None:
+    """Return the name in deltas/ that publication would give to an image in incoming/."""
+    if not path.endswith(".qcow2"):
+        return None
+    if seed := layout.SeedFile.parse(path):
+        return layout.delta_name(seed.disk, seed.number)
+    folder, _, name = path.rpartition("/")
+    return f"{layout.DELTAS}/{name.partition('.')[2]}" if folder == layout.INCOMING else None
 
 
 def _names(listing: Listing) -> Sequence[PointName]:
@@ -106,12 +127,20 @@ def _names(listing: Listing) -> Sequence[PointName]:
 
 
 def _require_chain(sets: Sequence[_DeltaFiles], images: Images, where: str) -> None:
-    """Refuse what no cycle makes: a delta stands on the one of the point below, or on nothing."""
+    """Refuse what no cycle makes, and what may be grouped in another way than it was made.
+
+    A delta stands on the one of the point below, or on nothing if that has none of its disk. Where
+    disks come and go the numbers do not tell whose deltas they are: only disks that were added
+    leave no doubt.
+    """
     for below, files in pairwise([{}, *sets]):
         for disk, file in files.items():
             base = images.stands_on.get(file)
-            if file not in images.sizes or base not in {None, below.get(disk)}:
+            if file not in images.sizes or base != below.get(disk):
                 raise _disagreement(where, f"{file} stands on {base or 'nothing that can be read'}")
+        if gone := sorted(below.keys() - files):
+            last = min(files.values(), key=layout.delta_number)
+            raise _disagreement(where, f"no delta of {gone[0]} goes with {last}")
 
 
 def _point(name: PointName, files: _DeltaFiles, remains: Remains, *, is_newest: bool) -> BootPoint:
@@ -147,6 +176,18 @@ def _reverted_to(listing: Listing, points: Sequence[BootPoint]) -> PointName | N
     stands_on = layout.point_of_head(listing.head) if listing.head else None
     older = {point.name for point in points[:-1] if point.standing is Standing.WHOLE}
     return stands_on if stands_on in older else None
+
+
+def _failover(remains: Remains, where: str) -> State | None:
+    """Return the state that a failover led to, as a damaged text still says.
+
+    Raises RepairStore when none does and somebody ran the standby: no cycle may take it back.
+    """
+    words = {f'"{state.value}"': state for state in FAILOVERS}
+    word = _found(r'"failover": (null|"[a-z ()]+"),', remains.texts)
+    if word not in {"null", *words} and remains.listing.head_was_written:
+        raise _disagreement(where, "somebody ran the standby, perhaps in the machine's place")
+    return words.get(word or "")
 
 
 def _generation(texts: Sequence[str]) -> int:

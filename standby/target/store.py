@@ -6,6 +6,7 @@ know it looks up on the host. Everything that changes the manifest goes through 
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -52,6 +53,8 @@ from standby.target.qcow2 import Allocation
 from standby.target.seed_images import copied_image, find_image
 from standby.target.users import Images, parse_images, point_of_file, unexpected_users
 from standby.target.writer import Writer
+
+log = logging.getLogger(__name__)
 
 _LOOK_S: Final = 120.0
 _CHECK_S: Final = 1800.0  # of images: all their metadata is read
@@ -296,8 +299,7 @@ class KvmStore:
         self._heads.stand_on(point, listing, Variables.COPIED if variables else Variables.FRESH)
         defined = self._domain.define(definition, point, self._manifest.domain)
         if definition.tpm is not None:
-            state = self._directory / f"{layout.point_directory(point.name)}/{layout.TPM}"
-            self._domain.place_tpm(definition, state)
+            defined = replace(defined, due=not self._place_tpm(definition, point.name))
         if defined != self._manifest.domain:
             self._publish(self._manifest.with_domain(defined))
 
@@ -354,6 +356,15 @@ class KvmStore:
         self._lock.require()
         self._text = publish_manifest(self._host, self._directory, manifest, self._text, moves)
         self._manifest = manifest
+
+    def _place_tpm(self, definition: MachineDefinition, name: PointName) -> bool:
+        """Give the domain's TPM a point's state, unless it runs on what it has meanwhile."""
+        if self._domain.is_active():
+            log.warning("%s: the standby was started; its TPM is left alone", self._directory.path)
+            return False
+        state = self._directory / f"{layout.point_directory(name)}/{layout.TPM}"
+        self._domain.place_tpm(definition, state)
+        return True
 
     def _head_point(self) -> BootPoint | None:
         reverted = self._manifest.reverted_to

@@ -45,7 +45,9 @@ KIB = 1 << 10
 MIB = 1 << 20
 TABLE_UNIT = 4 * KIB
 MACHINE = MachineIdentity("web", "6b21cf23-6d2c-4ef4-9c0c-0f1c3f6a7c11")
-DEFINITION = MachineDefinition("<domain><name>web</name></domain>", b"variables")
+DEFINITION = MachineDefinition(
+    f"<domain><name>web</name><uuid>{MACHINE.uuid}</uuid></domain>", b"variables"
+)
 START = datetime(2026, 11, 22, 3, 56, tzinfo=UTC)
 
 Content = Mapping[str, bytes]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from standby.errors import ReachHost, StopStandbyFirst
+from standby.errors import ReachHost, Retry, StopStandbyFirst
 from standby.model.machine import MachineDefinition
 from standby.model.manifest import DefinedDomain, JsonObject
 from standby.model.observation import HeadUse
@@ -18,6 +18,7 @@ from standby.model.plan import HeadMove
 from standby.model.point import BootPoint
 from tests.integration.nbd_servers import qemu_io
 from tests.integration.store_world import (
+    DEFINITION,
     KIB,
     MIB,
     Change,
@@ -145,8 +146,9 @@ def test_a_running_standby_keeps_its_head(world: World) -> None:
 def test_a_head_somebody_has_open_is_not_moved(world: World, opened: ExitStack) -> None:
     before = head_of(world)
     opened.enter_context(world.opened_by_somebody("head/vdb.qcow2"))
-    with world.opened() as store, pytest.raises(StopStandbyFirst):
+    with world.opened() as store, pytest.raises(StopStandbyFirst) as started:
         world.publish_in(store, [Change("vda", 0, 512, 7)])
+    assert started.value.retry is Retry.LATER  # the next cycle leaves the head alone
     assert head_of(world) == before
     opened.close()
     newest = world.publish(Change("vda", 0, 512, 8))
@@ -242,6 +244,40 @@ def test_a_changed_profile_reaches_the_domain_of_a_machine_that_did_not_change(
     assert not world.manifest.domain.due
     world.domain = DiesBeforeItIsDefined()
     move_head(world, asked)  # nothing is due
+
+
+class WithTpm(Domain):
+    """Remembers what was put into its TPM."""
+
+    placed: Sequence[str] = ()
+
+    def define(
+        self, definition: MachineDefinition, point: BootPoint, known: DefinedDomain | None
+    ) -> DefinedDomain:
+        assert definition.tpm == b"sealed"
+        return super().define(DEFINITION, point, known)
+
+    def place_tpm(self, definition: MachineDefinition, state: str) -> None:
+        assert definition.tpm == b"sealed"
+        self.placed = (*self.placed, state)
+
+
+def test_a_standby_that_was_started_meanwhile_keeps_what_its_tpm_holds(world: World) -> None:
+    folder = world.path / f"points/{world.points[0]}"
+    (folder / "machine.xml").write_text("<domain><devices><tpm/></devices></domain>")
+    (folder / "tpm.permall").write_bytes(b"sealed")
+    world.domain = domain = WithTpm()
+    with world.opened() as store:
+        store.change(store.manifest.reverted(world.points[0]))
+        store.move_head(HeadMove.MOVE)
+        assert domain.placed == (str(folder / "tpm.permall"),)
+        store.change(store.manifest.with_profile({"standby": {"memory": "4GiB"}}))
+        domain.active = True
+        store.move_head(HeadMove.STAY)  # as was planned while it was off
+        assert len(domain.placed) == 1
+        domain.active = False
+        store.move_head(HeadMove.STAY)
+        assert len(domain.placed) == 2
 
 
 @pytest.mark.parametrize("every", [5, pytest.param(1, marks=pytest.mark.long)])

@@ -5,12 +5,21 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from standby.errors import RepairStore, UseOtherVersion
+from standby.errors import CommandFailed, Overtaken, RepairStore, UseOtherVersion
+from standby.model.manifest import Manifest
 from standby.model.point import Standing
+from standby.model.seed import SeedOrigin
+from standby.model.state import State
+from standby.target import layout
+from standby.target.healing import Healing
+from standby.target.layout import SeedFile
+from standby.target.store import look
+from tests.integration.nbd_servers import run
 from tests.integration.store_world import MIB, Change, World
 
 SIZES = {"vda": MIB, "vdb": MIB}
@@ -197,3 +206,141 @@ def test_a_manifest_of_another_version_is_left_as_it_is(
     with pytest.raises(UseOtherVersion), world.opened():
         pytest.fail("the store was opened")
     assert everything(world) == before
+
+
+def test_a_copy_that_calls_a_given_up_point_whole_is_not_believed(world: World) -> None:
+    """A copy may fail to be made, on a full storage, while a merge begins all the same."""
+    older, younger = world.points
+    copy = world.path / "kept/standby.json"
+    behind = copy.read_bytes()
+    with world.opened() as store:
+        store.change(store.manifest.giving_up(older))
+    copy.write_bytes(behind)
+    flip(world.path / "standby.json")
+    with world.opened() as store:
+        found = {point.name: point.standing for point in store.manifest.points}
+    assert found == {older: Standing.GIVEN_UP, younger: Standing.WHOLE}
+
+
+def test_no_merge_begins_that_cannot_be_marked(world: World) -> None:
+    folder = world.path / f"points/{world.points[0]}"
+    shutil.rmtree(folder)
+    folder.write_text("in the way")
+    deltas = {path: path.read_bytes() for path in (world.path / "deltas").iterdir()}
+    with pytest.raises(CommandFailed):
+        world.merge(1)
+    assert {path: path.read_bytes() for path in (world.path / "deltas").iterdir()} == deltas
+
+
+def test_a_manifest_that_is_whole_again_keeps_all_its_files(world: World) -> None:
+    """Storage may fail to read once: then the copy, which may be older, must move nothing away."""
+    manifest, copy = world.path / "standby.json", world.path / "kept/standby.json"
+    behind = copy.read_bytes()
+    world.publish(Change("vda", 8192, 512, 3))
+    copy.write_bytes(behind)
+    whole = manifest.read_bytes()
+    flip(manifest)
+    listing = look(world.host, world.directory)
+    assert listing is not None
+    manifest.write_bytes(whole)
+    before = everything(world)
+    with pytest.raises(Overtaken):
+        Healing(world.host, world.directory, listing, None).manifest()
+    assert everything(world) == before
+    world.expect_exact()
+
+
+def made_anew(world: World) -> Manifest:
+    flip(world.path / "kept/standby.json")
+    flip(world.path / "standby.json")
+    with world.opened() as store:
+        return store.manifest
+
+
+def test_a_disk_that_was_added_is_known_again(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.publish(Change("vda", 0, 512, 1), sizes={"vda": MIB})
+    world.publish(Change("vdb", 0, 512, 2), sizes=SIZES)
+    world.publish(Change("vda", 0, 512, 3))
+    made_anew(world)
+    world.expect_exact()
+
+
+@pytest.mark.parametrize(
+    "disks",
+    [
+        [["vda", "vdb"], ["vdb"], ["vda", "vdb"]],  # the first is away for a while
+        [["vda"], ["vdb", "vda"], ["vdb", "vda"]],  # one is added before it
+    ],
+)
+def test_disks_that_numbers_cannot_put_into_their_points_are_not_guessed(
+    tmp_path: Path, disks: list[list[str]]
+) -> None:
+    world = World(tmp_path)
+    for number, names in enumerate(disks, 1):
+        world.publish(Change(names[0], 0, 512, number), sizes=dict.fromkeys(names, MIB))
+    with pytest.raises(RepairStore, match="do not agree"):
+        made_anew(world)
+
+
+def test_a_first_copy_that_was_published_in_part_is_no_point(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.publish(Change("vda", 0, 512, 1), Change("vdb", 0, 512, 1), sizes=SIZES)
+    last = world.manifest.points[-1].deltas[-1]
+    seed = SeedFile(1, SeedOrigin.NOTHING, MIB, "vdb", 2)
+    (world.path / last.file).rename(world.path / seed.image)
+    (world.path / last.digests).rename(world.path / seed.digests)
+    with pytest.raises(RepairStore, match="do not agree"):
+        made_anew(world)
+
+
+def test_a_resync_that_was_interrupted_is_no_publication(world: World) -> None:
+    last = layout.delta_number(world.manifest.points[-1].deltas[-1].file)
+    seed = SeedFile(1, SeedOrigin.RESYNC, MIB, "vda", last + 1, last - 1)
+    for path in (seed.image, seed.digests):
+        (world.path / path).write_bytes(b"")
+    assert len(made_anew(world).points) == 2
+    world.expect_exact()
+
+
+def test_a_failover_outlives_the_manifest(world: World) -> None:
+    with world.opened() as store:
+        store.change(replace(store.manifest, failover=State.FAILED_OVER))
+    assert made_anew(world).failover is State.FAILED_OVER
+
+
+def test_a_standby_that_was_run_is_not_taken_for_dormant(world: World) -> None:
+    run("qemu-io", "-f", "qcow2", "-c", "write 0 64k", world.path / "head/vda.qcow2")
+    for path in (world.path / "standby.json", world.path / "kept/standby.json"):
+        path.unlink()
+    with pytest.raises(RepairStore, match="somebody ran the standby"), world.opened():
+        pytest.fail("the store was opened")
+
+
+@pytest.mark.parametrize("xml", [b"\xff\xfe", b"<domain/>", None])
+def test_points_of_a_machine_that_nobody_knows_are_not_taken_over(
+    world: World, xml: bytes | None
+) -> None:
+    definition = world.path / f"points/{world.points[-1]}/machine.xml"
+    definition.unlink() if xml is None else definition.write_bytes(xml)
+    with pytest.raises(RepairStore, match="of the machine unknown"):
+        made_anew(world)
+
+
+def test_a_damaged_manifest_of_another_version_is_left_to_that(world: World) -> None:
+    for path in (world.path / "standby.json", world.path / "kept/standby.json"):
+        path.write_text(path.read_text().replace('"version": 1,', '"version": 2,'))
+    before = everything(world)
+    with pytest.raises(UseOtherVersion), world.opened():
+        pytest.fail("the store was opened")
+    assert everything(world) == before
+
+
+def test_boot_points_whose_deltas_are_not_to_be_seen_make_no_new_standby(world: World) -> None:
+    """It would begin with no points, and take the deltas for debris once they are seen again."""
+    shutil.move(world.path / "deltas", world.path.parent / "away")
+    (world.path / "deltas").mkdir()
+    for path in (world.path / "standby.json", world.path / "kept/standby.json"):
+        path.unlink()
+    with pytest.raises(RepairStore), world.opened():
+        pytest.fail("the store was opened")

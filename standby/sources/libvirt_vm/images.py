@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -50,7 +51,9 @@ def headers_of(host: Host, disks: Iterable[SourceDisk]) -> Headers:
 
 def with_versions(disks: Iterable[SourceDisk], headers: Headers) -> tuple[SourceDisk, ...]:
     """Return the disks, knowing which images they are, and which are too old to keep bitmaps."""
-    return tuple(_known(disk, headers.get(disk.name)) for disk in disks)
+    known = tuple(_known(disk, headers.get(disk.name)) for disk in disks)
+    images = Counter(disk.image for disk in known)
+    return tuple(_told_apart(disk) if images[disk.image] > 1 else disk for disk in known)
 
 
 def _known(disk: SourceDisk, header: Header | None) -> SourceDisk:
@@ -59,6 +62,11 @@ def _known(disk: SourceDisk, header: Header | None) -> SourceDisk:
     # A file keeps its inode when it is renamed; that of a device is made anew at each boot.
     image = disk.path if disk.on_block_device else f"inode {header.inode}"
     return replace(disk, keeps_bitmaps=header.keeps_bitmaps, image=image)
+
+
+def _told_apart(disk: SourceDisk) -> SourceDisk:
+    """Return a disk whose image's inode is that of another's too, on another file system."""
+    return replace(disk, image=f"{disk.image}, {disk.path}") if disk.image else disk
 
 
 def tracked_in_images(headers: Headers, owner: str) -> tuple[TrackedCheckpoint, ...]:

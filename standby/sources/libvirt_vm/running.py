@@ -277,16 +277,24 @@ def _prepare(
     try:
         socket, *lines = host.run(argv, timeout=_COMMAND_S).text.splitlines()
     except CommandFailed as error:
-        raise _unprepared(error, host, domain) from error
+        raise unprepared(error, host, domain) from error
     return socket, spaces_in(places, lines, frame.settings)
 
 
-def _unprepared(error: CommandFailed, host: Host, domain: libvirt.virDomain) -> StandbyError:
+def unprepared(error: CommandFailed, host: Host, domain: libvirt.virDomain) -> StandbyError:
+    """Return why a capture could not be prepared."""
     if error.status == programs.NO_DIRECTORY:
+        if power_state(domain) is PowerState.OFF:
+            return CaptureLost(
+                f"domain {domain.name()}",
+                "the VM was shut off meanwhile",
+                "a VM that stays as it is until its capture has begun",
+                "run again: a VM that is off is captured too",
+            )
         return GrantAccess(
             f"domain {domain.name()} on {host.name}",
             "its private directory below /var/lib/libvirt/qemu is not to be seen",
-            "a user who may look there, or a machine that was not just shut off",
+            "a user who may look there",
             "reach the host as root, or with sudo: true in its file",
         )
     return no_directory(host, error)
