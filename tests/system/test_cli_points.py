@@ -164,7 +164,7 @@ def test_list_shows_hosts_that_do_not_answer_beside_those_that_do(
         assert told[protection.name]["newest"]["name"] == newest
         lines = cli.run("list").stdout.splitlines()
         assert any("lost" in line and "unreachable" in line for line in lines)
-        assert any(newest in line and "protected" in line for line in lines)
+        assert any(protection.name in line and "protected" in line for line in lines), lines
     finally:
         lost.unlink()
         gone.unlink()
