@@ -63,6 +63,9 @@ class NoDomain:
         del definition, point
         return False
 
+    def keep_tpm(self, file: str) -> None:
+        """Do nothing: it has no TPM."""
+
     def place_tpm(self, definition: MachineDefinition, state: str) -> None:
         """Do nothing: it has no TPM."""
 

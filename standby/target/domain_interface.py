@@ -34,6 +34,12 @@ class DormantDomain(Protocol):
         If not, its head has none, and libvirt makes fresh ones at the start.
         """
 
+    def keep_tpm(self, file: str) -> None:
+        """Copy what the domain's TPM holds, if it has one, to a file of the KVM host.
+
+        That it cannot be done is logged.
+        """
+
     def place_tpm(self, definition: MachineDefinition, state: str) -> None:
         """Give the domain's TPM a point's state, a file of the KVM host, for its next start.
 

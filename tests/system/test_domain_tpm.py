@@ -82,6 +82,23 @@ def test_a_started_standby_has_the_tpm_of_its_boot_point(
     protection.lab.virsh("kvm", "destroy", name)
 
 
+def test_a_head_that_was_run_is_kept_with_what_its_tpm_holds(protection: Protection) -> None:
+    protection.cycle()
+    name = f"{protection.name}-standby"
+    protection.lab.virsh("kvm", "start", name)
+    device = "/machine/peripheral/virtio-disk0/virtio-backend"
+    write = f'qemu-io -d {device} "write -P 0x77 0 65536"'
+    protection.lab.virsh("kvm", "qemu-monitor-command", name, "--hmp", write)
+    protection.lab.virsh("kvm", "destroy", name)
+    ran = state_of(protection, HostName.KVM).read_bytes()
+    lose_the_state(protection)
+    protection.guest.start()
+    protection.cycle()
+    assert state_of(protection, HostName.KVM).read_bytes() != ran
+    (kept,) = (protection.store / "kept").glob("V*/tpm.permall")
+    assert kept.read_bytes() == ran
+
+
 def test_without_a_state_the_standby_starts_with_an_empty_tpm(protection: Protection) -> None:
     lose_the_state(protection)
     report = protection.cycle()

@@ -19,6 +19,7 @@ from standby.model.machine import MachineDefinition
 from standby.model.manifest import DefinedDomain
 from standby.model.observation import DomainFound
 from standby.model.point import BootPoint
+from standby.model.tpm import TpmVersion
 from standby.target import layout
 from standby.target.domain.element import parse_xml
 from standby.target.domain.host_facts import ask_host, files_of_domains, resolve
@@ -29,7 +30,7 @@ from standby.target.domain.render import read_mark, render_domain
 from standby.target.domain.settings import DomainNames, DomainSettings, Identifier
 from standby.target.domain.shedding import shed
 from standby.target.domain.spec import NAMESPACE, DomainPlan, DomainSpec
-from standby.target.domain.tpm import place_state, tpm_version
+from standby.target.domain.tpm import keep_state, place_state, tpm_version
 from standby.target.layout import StandbyDirectory
 
 log = logging.getLogger(__name__)
@@ -206,20 +207,34 @@ class LibvirtDormantDomain:
 
     def place_tpm(self, definition: MachineDefinition, state: str) -> None:
         """Give the domain's TPM a point's state, for its next start. A failure is logged."""
-        domain = self._lookup()
-        if domain is None:
-            return
-        with libvirt_calls(self._subject):
-            ours = parse_xml(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE), self._subject)
-            uuid_ = domain.UUIDString()
-        version = tpm_version(ours)
         machine = tpm_version(parse_xml(definition.domain_xml, self._subject))
-        if version is None or version is not machine:
+        tpm = self._tpm()
+        if tpm is None or tpm[1] is not machine:
             return  # what it cannot have was reported when it was defined
         try:
-            place_state(self._host, uuid_, version, state)
+            place_state(self._host, *tpm, state)
         except StandbyError as error:
             log.warning("the TPM of %s stays as it is: %s", self._order.standby, error)
+
+    def keep_tpm(self, file: str) -> None:
+        """Copy what the domain's TPM holds to a file of the KVM host. A failure is logged."""
+        tpm = self._tpm()
+        if tpm is None:
+            return
+        try:
+            keep_state(self._host, *tpm, file)
+        except StandbyError as error:
+            log.warning("what the TPM of %s holds is not kept: %s", self._order.standby, error)
+
+    def _tpm(self) -> tuple[str, TpmVersion] | None:
+        """Return the UUID of the domain and which emulated TPM it has; None without one."""
+        domain = self._lookup()
+        if domain is None:
+            return None
+        with libvirt_calls(self._subject):
+            ours = parse_xml(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE), self._subject)
+            version = tpm_version(ours)
+            return None if version is None else (domain.UUIDString(), version)
 
     def plan(self, definition: MachineDefinition, point: BootPoint, own_uuid: str) -> DomainPlan:
         """Plan the domain for a point's machine on this host. `own_uuid`: if it is new, or ours."""

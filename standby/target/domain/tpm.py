@@ -24,6 +24,13 @@ rm -f -- "$2"/*.volatilestate
 sync "$2"
 """
 
+# Arguments: a state of a TPM, where a copy of it goes. A TPM that was never started has none.
+_KEEP: Final = """
+[ -e "$1" ] || exit 0
+umask 077
+cp -- "$1" "$2" && sync "$2"
+"""
+
 
 def tpm_version(definition: Element) -> TpmVersion | None:
     """Return the version of a domain's emulated TPM; None without one."""
@@ -40,3 +47,12 @@ def place_state(host: Host, uuid: str, version: TpmVersion, state: str) -> None:
     """
     argv = ("sh", "-c", _PLACE, "standby-tpm", state, tpm_directory(uuid, version), version.file)
     host.run(argv, timeout=_PLACE_S)
+
+
+def keep_state(host: Host, uuid: str, version: TpmVersion, file: str) -> None:
+    """Copy what the TPM of the inactive domain `uuid` holds to a file of the host.
+
+    Raises CommandFailed where we have not the right to.
+    """
+    state = f"{tpm_directory(uuid, version)}/{version.file}"
+    host.run(("sh", "-c", _KEEP, "standby-tpm", state, file), timeout=_PLACE_S)
