@@ -6,6 +6,7 @@ import argparse
 import subprocess
 import sys
 import time
+from itertools import groupby
 
 from bench import chains, chaos, cycles, digests, growth, history, rpo, run, scheduler, transfer
 from bench.run import Benchmark
@@ -34,13 +35,13 @@ def _chosen(names: str | None) -> list[Benchmark]:
 
 
 def _each_by_itself(benchmarks: list[Benchmark]) -> list[str]:
-    """Run each in a process of its own, so that none disturbs another; return those that failed."""
+    """Measure each in a process of its own, so that none disturbs another; return what failed."""
     failed = []
-    for benchmark in benchmarks:
+    for _, figures in groupby(benchmarks, key=lambda it: it.measurement):
         begun = time.monotonic()
-        argv = [sys.executable, "-m", "bench", "--only", benchmark.name]
-        if subprocess.run(argv, check=False).returncode:
-            failed.append(benchmark.name)
+        names = ",".join(figure.name for figure in figures)
+        if subprocess.run([sys.executable, "-m", "bench", "--only", names], check=False).returncode:
+            failed.append(names)
         print(f"  {time.monotonic() - begun:.0f} s", flush=True)
     return failed
 
@@ -50,7 +51,7 @@ def main() -> None:
     parser.add_argument("--only", metavar="NAME,…", help="run only these")
     chosen = _chosen(parser.parse_args().only)
     begun = time.monotonic()
-    if len(chosen) == 1:
+    if len({benchmark.measurement for benchmark in chosen}) == 1:
         run.run(chosen, ALL)
     elif failed := _each_by_itself(chosen):
         sys.exit(f"failed: {', '.join(failed)}")

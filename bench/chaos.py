@@ -34,7 +34,7 @@ def _figure(name: str, work: str, key: str, goal: str | None) -> Benchmark:
     def measure(_: Path) -> Measured:
         return Measured(_tally()[key])
 
-    return Benchmark(name, work, "", "", goal, measure)
+    return Benchmark(name, work, "", "", goal, measure, "chaos")
 
 
 BENCHMARKS = (

@@ -134,12 +134,12 @@ _WORK = f"{_RATE // MIB} MiB/s of random writes, every: 5s, tiers, {_SECONDS} s"
 BENCHMARKS = (
     Benchmark(
         "rpo_5s_p99", f"age of the newest point, 99 % are below: {_WORK}", "", "s",
-        "value <= 10", rpo_p99,
+        "value <= 10", rpo_p99, "rpo",
     ),
     Benchmark("rpo_5s_p50", f"age of the newest point, half are below: {_WORK}", "", "s", None,
-              rpo_p50),
+              rpo_p50, "rpo"),
     Benchmark("rpo_5s_max", f"age of the newest point, the oldest: {_WORK}", "", "s", None,
-              rpo_max),
+              rpo_max, "rpo"),
     Benchmark("rpo_5s_points", f"the most boot points at any moment: {_WORK}", "", "points",
-              f"value <= {_LIMIT + 1}", points),
+              f"value <= {_LIMIT + 1}", points, "rpo"),
 )  # fmt: skip

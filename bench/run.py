@@ -41,6 +41,12 @@ class Benchmark:
     unit: str
     goal: str | None  # such as "ratio >= 1.0" or "value <= 0.4"
     measure: Callable[[Path], Measured]
+    together: str = ""  # those of the same word are figures of one measurement
+
+    @property
+    def measurement(self) -> str:
+        """What is measured at a time, in a process of its own."""
+        return self.together or self.name
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,25 +73,26 @@ BENCHMARKS = (
         "",
         "s",
         "value <= 1.0",
-        _of("real", "lateness_p99"),
+        _of("real", "lateness_p99"), "real",
     ),
     Benchmark(
         "scheduler_lateness_p50", _REAL + "half are below", "", "s", None,
-        _of("real", "lateness_p50"),
+        _of("real", "lateness_p50"), "real",
     ),
     Benchmark(
         "scheduler_cpu", _REAL + "share of a core", "", "cores", "value <= 0.05",
-        _of("real", "cpu"),
+        _of("real", "cpu"), "real",
     ),
     Benchmark(
-        "scheduler_rss", _REAL + "the most memory", "", "MiB", "value <= 300", _of("real", "rss")
+        "scheduler_rss", _REAL + "the most memory", "", "MiB", "value <= 300",
+        _of("real", "rss"), "real",
     ),
     Benchmark(
         "scheduler_day_lateness_p99", _DAY + "from due to begun", "", "s", "value <= 1.0",
-        _of("day", "lateness_p99"),
+        _of("day", "lateness_p99"), "day",
     ),
     Benchmark(
         "scheduler_day_cpu", _DAY + "CPU time over the day", "", "cores", "value <= 0.05",
-        _of("day", "cpu"),
+        _of("day", "cpu"), "day",
     ),
 )  # fmt: skip
