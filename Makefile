@@ -6,8 +6,8 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=HOME,XDG_CACHE_HOME
 NAME ?= demo
 RUNS ?= 1000
 SEED ?=
-# Tests mostly wait for QEMU, libvirt and SSH: three at a time, each with a lab of its own.
-AT_ONCE ?= 3
+# Tests mostly wait for QEMU, libvirt and SSH: four at a time, each with a lab of its own.
+AT_ONCE ?= 4
 
 .PHONY: help setup demo lab-up lab-down test test-all chaos lint bench docs
 
