@@ -133,6 +133,7 @@ def damage(file: Path, place: int) -> None:
         opened.write(bytes([byte[0] ^ 1]))
 
 
+@pytest.mark.long
 def test_a_damaged_medium_is_refused_and_what_is_damaged_is_named(carrier: Carrier) -> None:
     protection = carrier.protection
     carrier.export()

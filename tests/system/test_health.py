@@ -86,6 +86,7 @@ def test_a_host_that_does_not_answer_is_no_good_news(
         (alone.root / "hosts/dead.yaml").unlink()
 
 
+@pytest.mark.long
 def test_the_daemon_offers_figures_of_what_it_does(
     protect: Protect, daemon: Served, tmp_path: Path
 ) -> None:

@@ -32,6 +32,7 @@ def points_of(history: dict[str, Any]) -> set[str]:
     return {run["point"] for run in history["runs"] if run["result"] == "published"}
 
 
+@pytest.mark.long
 def test_protection_goes_on_whatever_becomes_of_the_history_and_what_is_missing_is_said(
     protect: Protect, daemon: Served
 ) -> None:

@@ -64,6 +64,7 @@ def test_damage_is_mended_from_the_source_for_every_point_that_shares_it(
     expect_no_traces(protection)
 
 
+@pytest.mark.long
 def test_what_cannot_be_mended_is_marked_never_offered_and_healed_by_the_next_cycle(
     protect: Protect, cli: CommandLine
 ) -> None:
