@@ -15,7 +15,7 @@ help:
 	@echo "make demo            the whole story in a lab of two hosts, in under 5 minutes"
 	@echo "make demo KEEP=1     the same, and leave the lab up to play with"
 	@echo "make lab-down        remove the lab"
-	@echo "make test            set up and run the tests, below 15 minutes"
+	@echo "make test            set up and run the tests, about a quarter of an hour"
 	@echo "make test-all        the same with the long ones"
 	@echo "make chaos RUNS=1000 SEED=7  random cycles with random faults, replayable"
 	@echo "make lint            formatting, rules and types"
