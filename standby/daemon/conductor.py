@@ -24,8 +24,9 @@ from standby.daemon.endings import died, ended_by
 from standby.daemon.machine import Begun, Machine, shown
 from standby.daemon.memory import Memory
 from standby.daemon.timetable import Timetable
+from standby.daemon.wishes import Wishes
 from standby.errors import Cancelled, FixRequest, Paused, StandbyError, TryLater
-from standby.model.pause import Pause
+from standby.model.pause import Pause, Then, Wish
 from standby.model.queue import AtOnce, UnderWay, Waiting
 from standby.model.run import Cause, Run, RunKind, RunResult
 from standby.model.schedule import Every, MissedRuns
@@ -45,6 +46,7 @@ class Conductor:
         self._clock = clock
         self._runner = runner
         self._memory = memory
+        self.wishes = Wishes(clock, memory)
         self._jumps = JumpWatch(clock)
         self._timetable = Timetable(clock, self._scheduled)
         self._machines: dict[str, Machine] = {}
@@ -71,6 +73,7 @@ class Conductor:
         now = self._clock.now()
         waits = [] if wait is None else [wait]
         waits += self._retry_those_due(now)
+        waits += self.wishes.settle_those_due(tuple(self._machines.values()))
         self._begin(now)
         self._memory.save_now_and_then(self._clock.steady())
         return max(min(waits, default=_LONGEST_WAIT_S), 0.0)
@@ -86,6 +89,7 @@ class Conductor:
         now = self._clock.now()
         if machine is None:
             self._machines[assignment.name] = Machine(assignment, newest)
+            self.wishes.recall(self._machines[assignment.name])
             self._timetable.set(assignment.name, assignment.schedule)
             self._make_up(self._machines[assignment.name], now)
         else:
@@ -100,10 +104,8 @@ class Conductor:
         self._timetable.forget(name)
         self._drop_waiting(machine, "its profile was removed")
         machine.retry = None
-        if machine.active is None:
-            del self._machines[name]
-        else:
-            machine.leaving = True
+        machine.leaving = True
+        self._forget_one_that_left(machine)
 
     def names(self) -> frozenset[str]:
         """Return the machines in the daemon's care."""
@@ -116,10 +118,7 @@ class Conductor:
             return
         machine.set_newest(newest)
         machine.paused = paused
-        if machine.waiting is not None and not machine.may_begin(
-            machine.waiting.cause, self._clock.now()
-        ):
-            machine.waiting = None
+        machine.drop_what_may_not_begin(self._clock.now())
 
     def paused(self) -> frozenset[str]:
         """Return the machines that were paused when they were last looked at."""
@@ -139,9 +138,35 @@ class Conductor:
             # Its profile may have been removed and have come back meanwhile.
             self._machines[name].held = max(self._machines[name].held - 1, 0)
 
-    def is_at_work(self, name: str) -> bool:
-        """Whether a run of a machine is under way."""
-        return name in self._machines and self._machines[name].active is not None
+    def hold_or_wish(self, name: str, wish: Wish) -> str:
+        """Hold a machine for whoever writes a wish now; during a run only take the wish.
+
+        Return the run's id, "" when the machine is held.
+        """
+        machine = self._machines.get(name)
+        if machine is not None and machine.active is not None:
+            self.wishes.take(machine, wish)
+            return machine.active.order.id
+        self.hold(name)
+        if machine is not None and wish.then is Then.RESUMED:
+            self.wishes.drop(machine, f"{wish.by} wants it to be {wish.then.value}")
+        return ""
+
+    def wish_of(self, name: str) -> Wish | None:
+        """Return what is to be written of a machine as soon as no run goes on."""
+        return self._machines[name].wish if name in self._machines else None
+
+    def supersede(self, name: str) -> None:
+        """Forget what was to be written of a machine: something newer has been."""
+        if name in self._machines:
+            self.wishes.drop(self._machines[name], "something newer was written")
+
+    def settled(self, name: str, wish: Wish, error: StandbyError | None) -> None:
+        """Take that a wish was written on the KVM host, or why it was not."""
+        machine = self._machines.get(name)
+        if machine is not None:
+            self.wishes.settled(machine, wish, error)
+            self._forget_one_that_left(machine)
 
     # ---- asking ------------------------------------------------------------------------
 
@@ -198,7 +223,9 @@ class Conductor:
     def running(self) -> tuple[LiveRun, ...]:
         """Return what is under way, in the order it began."""
         active = [it.active for it in self._machines.values() if it.active is not None]
-        return tuple(it.live() for it in sorted(active, key=lambda it: it.begun))
+        then = {name: it.wish.then for name, it in self._machines.items() if it.wish}
+        found = (it.live() for it in sorted(active, key=lambda it: it.begun))
+        return tuple(replace(it, then=then.get(it.profile)) for it in found)
 
     def waiting(self) -> tuple[LiveWait, ...]:
         """Return what waits, the most urgent first."""
@@ -211,9 +238,13 @@ class Conductor:
             it.outlook(self._timetable.next_of(name)) for name, it in sorted(self._machines.items())
         )
 
+    def problems(self) -> tuple[str, ...]:
+        """Return what was promised and cannot be done yet."""
+        return tuple(it.wish_problem for it in self._machines.values() if it.wish_problem)
+
     def is_idle(self) -> bool:
         """Whether nothing is under way."""
-        return all(machine.active is None for machine in self._machines.values())
+        return all(it.active is None and not it.settling for it in self._machines.values())
 
     # ---- what is due -------------------------------------------------------------------
 
@@ -285,7 +316,8 @@ class Conductor:
     # ---- runs --------------------------------------------------------------------------
 
     def _queue(self) -> list[Waiting]:
-        return [it.waiting for it in self._machines.values() if it.waiting and not it.held]
+        machines = [it for it in self._machines.values() if not it.held and not it.settling]
+        return [it.waiting for it in machines if it.waiting]
 
     def _begin(self, now: datetime) -> None:
         queue = [] if self.stopping else self._queue()
@@ -356,8 +388,13 @@ class Conductor:
             tell(ended)
         for hear in self.ended:
             hear(run)
-        if machine.leaving:
-            del self._machines[name]
+        self.wishes.settle_now(machine)
+        self._forget_one_that_left(machine)
+
+    def _forget_one_that_left(self, machine: Machine) -> None:
+        if machine.leaving and machine.active is None and not machine.settling:
+            self.wishes.drop(machine, "its profile was removed")
+            del self._machines[machine.assignment.name]
 
     def _is_settled(self, run: Run) -> bool:
         """Tell whether a run was all that was due.

@@ -1,7 +1,8 @@
 """What a daemon has to know of the one before it: until when each schedule was followed.
 
 A file of its own in the state directory, so that it is there without a history. Losing it costs
-the runs that were missed while no daemon ran, and repeats `once: now`.
+the runs that were missed while no daemon ran, repeats `once: now`, and forgets pauses that were to
+follow a run.
 """
 
 from __future__ import annotations
@@ -13,7 +14,11 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+from standby.app.encoding import decode, encode
+from standby.errors import FixRequest
+from standby.model.pause import Wish
 
 log = logging.getLogger("standby.daemon")
 
@@ -22,11 +27,12 @@ _SAVE_EVERY_S: Final = 5.0
 
 @dataclass
 class Memory:
-    """Until when schedules were followed (UTC), and whose `once: now` is done."""
+    """Until when schedules were followed (UTC), whose `once: now` is done, what is wished."""
 
     file: Path
     _seen: dict[str, datetime] = field(default_factory=dict)
     _once: set[str] = field(default_factory=set)
+    _wishes: dict[str, Wish] = field(default_factory=dict)
     _changed: bool = False
     _saved_at: float = 0.0
     problem: str = ""
@@ -36,16 +42,20 @@ class Memory:
         """Read it; what is missing or damaged is not remembered."""
         memory = cls(file)
         try:
-            plain = json.loads(file.read_bytes())
-            memory._seen = {
-                name: datetime.fromisoformat(moment) for name, moment in plain["seen"].items()
-            }
-            memory._once = set(plain["once"])
+            memory._take(json.loads(file.read_bytes()))
         except FileNotFoundError:
             pass
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, FixRequest) as error:
             log.warning("%s cannot be read (%s): runs that were missed are not known", file, error)
         return memory
+
+    def _take(self, plain: dict[str, Any]) -> None:
+        self._seen = {
+            name: datetime.fromisoformat(moment) for name, moment in plain["seen"].items()
+        }
+        self._once = set(plain["once"])
+        wishes = plain.get("wishes", {})  # those before us had none
+        self._wishes = {name: decode(Wish, wish) for name, wish in wishes.items()}
 
     def seen(self, name: str) -> datetime | None:
         """Return until when a machine's schedule was followed."""
@@ -72,11 +82,27 @@ class Memory:
             self._once.remove(name)
             self._changed = True
 
+    def wish(self, name: str) -> Wish | None:
+        """Return what is to be written of a machine as soon as no run of it goes on."""
+        return self._wishes.get(name)
+
+    def take_wish(self, name: str, wish: Wish | None) -> None:
+        """Take what is to be written of a machine, or that nothing is any more; kept at once.
+
+        Somebody was told that it would be: it must not be lost with us.
+        """
+        if wish is None:
+            self._wishes.pop(name, None)
+        else:
+            self._wishes[name] = wish
+        self.save()
+
     def keep_only(self, names: Collection[str]) -> None:
         """Forget machines that are protected no more."""
         kept = set(names)
-        if not set(self._seen) | self._once <= kept:
+        if not set(self._seen) | self._once | set(self._wishes) <= kept:
             self._seen = {name: moment for name, moment in self._seen.items() if name in kept}
+            self._wishes = {name: wish for name, wish in self._wishes.items() if name in kept}
             self._once &= kept
             self._changed = True
 
@@ -88,8 +114,7 @@ class Memory:
 
     def save(self) -> None:
         """Write it down: whole, or not at all."""
-        seen = {name: moment.isoformat() for name, moment in self._seen.items()}
-        text = json.dumps({"version": 1, "seen": seen, "once": sorted(self._once)})
+        text = json.dumps(self._plain())
         temporary = self.file.with_suffix(".new")
         try:
             with temporary.open("w") as stream:
@@ -101,6 +126,14 @@ class Memory:
             self._fail(f"{self.file} cannot be written: {error.strerror}")
         else:
             self._changed, self.problem = False, ""
+
+    def _plain(self) -> dict[str, Any]:
+        return {
+            "version": 1,
+            "seen": {name: moment.isoformat() for name, moment in self._seen.items()},
+            "once": sorted(self._once),
+            "wishes": {name: encode(wish) for name, wish in self._wishes.items()},
+        }
 
     def _fail(self, problem: str) -> None:
         if problem != self.problem:

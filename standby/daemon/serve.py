@@ -79,7 +79,7 @@ class Daemon:
         self._events = work.events(self._happened)
         self._settings_problem = ""
         self._is_up = False
-        pauses = Pauses(self._conductor, self._roster.profile, work)
+        pauses = Pauses(self._conductor, self._roster.profile, work, clock.now)
         self._desk = DaemonDesk(
             me, clock, self._conductor, self._roster, self._reloading, pauses,
             self._problems, lambda name, who: work.cancelled(self._roster.profile(name), who),
@@ -208,6 +208,7 @@ class Daemon:
             self._roster.problem,
             self._settings_problem,
             self._memory.problem,
+            *self._conductor.problems(),
             *self._work.problems(),
         )
         return tuple(problem for problem in found if problem)
