@@ -116,6 +116,30 @@ def test_a_pause_holds_the_daemon_and_those_after_it(protect: Protect, daemon: S
     grows(protection)
 
 
+def test_a_first_copy_that_takes_long_is_paused_at_once_and_nothing_follows_it(
+    protect: Protect, daemon: Served
+) -> None:
+    protection = protect(32 * MIB)
+    daemon.protect(protection, schedule=QUICK, transfer={"bandwidth": "1MiB/s"})
+    for number in range(32):
+        protection.guest.write(number * MIB, MIB, 1 + number)
+    daemon.start()
+    wait_until(lambda: bool(_steps(daemon)), "the transfer", 60, 0.2)
+    (run,) = daemon.live().running
+    assert daemon.cli.json("pause", protection.name)["after_run"] == run.id
+    assert "then paused" in daemon.cli.run("list", protection.name).stdout
+    assert "pausing after this run" in daemon.cli.run("watch").stdout
+    daemon.kill()  # what was promised is kept by the next one
+    daemon.start()
+    wait_until(lambda: daemon.live().outlooks[0].then is None, "the pause", 60, 0.2)
+    assert daemon.cli.json("show", protection.name)["state"] == "paused"
+    daemon.cli.run("resume", protection.name)
+    wait_until(lambda: bool(_steps(daemon)), "the copy that goes on", 60, 0.2)
+    daemon.cli.run("pause", protection.name, "--cancel-run", "--wait")
+    assert daemon.live().running == ()
+    assert daemon.cli.json("show", protection.name)["state"] == "paused"
+
+
 def test_changed_profiles_are_taken_in_and_a_bad_one_keeps_the_old(
     protect: Protect, daemon: Served
 ) -> None:
