@@ -23,13 +23,15 @@ from standby.daemon.clock import Clock, JumpWatch
 from standby.daemon.endings import died, ended_by
 from standby.daemon.machine import Begun, Machine, shown
 from standby.daemon.memory import Memory
+from standby.daemon.sightings import Sightings
 from standby.daemon.timetable import Timetable
 from standby.daemon.wishes import Wishes
 from standby.errors import Cancelled, FixRequest, Paused, StandbyError, TryLater
 from standby.model.pause import Pause, Then, Wish
 from standby.model.queue import AtOnce, UnderWay, Waiting
 from standby.model.run import Cause, Run, RunKind, RunResult
-from standby.model.schedule import Every, MissedRuns
+from standby.model.schedule import Every, MissedRuns, SourceEvent
+from standby.model.sighting import Sighting
 from standby.planning import retries
 from standby.planning.dispatch import in_order, to_begin
 from standby.planning.schedule import missed
@@ -47,6 +49,7 @@ class Conductor:
         self._runner = runner
         self._memory = memory
         self.wishes = Wishes(clock, memory)
+        self._sightings = Sightings(clock, memory)
         self._jumps = JumpWatch(clock)
         self._timetable = Timetable(clock, self._scheduled)
         self._machines: dict[str, Machine] = {}
@@ -73,6 +76,9 @@ class Conductor:
         now = self._clock.now()
         waits = [] if wait is None else [wait]
         waits += self._retry_those_due(now)
+        for machine in self._machines.values():
+            if machine.waiting is None and machine.active is None:
+                self._begin_what_is_owed(machine, now)
         waits += self.wishes.settle_those_due(tuple(self._machines.values()))
         self._begin(now)
         self._memory.save_now_and_then(self._clock.steady())
@@ -90,6 +96,7 @@ class Conductor:
         if machine is None:
             self._machines[assignment.name] = Machine(assignment, newest)
             self.wishes.recall(self._machines[assignment.name])
+            self._sightings.recall(self._machines[assignment.name])
             self._timetable.set(assignment.name, assignment.schedule)
             self._make_up(self._machines[assignment.name], now)
         else:
@@ -210,13 +217,24 @@ class Conductor:
             if machine.active is not None and not machine.active.cancel.is_set():
                 self.cancel(machine.assignment.name, why)
 
-    def happened(self, name: str, what: str) -> None:
-        """Begin a run since something happened to a machine."""
+    def happened(self, name: str, what: str, event: SourceEvent = SourceEvent.SHUTDOWN) -> None:
+        """Begin a run, as soon as one may, since something happened to a machine."""
         machine = self._machines.get(name)
-        now = self._clock.now()
-        if machine is not None and not machine.leaving and machine.may_begin(Cause.EVENT, now):
-            machine.reason = what
-            machine.wait_for_turn(RunKind.CYCLE, Cause.EVENT, now)
+        if machine is None or machine.leaving:
+            return
+        if event is not SourceEvent.REBOOT:
+            self._sightings.went_off(machine)
+        self._owe(machine, what)
+
+    def sighted(self, name: str, sighting: Sighting) -> None:
+        """Take what a machine does; begin a run if something happened that nobody heard."""
+        machine = self._machines.get(name)
+        if machine is None or machine.leaving:
+            return
+        what = self._sightings.compare(machine, sighting)
+        if what:
+            log.info("profile=%s %s", name, what)
+            self._owe(machine, what)
 
     # ---- looking -----------------------------------------------------------------------
 
@@ -263,6 +281,16 @@ class Conductor:
             due, machine.retry = machine.retry, None
             if machine.may_begin(Cause.RETRY, now):
                 machine.wait_for_turn(RunKind.CYCLE, Cause.RETRY, due)
+
+    def _owe(self, machine: Machine, what: str) -> None:
+        self._sightings.owe(machine, what)
+        self._begin_what_is_owed(machine, self._clock.now())
+
+    def _begin_what_is_owed(self, machine: Machine, now: datetime) -> None:
+        """Let a run wait for what happened to a machine; while that may not be it is owed still."""
+        if machine.owed and not machine.leaving and machine.may_begin(Cause.EVENT, now):
+            machine.reason = machine.owed
+            machine.wait_for_turn(RunKind.CYCLE, Cause.EVENT, now)
 
     def _make_up(self, machine: Machine, now: datetime) -> None:
         """Begin what nobody could begin since the schedule was last followed."""
@@ -336,7 +364,7 @@ class Conductor:
         place = UnderWay(chosen.profile, chosen.source_host, chosen.kvm_host, chosen.is_first_copy)
         active = Active(order, place, now, Meter(self._clock.steady))
         machine.active, machine.due = active, chosen.due
-        machine.waiting, machine.reason = None, ""
+        machine.waiting, machine.reason, machine.owed = None, "", ""
         if chosen.cause is not Cause.HAND:
             machine.retry = None
         begun, machine.begun = machine.begun, ()
@@ -378,10 +406,12 @@ class Conductor:
         machine.active = None
         if isinstance(ended.error, Paused):
             machine.paused = Pause(run.begun, ended.error.until)
+            machine.owed = self._memory.owed(name)
         if run.result in {RunResult.PUBLISHED, RunResult.STILL_TRUE}:
             machine.set_newest(run.begun)
         if self._is_settled(run):
             self._remember(machine)
+            self._sightings.settle(machine)
         self._note_trouble(machine, run)
         log.info("profile=%s run=%s ended: %s", name, run.id, run.result.value)
         for tell in active.told:
@@ -426,6 +456,8 @@ class Conductor:
 
     def _drop_waiting(self, machine: Machine, why: str) -> None:
         waiting, machine.waiting = machine.waiting, None
+        machine.owed = ""
+        self._sightings.settle(machine)
         begun, machine.begun = machine.begun, ()
         if waiting is None:
             return

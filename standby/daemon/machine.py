@@ -35,6 +35,7 @@ class Machine:
     leaving: bool = False  # its profile is gone: nothing begins any more
     paused: Pause | None = None  # as last seen on the KVM host
     held: int = 0  # by so many who want nothing to begin for a moment
+    owed: str = ""  # what happened to it, as long as no run has begun since
     wish: Wish | None = None  # to be written on the KVM host when no run goes on
     wish_failures: int = 0  # in a row
     wish_due: float = 0.0  # by the steady clock

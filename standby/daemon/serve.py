@@ -35,6 +35,7 @@ from standby.daemon.roster import Roster
 from standby.daemon.work import RealWork, Work
 from standby.errors import StandbyError
 from standby.model.schedule import SourceEvent
+from standby.model.sighting import Sighting
 from standby.profile import Configuration
 from standby.profile.manager import ManagerSettings
 
@@ -76,7 +77,7 @@ class Daemon:
         self._reloading = Reloading(self._roster, self._conductor, clock, self._configured)
         self._looker = Looker(self._conductor, self._look, self._kvm_host)
         self._conductor.ended.append(work.hear)
-        self._events = work.events(self._happened)
+        self._events = work.events(self._happened, self._sighted)
         self._settings_problem = ""
         self._is_up = False
         pauses = Pauses(self._conductor, self._roster.profile, work, clock.now)
@@ -193,9 +194,12 @@ class Daemon:
 
     def _happened(self, name: str, event: SourceEvent) -> None:
         """Take what happened to a machine, in the thread that heard it."""
-        self._conductor.post(
-            partial(self._conductor.happened, name, f"{event.value} of the machine")
-        )
+        what = f"{event.value} of the machine"
+        self._conductor.post(partial(self._conductor.happened, name, what, event))
+
+    def _sighted(self, name: str, sighting: Sighting) -> None:
+        """Take what a machine was found doing, in the thread that looked."""
+        self._conductor.post(partial(self._conductor.sighted, name, sighting))
 
     def _look(self, name: str) -> Glance:
         return self._work.look(self._roster.profile(name))

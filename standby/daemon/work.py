@@ -17,7 +17,7 @@ from standby.app.pausing import pause, resume
 from standby.app.places import place_of
 from standby.app.recording import Recording
 from standby.app.session import Session
-from standby.app.source_events import Happened, Listener, SourceEvents
+from standby.app.source_events import Happened, Listener, Sighted, SourceEvents
 from standby.daemon.figures import FiguresOffered
 from standby.model.pause import Pause
 from standby.model.run import Cause, Run, RunKind
@@ -40,7 +40,7 @@ class Work(Protocol):
     def runner(self, profile: Callable[[str], Profile], merges: MergePlaces) -> Runner:
         """Return what does runs."""
 
-    def events(self, happened: Happened) -> Events:
+    def events(self, happened: Happened, sighted: Sighted) -> Events:
         """Return what hears of machines."""
 
     def look(self, profile: Profile) -> Glance:
@@ -104,9 +104,9 @@ class RealWork:
         """Return what does runs of profiles."""
         return ProfileRunner(self._session, profile, merges, self._recording)
 
-    def events(self, happened: Happened) -> SourceEvents:
+    def events(self, happened: Happened, sighted: Sighted) -> SourceEvents:
         """Return what hears of machines by their libvirt."""
-        return SourceEvents(self._session, happened)
+        return SourceEvents(self._session, happened, sighted)
 
     def look(self, profile: Profile) -> Glance:
         """Look at a standby's manifest on its KVM host."""

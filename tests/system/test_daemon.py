@@ -222,3 +222,26 @@ def test_the_final_state_of_a_machine_that_was_shut_down_is_captured(
     wait_until(lambda: not daemon.live().running, "its end", 60)
     protection.kept[protection.points[-1]] = protection.copy()
     protection.expect_exact(only=protection.points[-1])
+
+
+def test_a_machine_that_was_shut_down_while_no_daemon_ran_is_captured_by_the_next_one(
+    protect: Protect, daemon: Served
+) -> None:
+    protection = protect(32 * MIB)
+    daemon.protect(protection, schedule={"on_event": ["shutdown"]})
+    daemon.start()
+    protection.guest.write(0, 3 * MIB, 0x11)
+    daemon.cli.run("run", protection.name)
+    memory = daemon.state / "followed.json"
+    wait_until(lambda: '"power": "on"' in memory.read_text(), "a look", 60)
+    daemon.kill()
+    protection.guest.write(8 * MIB, MIB, 0x22)
+    protection.write("vda", "flush")
+    protection.lab.virsh("source", "destroy", protection.guest.name)
+    daemon.start()
+    wait_until(lambda: len(protection.points) == 2, "the final boot point", 60)
+    wait_until(lambda: not daemon.live().running, "its end", 60)
+    (run, *_) = daemon.cli.json("history", protection.name)["runs"]
+    assert (run["cause"], run["result"]) == ("event", "published")
+    protection.kept[protection.points[-1]] = protection.copy()
+    protection.expect_exact(only=protection.points[-1])

@@ -32,7 +32,7 @@ from standby.app.glance import Glance
 from standby.app.live import Live
 from standby.app.observatory import Profiles
 from standby.app.orders import Ended, MergePlaces, Order, Runner, RunWatch, failed
-from standby.app.source_events import Happened, Listener
+from standby.app.source_events import Happened, Listener, Sighted
 from standby.daemon.clock import SystemClock
 from standby.daemon.instance import Instance
 from standby.daemon.memory import Memory
@@ -59,6 +59,7 @@ class HeldWork:
     paused: Pause | None = None
     listeners: tuple[Listener, ...] = ()
     happened: Happened | None = None
+    sighted: Sighted | None = None
     closed: bool = False
 
     def runner(self, profile: Callable[[str], Profile], merges: MergePlaces) -> Runner:
@@ -80,8 +81,8 @@ class HeldWork:
             return Ended(failed(begun, error, NOW), error=error)
         return Ended(Run(**{**_fields(begun), "ended": NOW, "result": RunResult.PUBLISHED}))
 
-    def events(self, happened: Happened) -> HeldWork:
-        self.happened = happened
+    def events(self, happened: Happened, sighted: Sighted) -> HeldWork:
+        self.happened, self.sighted = happened, sighted
         return self
 
     def listen_for(self, listeners: Collection[Listener]) -> None:
@@ -181,7 +182,8 @@ def begin(house: House, client: DaemonClient) -> threading.Thread:
         with suppress(Cancelled, TryLater):
             client.run(AskRun("web1"), lambda _: None)
 
-    thread = threading.Thread(target=ask)
+    # One that is never answered, its daemon being gone, must not keep the tests from ending.
+    thread = threading.Thread(target=ask, daemon=True)
     thread.start()
     assert house.work.begun.wait(PATIENCE_S)
     return thread
