@@ -91,6 +91,9 @@ def test_a_run_is_cancelled_by_the_command_or_by_the_ctrl_c_of_whoever_follows_i
             _, err = command.communicate(timeout=60)
         assert command.returncode == 130, err
     assert protection.points == ()
+    runs = daemon.cli.json("history", protection.name, "--result", "cancelled")["runs"]
+    assert all(0 < run["sent_bytes"] <= run["read_bytes"] for run in runs)
+    assert len(runs) == 2
     assert "no run is under way" in daemon.cli.fails("cancel", protection.name, "--yes", status=75)
 
 
