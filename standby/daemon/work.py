@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from functools import partial
@@ -23,6 +24,8 @@ from standby.model.pause import Pause
 from standby.model.run import Cause, Run, RunKind
 from standby.profile import Profile
 from standby.profile.manager import ManagerSettings
+
+log = logging.getLogger("standby.daemon")
 
 _NEWS_WITHIN: Final = timedelta(seconds=10)
 
@@ -94,6 +97,9 @@ class RealWork:
         """Begin to tell and to show."""
         self._news.start()
         self._figures.use(self._settings.metrics)
+        for run in self._recording.take_untold():
+            log.warning("profile=%s run=%s was lost with its manager", run.profile, run.id)
+            self.hear(run)
 
     def hear(self, run: Run) -> None:
         """Hear of a run that has ended."""
