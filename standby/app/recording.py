@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from typing import Final, Self, TypeVar
 
 from standby.app.recorder import RunRecorder
-from standby.app.run_logs import logged
+from standby.app.run_logs import Process, logged
 from standby.app.session import Session, WallClock
 from standby.app.state import StateDirectory
 from standby.errors import RepairHistory, UpgradeManager
@@ -42,9 +42,14 @@ class Recording:
     """Records the runs of one process, from any thread. A context: leaving it ends that."""
 
     def __init__(
-        self, state: StateDirectory, clock: WallClock, keep: timedelta | None = None
+        self,
+        state: StateDirectory,
+        clock: WallClock,
+        keep: timedelta | None = None,
+        does: Process = Process.OTHER_WORK,
     ) -> None:
         """Keep runs for `keep`, which may change; None: for good."""
+        self._does = does
         self.state = state
         self.history = History.open(state.database, clock.now)
         self.trouble = ""  # why runs are not being recorded right now; "" when they are
@@ -92,7 +97,8 @@ class Recording:
         )
         recorder = RunRecorder(self._begin(begun), self._clock.now, self._progress)
         try:
-            with logged(recorder, log_path(self.state.logs, recorder.run.id)), recorder.ending():
+            path = log_path(self.state.logs, recorder.run.id)
+            with logged(recorder, path, self._does), recorder.ending():
                 yield recorder
         finally:
             self._backlog.add(recorder.run)
@@ -209,4 +215,4 @@ def recording_of(session: Session) -> Recording:
     """Return what records runs as the settings of this host say. Raises ProfileMistakes."""
     settings = session.configuration.manager()
     state = StateDirectory(settings.state_directory)
-    return Recording(state, session.clock, settings.history.keep)
+    return Recording(state, session.clock, settings.history.keep, Process.THIS_RUN)
