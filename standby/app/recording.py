@@ -16,13 +16,13 @@ from datetime import datetime, timedelta
 from typing import Final, Self, TypeVar
 
 from standby.app.recorder import RunRecorder
-from standby.app.run_logs import Process, logged
+from standby.app.run_logs import logged
 from standby.app.session import Session, WallClock
 from standby.app.state import StateDirectory
 from standby.errors import RepairHistory, UpgradeManager
 from standby.history import History
 from standby.history.ids import new_id
-from standby.history.owners import Owner, is_alive
+from standby.history.owners import Owner, Records, is_alive
 from standby.history.run_log import log_path, remove_log, remove_old_logs
 from standby.model.records import Gap
 from standby.model.run import Cause, Run, RunKind
@@ -46,7 +46,7 @@ class Recording:
         state: StateDirectory,
         clock: WallClock,
         keep: timedelta | None = None,
-        does: Process = Process.OTHER_WORK,
+        does: Records = Records.MANY,
     ) -> None:
         """Keep runs for `keep`, which may change; None: for good."""
         self._does = does
@@ -55,7 +55,7 @@ class Recording:
         self.trouble = ""  # why runs are not being recorded right now; "" when they are
         self._clock = clock
         self.keep = keep
-        self._owner = Owner(state.recorders)
+        self._owner = Owner(state.recorders, does)
         self._backlog = _Backlog()
         self._pruned: dict[str, float] = {}  # by profile, when
 
@@ -215,4 +215,4 @@ def recording_of(session: Session) -> Recording:
     """Return what records runs as the settings of this host say. Raises ProfileMistakes."""
     settings = session.configuration.manager()
     state = StateDirectory(settings.state_directory)
-    return Recording(state, session.clock, settings.history.keep, Process.THIS_RUN)
+    return Recording(state, session.clock, settings.history.keep, Records.ONE_RUN)

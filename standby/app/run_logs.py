@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Generator
 from contextlib import contextmanager
-from enum import Enum
 from pathlib import Path
 from typing import Final
 
 from standby.app.recorder import RunRecorder
+from standby.history.owners import Records
 from standby.history.run_log import RunLog
 from standby.host.helpers import speaking_for, speaks_for
 from standby.model.run import Run
@@ -19,21 +19,14 @@ log = logging.getLogger("standby.history")
 _SSH_LIBRARY: Final = "paramiko"
 
 
-class Process(Enum):
-    """What else the process does that records a run."""
-
-    OTHER_WORK = "other work"  # threads that nobody started as helpers may speak of anything
-    THIS_RUN = "this run"  # whatever is said belongs to it
-
-
 @contextmanager
-def logged(recorder: RunRecorder, path: Path, does: Process) -> Generator[None]:
+def logged(recorder: RunRecorder, path: Path, does: Records) -> Generator[None]:
     """Write what is said of a run, by this thread and those that help it, to a file of its own.
 
     Threads that serve every run belong to none of them, unless the process does nothing else.
     """
     run_id = recorder.run.id
-    speakers = {run_id} if does is Process.OTHER_WORK else {run_id, ""}
+    speakers = {run_id} if does is Records.MANY else {run_id, ""}
 
     def belongs(record: logging.LogRecord) -> bool:
         return speaks_for() in speakers and not _is_small_talk(record)

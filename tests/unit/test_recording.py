@@ -17,7 +17,6 @@ import pytest
 from history_runs import BEGIN, ended
 
 from standby.app.recording import Recording
-from standby.app.run_logs import Process
 from standby.app.session import WallClock
 from standby.app.state import StateDirectory
 from standby.cycle.interfaces import Moved
@@ -33,6 +32,7 @@ from standby.errors import (
     TryLater,
 )
 from standby.history import History
+from standby.history.owners import Records
 from standby.history.run_log import log_path, read_log
 from standby.host.helpers import helper
 from standby.model.names import PointName
@@ -286,7 +286,7 @@ def test_what_serves_every_run_speaks_for_none_though_only_one_is_under_way(
 def test_all_that_a_process_says_belongs_to_the_one_run_that_it_is_for(
     state: StateDirectory,
 ) -> None:
-    with Recording(state, Clock(), does=Process.THIS_RUN) as recording:
+    with Recording(state, Clock(), does=Records.ONE_RUN) as recording:
         with recording.run(profile(), CYCLE):
             joined(threading.Thread(target=log.warning, args=("the link is slow",)))
         assert "WARNING the link is slow" in log_of(recording, only(recording))
