@@ -65,12 +65,7 @@ class Heads:
         state = self._state(old) if old else _State.FRESH
         if old and self._is_used(state, directory):
             self._run(programs.TURN_HEAD, "standby-turn", old)
-            raise StandbyStarted(
-                f"standby in {self._directory.path}",
-                "was started while its head was to be moved",
-                "a dormant standby",
-                "nothing is lost: the point is published; stop the standby to let the head move",
-            )
+            raise self._started("moved")
         if old:
             # Once the link names another nobody opens it any more: what was seen still holds.
             self._retire(old, state)
@@ -81,9 +76,29 @@ class Heads:
             return True
         return self._domain.is_active() and self._state(new) is not _State.OPEN
 
+    def require_stopped(self) -> None:
+        """Raise StandbyStarted when a head that was run and stopped is in use again."""
+        if self._domain.is_active() or self._state(layout.HEAD) is _State.OPEN:
+            raise self._started("set aside")
+
     def set_aside(self) -> None:
-        """Keep the head that somebody ran under kept/; the link names nothing then."""
-        self._run(programs.KEEP_HEAD, "standby-keep", "")
+        """Keep the head that somebody ran under kept/; the link names nothing then.
+
+        Raises StandbyStarted when the standby was started meanwhile: then all is as it was.
+        """
+        self.require_stopped()
+        before, kept = self._run(programs.KEEP_HEAD, "standby-keep", "").splitlines()
+        if self._domain.is_active() or self._state(kept) is _State.OPEN:
+            self._run(programs.RETURN_HEAD, "standby-return", kept, before)
+            raise self._started("set aside")
+
+    def _started(self, done: str) -> StandbyStarted:
+        return StandbyStarted(
+            f"standby in {self._directory.path}",
+            f"was started while its head was to be {done}",
+            "a dormant standby",
+            "nothing is lost: the head is as it was; stop the standby to let it move",
+        )
 
     def retire(self, head: str) -> None:
         """Remove a head that the link does not name; if somebody wrote to it, keep it.

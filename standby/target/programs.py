@@ -313,7 +313,7 @@ done
 
 # Arguments: directory, generation expected, head (empty: the one that the link names). It is moved
 # before the link goes, so that a kill in between cannot leave a head that was run where debris is
-# looked for.
+# looked for. Prints what the head was called, and where it is kept.
 KEEP_HEAD: Final = (
     _FENCED
     + """
@@ -324,7 +324,19 @@ kept=kept/$(basename -- "$head")
 [ ! -d "$head" ] || mv -T -- "$head" "$kept"
 [ -e head ] || rm -f head
 sync heads kept .
+printf '%s\\n' "$head" "$kept"
 """
+)
+
+# Arguments: directory, generation expected, where a head is kept, what it was called. Puts it back
+# where the link names it: the standby was started on it meanwhile.
+RETURN_HEAD: Final = (
+    _FENCED
+    + """
+mv -T -- "$1" "$2"
+shift
+"""
+    + _TURN_HEAD
 )
 
 # Arguments: directory. Prints, for every file of the store that may be an image, its path (see

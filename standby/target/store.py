@@ -287,6 +287,7 @@ class KvmStore:
         if point is None:
             return
         if move is HeadMove.SET_ASIDE:
+            self._heads.require_stopped()
             # Disks that were sealed to it while the head ran open with nothing else.
             self._domain.keep_tpm(self._directory / f"{layout.HEAD}/{layout.TPM}")
             self._heads.set_aside()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from standby.errors import ReachHost, Retry, StopStandbyFirst
+from standby.errors import ReachHost, Retry, StandbyStarted, StopStandbyFirst
 from standby.model.machine import MachineDefinition
 from standby.model.manifest import DefinedDomain, JsonObject
 from standby.model.observation import HeadUse
@@ -87,6 +87,36 @@ def test_a_head_that_was_run_is_kept_and_a_fresh_one_takes_its_place(world: Worl
     world.expect_exact()
 
 
+def test_a_head_that_is_run_again_during_the_cycle_is_not_moved_from_below_the_machine(
+    world: World, opened: ExitStack
+) -> None:
+    run_and_stop(world)
+    before = head_of(world)
+    with world.opened() as store:
+        assert store.observe().head.use is HeadUse.RAN
+        opened.enter_context(world.opened_by_somebody("head/vda.qcow2"))
+        with pytest.raises(StandbyStarted):
+            world.publish_in(store, [Change("vda", 0, 512, 7)], move=HeadMove.SET_ASIDE)
+    assert head_of(world) == before
+    opened.close()
+    assert world.read("head/vda.qcow2")[:512] == bytes([99]) * 512
+    world.expect_exact()
+
+
+def test_a_head_that_is_run_again_in_the_moment_it_is_set_aside_is_put_back(
+    world: World, opened: ExitStack
+) -> None:
+    run_and_stop(world)
+    before = head_of(world)
+    world.domain = StartedWhenItsHeadIsKept(world, opened)
+    with world.opened() as store, pytest.raises(StandbyStarted):
+        store.move_head(HeadMove.SET_ASIDE)
+    assert head_of(world) == before
+    assert before.is_dir()
+    opened.close()
+    assert world.read("head/vda.qcow2")[:512] == bytes([99]) * 512
+
+
 @pytest.mark.parametrize("disk", ["vda", "vdb"])
 def test_a_head_run_after_the_last_look_is_kept_too(world: World, disk: str) -> None:
     with world.opened() as store:
@@ -154,6 +184,23 @@ def test_a_head_somebody_has_open_is_not_moved(world: World, opened: ExitStack) 
     newest = world.publish(Change("vda", 0, 512, 8))
     world.expect_head(newest)
     world.expect_tidy()
+
+
+class StartedWhenItsHeadIsKept(Domain):
+    """A standby that somebody starts while its head is moved to kept/."""
+
+    def __init__(self, world: World, opened: ExitStack) -> None:
+        super().__init__()
+        self._world = world
+        self._opened = opened
+        self._kept = world.path / "kept" / head_of(world).name
+
+    def is_active(self) -> bool:
+        if not self.active and self._kept.is_dir():
+            self.active = True
+            image = f"kept/{self._kept.name}/vda.qcow2"
+            self._opened.enter_context(self._world.opened_by_somebody(image))
+        return self.active
 
 
 class StartedJustNow(Domain):
