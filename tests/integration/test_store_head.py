@@ -129,6 +129,19 @@ def test_a_head_run_after_the_last_look_is_kept_too(world: World, disk: str) -> 
     assert world.read(f"kept/{ran}/{disk}.qcow2")[:512] == bytes([99]) * 512
 
 
+def test_a_head_whose_writes_went_to_an_overlay_that_somebody_put_beside_it_is_kept(
+    world: World,
+) -> None:
+    before = head_of(world)
+    world.create_overlay(before / "vda.snap1", "vda.qcow2")  # as virsh snapshot-create-as does
+    qemu_io(before / "vda.snap1", "write -P 98 0 512")
+    assert use(world) is HeadUse.RAN
+    world.publish(Change("vda", 0, 512, 7))  # as planned before it was run
+    world.expect_head(world.points[-1])
+    assert world.read(f"kept/{before.name}/vda.snap1")[:512] == bytes([98]) * 512
+    assert [merge.older for merge in world.merge(1).merges] == []
+
+
 def make_by_hand(world: World, name: str, *, link: str = "") -> Path:
     """Make a head on the oldest point as README tells people to whose manager is dead."""
     head = world.path / "heads" / name
