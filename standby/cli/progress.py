@@ -22,7 +22,7 @@ from rich.progress import (
 
 from standby.cli.logs import phases_are_shown
 from standby.cli.work import Report
-from standby.planning.space import readable
+from standby.model.amount import readable
 
 log = logging.getLogger("standby.progress")
 

@@ -11,8 +11,8 @@ from standby.cli.asking import require_consent
 from standby.cli.options import ConfigOption, JsonOption, StandbyArgument, YesOption
 from standby.cli.output import print_json, print_note
 from standby.cli.work import working
+from standby.model.amount import readable
 from standby.model.point import BootPoint
-from standby.planning.space import readable
 from standby.profile.mistakes import Plain
 
 if TYPE_CHECKING:

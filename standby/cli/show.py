@@ -20,9 +20,9 @@ from standby.cli.output import local, print_facts, print_json
 from standby.cli.run_output import merge_lines
 from standby.cli.stats import statistics_as_json, statistics_facts
 from standby.cli.work import looking
+from standby.model.amount import readable
 from standby.planning.durations import readable_duration
 from standby.planning.replicate import checkpoint_owner
-from standby.planning.space import readable
 from standby.profile.mistakes import Plain
 
 if TYPE_CHECKING:
