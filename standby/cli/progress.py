@@ -14,11 +14,13 @@ from rich.progress import (
     BarColumn,
     DownloadColumn,
     Progress,
+    ProgressColumn,
+    Task,
     TaskID,
     TextColumn,
     TimeRemainingColumn,
-    TransferSpeedColumn,
 )
+from rich.text import Text
 
 from standby.cli.logs import phases_are_shown
 from standby.cli.work import Report
@@ -40,11 +42,20 @@ def progress_display() -> Generator[Report]:
         TextColumn("{task.description}"),
         BarColumn(),
         DownloadColumn(binary_units=True),
-        TransferSpeedColumn(),
+        _Rate(),
         TimeRemainingColumn(compact=True),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
         yield Bars(bars)
+
+
+class _Rate(ProgressColumn):
+    """The rate in the units in which sizes stand beside it."""
+
+    def render(self, task: Task) -> Text:
+        """Write the rate of the last seconds, "?" while nobody can tell it."""
+        speed = task.finished_speed or task.speed
+        return Text("?" if speed is None else f"{readable(int(speed))}/s")
 
 
 class Bars:

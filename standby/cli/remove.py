@@ -80,7 +80,9 @@ def _announced(removal: Removal, *, deletes: bool) -> Iterator[str]:
 
 def _told(done: Removed, *, deletes: bool) -> Iterator[str]:
     removal = done.removal
-    yield f"{len(removal.checkpoints)} checkpoints of {removal.manifest.machine.name} deleted"
+    if removal.checkpoints:
+        names = ", ".join(removal.checkpoints)
+        yield f"deleted on {removal.place.profile.source_host.name}: {names}"
     if deletes:
         yield f"{removal.manifest.standby} deleted, {readable(removal.stored)} freed"
     if done.strangers:
