@@ -15,6 +15,7 @@ from standby.model.priority import NO_PRIORITY, Priority
 from standby.model.spoilt import Range, SpoiltDisk, joined, spoilt_disk, without
 from standby.target.export import digests_export, serve_point
 from standby.target.images import broken_images, images_of
+from standby.target.nodes import Caching
 from standby.target.users import Images
 from standby.transfer.job import DigestTable, Everything
 from standby.transfer.rate import RateLimit, all_of
@@ -137,7 +138,7 @@ class Scanner:
         names = [it for delta in deltas for it in (delta.disk, digests_export(delta.disk))]
         host, directory = self.place.host, self.place.directory
         with (
-            serve_point(host, directory, point.name, deltas, self.priority) as daemon,
+            serve_point(host, directory, point.name, deltas, self.priority, Caching.NONE) as daemon,
             daemon.endpoints(names) as endpoints,
         ):
             reached = dict(zip(names, endpoints, strict=True))
