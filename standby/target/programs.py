@@ -302,9 +302,8 @@ mv -T -- "$new" "$head"
 sync heads
 """
 
-# Argument: head's directory. Prints what the link named before.
+# Argument: head's directory.
 _TURN_HEAD = """
-readlink head || true
 rm -f head.new
 ln -s -- "$1" head.new
 mv -T head.new head
@@ -314,8 +313,42 @@ sync .
 # Arguments: directory, generation expected, head's directory.
 TURN_HEAD: Final = _FENCED + _TURN_HEAD
 
-# As MAKE_HEAD would be, then TURN_HEAD.
-STAND_HEAD: Final = _FENCED + _MAKE_HEAD + 'set -- "$head"\n' + _TURN_HEAD
+# As _MAKE_HEAD, then the link is turned to that head. Prints "turned", then what the link named
+# before. Until its input ends or falls silent for 30 s it holds the locks that a running machine
+# takes, on the images of the new head: libvirt reads what images stand on before it runs QEMU, and
+# a start that looked at the old head and opens the new one would run the new overlay on the chain
+# of another boot point. It fails instead. The locks are qemu-io's, which ends with this program,
+# whatever kills that.
+STAND_HEAD: Final = (
+    _FENCED
+    + _MAKE_HEAD
+    + """
+hold=$(mktemp -d)
+trap 'rm -rf "$hold"' EXIT
+mkfifo "$hold/in"
+exec 7<>"$hold/in"
+pids=
+for image in "$PWD/$head"/*.qcow2; do
+  said=$hold/said.$(basename -- "$image")
+  alone="json:{\\"driver\\":\\"qcow2\\",\\"backing\\":null,\\"file\\":{\\"driver\\":\\"file\\",\\"filename\\":\\"$image\\"}}"
+  qemu-io "$alone" <"$hold/in" >"$said" 2>&1 7>&- &
+  pids="$pids $!"
+  until grep -q '^qemu-io' "$said"; do
+    kill -0 "$!" 2>/dev/null || { cat "$said" >&2; exit 70; }
+    sleep 0.01
+  done
+done
+before=$(readlink head || true)
+set -- "$head"
+"""
+    + _TURN_HEAD
+    + """
+printf 'turned\\n%s\\n' "$before"
+while read -r -t 30 _; do :; done
+exec 7>&-
+wait
+"""
+)
 
 # Arguments: directory, head. Exit status 77 when one of its images is open somewhere (qemu-img
 # takes the locks that a running machine holds), 78 when one was written to or nobody knows, 0 when

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from standby.errors import CommandFailed, FreeSpace, Overtaken
-from standby.host.interface import Host
+from standby.errors import CommandFailed, FreeSpace, Overtaken, StandbyError
+from standby.host.interface import Held, Host
 from standby.target import programs
 from standby.target.layout import StandbyDirectory
 
@@ -29,15 +30,33 @@ class Writer:
         try:
             return self.host.run(argv, timeout=timeout).text
         except CommandFailed as error:
-            if error.status == programs.STATUS_OVERTAKEN:
-                raise overtaken(self.host, self.directory) from error
-            where = f"standby directory {self.directory.path} on {self.host.name}"
-            raise no_space(error, where) or error from error
+            raise self._why(error) from error
+
+    @contextmanager
+    def held(
+        self, program: str, name: str, *words: str, ready: bytes, timeout: float
+    ) -> Generator[Held]:
+        """Run one of the fenced programs that live until the context is left; as `run`."""
+        argv = ("bash", "-c", program, name, self.directory.path, str(self.generation), *words)
+        try:
+            held = self.host.hold(argv, ready=ready, timeout=timeout)
+        except CommandFailed as error:
+            raise self._why(error) from error
+        try:
+            yield held
+        finally:
+            held.close()
 
     def drop(self, paths: Sequence[str]) -> None:
         """Delete relative paths for good. Raises Overtaken."""
         if paths:
             self.run(programs.DROP, "standby-drop", *paths, timeout=_DROP_S)
+
+    def _why(self, error: CommandFailed) -> StandbyError:
+        if error.status == programs.STATUS_OVERTAKEN:
+            return overtaken(self.host, self.directory)
+        where = f"standby directory {self.directory.path} on {self.host.name}"
+        return no_space(error, where) or error
 
 
 def no_space(error: CommandFailed, subject: str) -> FreeSpace | None:
