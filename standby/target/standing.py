@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Final
 
+from standby.errors import TryLater
 from standby.host.interface import Host
 from standby.model.manifest import Manifest
 from standby.model.names import PointName
@@ -15,13 +16,27 @@ from standby.target.domain_interface import DormantDomain
 from standby.target.layout import StandbyDirectory
 from standby.target.users import Images, parse_images, point_of_file
 
-_HEADERS_S: Final = 120.0
+_HEADERS_S: Final = 1800.0  # of a slow storage with many files
+_TRIES: Final = 5
 
 
 def read_images(host: Host, directory: StandbyDirectory) -> Images:
-    """Read the header of every image of a store. Raises RepairStore for a damaged one."""
+    """Read the header of every image of a store, tables among them.
+
+    Raises RepairStore for a damaged one, TryLater when files come and go all the time.
+    """
     argv = ("sh", "-c", programs.READ_HEADERS, "standby-headers", directory.path)
-    return parse_images(host.run(argv, timeout=_HEADERS_S).text, directory.path)
+    for _ in range(_TRIES):
+        done = host.run(argv, timeout=_HEADERS_S, accept=frozenset({0, 1}))
+        images = parse_images(done.stdout, directory.path)
+        if images is not None and not done.status:
+            return images
+    raise TryLater(
+        directory.path,
+        f"files changed while they were looked at: {done.stderr.strip() or 'their lengths'}",
+        "a directory that only one manager works on",
+        "see who writes there",
+    )
 
 
 def users_by_domains(
