@@ -64,19 +64,17 @@ class Heads:
         return layout.point_of_head(listing.head) == point.name and listing.head_exists
 
     def stand_on(self, point: BootPoint, listing: Listing, variables: Variables) -> None:
-        """Let the head be a fresh overlay on `point`, unless it is one already.
+        """Let the head be a fresh overlay on `point`. One that was run is kept under kept/.
 
         Raises StandbyStarted when the standby was started meanwhile: then the link is as it
         was, since that machine writes to the old head.
         """
-        if self.stands_on(point, listing):
-            return
         directory = layout.head_directory(point.name, listing.next_head_number())
         with self._standing(directory, point, variables) as old:
             state = self._state_when_nobody_starts(old) if old else _State.FRESH
             if state is _State.OPEN:
                 self._run(programs.TURN_HEAD, "standby-turn", old)
-                raise self._started("moved")
+                raise self._started()
         if old:
             # Since the link names another nobody opens it any more: what was seen still holds.
             self._retire(old, state)
@@ -94,26 +92,10 @@ class Heads:
             time.sleep(_LOOK_EVERY_S)
         return state
 
-    def require_stopped(self) -> None:
-        """Raise StandbyStarted when a head that was run and stopped is in use again."""
-        if self._domain.is_active() or self._state(layout.HEAD) is _State.OPEN:
-            raise self._started("set aside")
-
-    def set_aside(self) -> None:
-        """Keep the head that somebody ran under kept/; the link names nothing then.
-
-        Raises StandbyStarted when the standby was started meanwhile: then all is as it was.
-        """
-        self.require_stopped()
-        before, kept = self._run(programs.KEEP_HEAD, "standby-keep", "").splitlines()
-        if self._domain.is_active() or self._state(kept) is _State.OPEN:
-            self._run(programs.RETURN_HEAD, "standby-return", kept, before)
-            raise self._started("set aside")
-
-    def _started(self, done: str) -> StandbyStarted:
+    def _started(self) -> StandbyStarted:
         return StandbyStarted(
             f"standby in {self._directory.path}",
-            f"was started while its head was to be {done}",
+            "was started while its head was to be moved",
             "a dormant standby",
             "nothing is lost: the head is as it was; stop the standby to let it move",
         )

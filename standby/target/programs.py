@@ -369,32 +369,15 @@ now=$(
 """
 )
 
-# Arguments: directory, generation expected, head (empty: the one that the link names). It is moved
-# before the link goes, so that a kill in between cannot leave a head that was run where debris is
-# looked for. Prints what the head was called, and where it is kept.
+# Arguments: directory, generation expected, a head that the link does not name.
 KEEP_HEAD: Final = (
     _FENCED
     + """
-head=$1
-[ -n "$head" ] || head=$(readlink head)
-kept=kept/$(basename -- "$head")
+kept=kept/$(basename -- "$1")
 [ ! -e "$kept" ] || kept=$kept-$(date -u +%Y%m%d%H%M%S)
-[ ! -d "$head" ] || mv -T -- "$head" "$kept"
-[ -e head ] || rm -f head
+[ ! -d "$1" ] || mv -T -- "$1" "$kept"
 sync heads kept .
-printf '%s\\n' "$head" "$kept"
 """
-)
-
-# Arguments: directory, generation expected, where a head is kept, what it was called. Puts it back
-# where the link names it: the standby was started on it meanwhile.
-RETURN_HEAD: Final = (
-    _FENCED
-    + """
-mv -T -- "$1" "$2"
-shift
-"""
-    + _TURN_HEAD
 )
 
 # Arguments: directory. Prints, for all files of the store that may be images and that may be read:

@@ -26,6 +26,7 @@ from tests.integration.store_world import (
     Domain,
     Publisher,
     Reverter,
+    SetsAside,
     World,
     was_killed,
 )
@@ -102,20 +103,6 @@ def test_a_head_that_is_run_again_during_the_cycle_is_not_moved_from_below_the_m
     opened.close()
     assert world.read("head/vda.qcow2")[:512] == bytes([99]) * 512
     world.expect_exact()
-
-
-def test_a_head_that_is_run_again_in_the_moment_it_is_set_aside_is_put_back(
-    world: World, opened: ExitStack
-) -> None:
-    run_and_stop(world)
-    before = head_of(world)
-    world.domain = StartedWhenItsHeadIsKept(world, opened)
-    with world.opened() as store, pytest.raises(StandbyStarted):
-        store.move_head(HeadMove.SET_ASIDE)
-    assert head_of(world) == before
-    assert before.is_dir()
-    opened.close()
-    assert world.read("head/vda.qcow2")[:512] == bytes([99]) * 512
 
 
 @pytest.mark.parametrize("disk", ["vda", "vdb"])
@@ -198,23 +185,6 @@ def test_a_head_somebody_has_open_is_not_moved(world: World, opened: ExitStack) 
     newest = world.publish(Change("vda", 0, 512, 8))
     world.expect_head(newest)
     world.expect_tidy()
-
-
-class StartedWhenItsHeadIsKept(Domain):
-    """A standby that somebody starts while its head is moved to kept/."""
-
-    def __init__(self, world: World, opened: ExitStack) -> None:
-        super().__init__()
-        self._world = world
-        self._opened = opened
-        self._kept = world.path / "kept" / head_of(world).name
-
-    def is_active(self) -> bool:
-        if not self.active and self._kept.is_dir():
-            self.active = True
-            image = f"kept/{self._kept.name}/vda.qcow2"
-            self._opened.enter_context(self._world.opened_by_somebody(image))
-        return self.active
 
 
 class StartedJustNow(Domain):
@@ -375,6 +345,31 @@ def test_a_manager_killed_while_it_moves_the_head_leaves_a_head_of_one_point(
         shutil.copytree(saved, world.path, symlinks=True)
         moment += every
     assert moment > 8
+
+
+@pytest.mark.parametrize("every", [4, pytest.param(1, marks=pytest.mark.long)])
+def test_a_standby_can_be_started_whenever_the_manager_dies_that_sets_its_head_aside(
+    world: World, tmp_path: Path, every: int
+) -> None:
+    run_and_stop(world)
+    ran = (head_of(world) / "vda.qcow2").read_bytes()
+    saved = tmp_path / "saved"
+    shutil.copytree(world.path, saved, symlinks=True)
+    moment = 1
+    while was_killed(SetsAside(place=tmp_path, last=moment)):
+        assert world.read("head/vda.qcow2")[:1] in {b"\x03", bytes([99])}, moment
+        with world.opened() as store:
+            seen = store.observe()
+            store.discard(seen.debris)
+            ended = seen.head.use is not HeadUse.RAN
+            store.move_head(HeadMove.MOVE if ended else HeadMove.SET_ASIDE)
+        world.expect_head(world.points[-1])
+        (kept,) = world.path.glob("kept/V*/vda.qcow2")
+        assert kept.read_bytes() == ran
+        shutil.rmtree(world.path)
+        shutil.copytree(saved, world.path, symlinks=True)
+        moment += every
+    assert moment > 4
 
 
 @pytest.mark.parametrize("every", [4, pytest.param(1, marks=pytest.mark.long)])
