@@ -16,8 +16,8 @@ from standby.cli.asked import required_daemon
 from standby.cli.options import ConfigOption, JsonOption
 from standby.cli.output import PIPED_WIDTH, local, print_json, readable_age, table_of
 from standby.cli.work import looking
+from standby.model.amount import readable
 from standby.model.pause import Then
-from standby.planning.space import readable
 
 if TYPE_CHECKING:
     from standby.app.live import Live, LiveRun, LiveStep, LiveWait

@@ -191,15 +191,13 @@ class KvmStore:
         point = self._head_point()
         if move is HeadMove.LEAVE or point is None:
             return
-        if move is HeadMove.SET_ASIDE:
-            self._dormant.set_aside()
-            self._seen = None
+        known = self._manifest.domain
         # Nobody but us moves heads while we hold the lock.
         listing = self._seen or self._look()
-        if self._dormant.stands_on(point, listing, self._manifest.domain):
+        if move is not HeadMove.SET_ASIDE and self._dormant.stands_on(point, listing, known):
             return
         self._first = self._seen = None
-        defined = self._dormant.stand_on(point, listing, self._manifest.domain)
+        defined = self._dormant.stand_on(point, listing, known, move)
         if defined != self._manifest.domain:
             self._publish(self._manifest.with_domain(defined))
 
