@@ -60,6 +60,7 @@ def policy_of(profile: Profile, directory: StandbyDirectory) -> Policy:
         storage=f"{directory.path} on {profile.target_host.name}",
         space_reserve=SPACE_RESERVE,
         resync_window=profile.resync.window,
+        zone=profile.schedule.zone,
         images=images_of(profile),
         application_every=profile.schedule.application_every,
     )

@@ -76,9 +76,9 @@ class Resync(Section):
     )
     window: Window | None = Field(
         default=None,
-        description="The part of the day in which a cycle may begin a resync, by the management "
-        "host's clock. Outside of it a cycle that needs one makes no point and exits with 75; "
-        "`standby resync` begins at any time. A machine with raw disks needs one each time. "
+        description="The part of the day in which a cycle may begin a resync, by the clock of "
+        "`schedule.timezone`. Outside of it a cycle that needs one makes no point and exits with "
+        "75; `standby resync` begins at any time. A machine with raw disks needs one each time. "
         "Null: any time.",
         examples=["19:00-06:00"],
     )
