@@ -39,7 +39,7 @@ class Transfer(Section):
     bandwidth: Bandwidth = Field(
         default=None,
         description="The most that a cycle sends in a second: one rate, or a list of rates by "
-        "time of day, of which the first holds whose window the management host's clock is in. "
+        "time of day, of which the first holds whose window the clock is in. "
         "Null: no limit.",
         examples=["50MiB/s", BY_DAY_EXAMPLE],
     )

@@ -169,9 +169,9 @@ class Schedule(Section):
     timezone: Zone | None = Field(
         default=None,
         description="IANA name of the zone whose clocks are meant everywhere in this section, "
-        "and in `resync.window`. Null: the management host's. A time that clocks jump over in "
-        "spring is the moment after the jump; one that they show twice in autumn is the first of "
-        "the two.",
+        "and in the windows of this profile. Null: the management host's. A time that clocks "
+        "jump over in spring is the moment after the jump; one that they show twice in autumn is "
+        "the first of the two.",
         examples=["Europe/Berlin"],
     )
     missed: plans.MissedRuns = Field(
