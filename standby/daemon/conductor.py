@@ -346,8 +346,7 @@ class Conductor:
         machine.active = None
         if isinstance(ended.error, Paused):
             machine.paused = Pause(run.begun, ended.error.until)
-        if run.result in {RunResult.PUBLISHED, RunResult.STILL_TRUE}:
-            machine.set_newest(run.begun)
+        machine.ran(run)
         if self._is_settled(run):
             self._remember(machine)
         self._note_trouble(machine, run)
