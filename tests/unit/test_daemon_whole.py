@@ -180,7 +180,7 @@ def begin(house: House, client: DaemonClient) -> threading.Thread:
         with suppress(Cancelled, TryLater):
             client.run(AskRun("web1"), lambda _: None)
 
-    thread = threading.Thread(target=ask)
+    thread = threading.Thread(target=ask, daemon=True)  # a run that is left behind never ends
     thread.start()
     assert house.work.begun.wait(PATIENCE_S)
     return thread
