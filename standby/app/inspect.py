@@ -33,8 +33,8 @@ from standby.planning.obstacles import obstacles
 from standby.planning.retention import MergePlan, plan_merges
 from standby.planning.states import resting_state
 from standby.profile import Profile
+from standby.target.looking import observe_unlocked
 from standby.target.space import available_below
-from standby.target.store import observe_unlocked
 
 T = TypeVar("T")
 

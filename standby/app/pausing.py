@@ -21,7 +21,8 @@ from standby.app.wiring import source_of
 from standby.model.pause import Pause
 from standby.planning.pauses import begin_pause, described
 from standby.target.listing import manifest_of
-from standby.target.store import KvmStore, look
+from standby.target.looking import look
+from standby.target.store import KvmStore
 
 log = logging.getLogger(__name__)
 

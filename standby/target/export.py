@@ -7,7 +7,7 @@ its pidfile tells planners which point it stands on.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Final
 
@@ -25,6 +25,7 @@ from standby.model.point import Delta
 from standby.model.priority import NO_PRIORITY, Priority
 from standby.target import layout
 from standby.target.layout import StandbyDirectory
+from standby.target.nodes import Access, Caching, image_node
 
 _TOKEN_BYTES: Final = 4
 
@@ -36,6 +37,7 @@ def serve_point(
     point: PointName,
     deltas: Sequence[Delta],
     priority: Priority = NO_PRIORITY,
+    caching: Caching = Caching.PAGES,
 ) -> Generator[StorageDaemon]:
     """Serve these disks of a point, each under its own name, until the context is left.
 
@@ -44,10 +46,10 @@ def serve_point(
     """
     pidfile = directory / layout.mount_pidfile(point, secrets.token_hex(_TOKEN_BYTES))
     files = [pair for delta in deltas for pair in _exported(delta)]
-    nodes = tuple(_node(directory, name, file) for name, file in files)
+    nodes = [image_node(name, directory / file, Access.READ, caching) for name, file in files]
     exports = tuple(Export(name, name, writable=False) for name, _ in files)
     with ExitStack() as stack:
-        daemon = storage_daemon(host, DaemonSettings(pidfile, nodes, exports, priority))
+        daemon = storage_daemon(host, DaemonSettings(pidfile, tuple(nodes), exports, priority))
         try:
             serving = stack.enter_context(daemon)
         except CommandFailed as error:
@@ -62,16 +64,6 @@ def digests_export(disk: str) -> str:
 
 def _exported(delta: Delta) -> tuple[tuple[str, str], tuple[str, str]]:
     return (delta.disk, delta.file), (digests_export(delta.disk), delta.digests)
-
-
-def _node(directory: StandbyDirectory, name: str, file: str) -> Mapping[str, object]:
-    """Describe a chain's youngest file; QEMU finds those below by their headers."""
-    return {
-        "driver": "qcow2",
-        "node-name": name,
-        "read-only": True,
-        "file": {"driver": "file", "filename": directory / file},
-    }
 
 
 def _why(error: CommandFailed, point: PointName) -> StandbyError:

@@ -16,6 +16,7 @@ from standby.errors import StandbyStarted
 from standby.model.point import BootPoint
 from standby.target import layout, programs
 from standby.target.domain_interface import DormantDomain
+from standby.target.layout import StandbyDirectory
 from standby.target.listing import Listing
 from standby.target.qcow2 import NewImage
 from standby.target.writer import Writer
@@ -47,6 +48,11 @@ class Heads:
         self._writer = writer
         self._directory = writer.directory
         self._domain = domain
+
+    @property
+    def directory(self) -> StandbyDirectory:
+        """The standby's directory."""
+        return self._directory
 
     def stands_on(self, point: BootPoint, listing: Listing) -> bool:
         """Tell whether the head is there and stands on `point`."""

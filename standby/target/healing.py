@@ -18,12 +18,12 @@ from standby.host.interface import Host
 from standby.model.manifest import Manifest
 from standby.model.names import PointName
 from standby.target import layout, programs
-from standby.target.images import images_of
 from standby.target.layout import StandbyDirectory
 from standby.target.listing import Listing, manifest_of
 from standby.target.manifest_format import read_manifest
 from standby.target.publication import digest_of
 from standby.target.rebuilding import Remains, rebuilt
+from standby.target.standing import read_images
 from standby.target.writer import overtaken
 
 log = logging.getLogger(__name__)
@@ -89,7 +89,7 @@ class Healing:
         """Make it anew from the files; only for a cycle, which knows whose standby this is."""
         if self.first is None:
             raise lost
-        images = images_of(self.host, self.directory)
+        images = read_images(self.host, self.directory)
         remains = Remains(self.listing, images, (self.listing.manifest, copy))
         manifest = rebuilt(remains, self.first, self.where)
         self._require_machine(manifest)

@@ -327,20 +327,18 @@ sync heads kept .
 """
 )
 
-# Arguments: directory. Prints, for every file of the store that may be an image, its path (see
-# OBSERVE) and the start of its content in base64, by which the caller knows what it stands on.
+# Arguments: directory. Prints, for all files of the store that may be images and that may be read:
+# size and path of each, ended by NUL, and one NUL more; the first 4096 bytes of each, without a
+# gap; sizes and paths again, by which the caller knows that nothing has changed meanwhile. So a few
+# programs read hundreds of files.
 READ_HEADERS: Final = """
 cd "$1" || exit 73
-newline='
-'
 find . -mindepth 1 \\( -path ./incoming -o -path ./points -o -path ./run \\) -prune -o \\
   -type f -exec sh -c '
-    newline=$1; shift
-    for image; do
-      name=${image#./}
-      case $name in *"$newline"*) name=$(printf %s "$name" | tr "\\n" "\\001");; esac
-      printf "%s " "$name"; head -c 4096 -- "$image" | base64 -w 0; echo
-    done' sh "$newline" {} +
+    for file; do shift; [ ! -r "$file" ] || set -- "$@" "$file"; done
+    [ "$#" -gt 0 ] || exit 0
+    list() { stat --printf "%s %n\\0" -- "$@" && printf "\\0"; }
+    list "$@" && head -q -c 4096 -- "$@" && list "$@"' sh {} +
 """
 
 # Arguments: directory, generation expected, then pairs: image, what it stands on from now on.

@@ -26,6 +26,7 @@ from standby.model.extent import NbdEndpoint
 from standby.model.plan import DiskPlan
 from standby.model.seed import ImageFound, SeedOrigin
 from standby.target import layout, programs
+from standby.target.nodes import Access, Caching, image_node
 from standby.target.qcow2 import DIGESTS_CLUSTER, Allocation, NewImage
 from standby.target.writer import Writer
 
@@ -114,14 +115,10 @@ def _served(
     writer: Writer, disk: str, made: tuple[str, ...]
 ) -> Generator[tuple[NbdEndpoint, NbdEndpoint]]:
     names = (disk, f"{disk}.digests")
-    nodes = tuple(
-        {
-            "driver": "qcow2",
-            "node-name": f"node-{name}",
-            "read-only": name == disk,
-            "file": {"driver": "file", "filename": writer.directory / file},
-        }
-        for name, file in zip(names, made, strict=True)
+    image, table = (writer.directory / file for file in made)
+    nodes = (
+        image_node(f"node-{names[0]}", image, Access.READ, Caching.NONE),
+        image_node(f"node-{names[1]}", table),
     )
     settings = DaemonSettings(
         pidfile=writer.directory / layout.cycle_pidfile("image", writer.generation),
@@ -130,9 +127,9 @@ def _served(
     )
     with (
         storage_daemon(writer.host, settings) as daemon,
-        daemon.endpoints(names) as (image, digests),
+        daemon.endpoints(names) as (read, digests),
     ):
-        yield image, digests
+        yield read, digests
 
 
 def _why(error: CommandFailed, subject: str) -> StandbyError:

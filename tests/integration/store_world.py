@@ -38,7 +38,8 @@ from standby.target.incoming import IncomingDisk
 from standby.target.layout import StandbyDirectory, delta_name
 from standby.target.manifest_format import read_manifest
 from standby.target.merging import UNLIMITED, MergeSpeed
-from standby.target.store import KvmStore, make_directory, open_store
+from standby.target.opening import make_directory, open_store
+from standby.target.store import KvmStore
 from tests.integration.nbd_servers import run
 
 KIB = 1 << 10

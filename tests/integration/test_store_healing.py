@@ -18,7 +18,7 @@ from standby.model.state import State
 from standby.target import layout
 from standby.target.healing import Healing
 from standby.target.layout import SeedFile
-from standby.target.store import look
+from standby.target.looking import look
 from tests.integration.nbd_servers import run
 from tests.integration.store_world import MIB, Change, World
 

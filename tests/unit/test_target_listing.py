@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import subprocess
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -18,7 +17,7 @@ from standby.model.point import BootPoint, Consistency, Delta, Way
 from standby.target import layout, programs
 from standby.target.listing import Listing, manifest_of, parse_listing
 from standby.target.manifest_format import write_manifest
-from standby.target.users import parse_images, unexpected_users
+from standby.target.users import Images, parse_images, unexpected_users
 
 NAME = PointName(datetime(2026, 11, 22, 3, 56, tzinfo=UTC))
 POINT = BootPoint(
@@ -50,11 +49,13 @@ def observed(directory: Path) -> Listing:
     return parse_listing(done.stdout.decode("utf-8", "surrogateescape"), "the store")
 
 
-def headers(directory: Path) -> str:
+def images_of(directory: Path) -> Images:
     argv = ["sh", "-c", programs.READ_HEADERS, "headers", str(directory)]
     done = subprocess.run(argv, capture_output=True, check=True)
     assert not done.stderr
-    return done.stdout.decode("utf-8", "surrogateescape")
+    images = parse_images(done.stdout, str(directory))
+    assert images is not None
+    return images
 
 
 @pytest.fixture
@@ -88,7 +89,7 @@ def test_no_name_of_a_file_can_pass_for_anything_else(store: Path, folder: str, 
     assert manifest_of(listing, "the manifest") == MANIFEST
     assert listing.debris(MANIFEST) == ()
     assert len(listing.files) == 3
-    images = parse_images(headers(store), str(store))
+    images = images_of(store)
     assert unexpected_users(images, MANIFEST, "") == ()
     assert not (store / "injected").exists()
 
@@ -101,7 +102,7 @@ def test_an_image_of_any_name_that_stands_on_a_point_is_found(store: Path, name:
     subprocess.run([*create, str(delta), "1M"], check=True)
     image = store / "kept" / name.replace("/", "_")
     subprocess.run([*create, "-F", "qcow2", "-b", str(delta), "--", str(image)], check=True)
-    (user,) = unexpected_users(parse_images(headers(store), str(store)), MANIFEST, "")
+    (user,) = unexpected_users(images_of(store), MANIFEST, "")
     assert user.stands_on == NAME
 
 
@@ -114,7 +115,7 @@ def test_images_are_found_wherever_they_lie_in_the_store(store: Path) -> None:
         ("deltas/other.qcow2", "vda.0001.qcow2"),
     ):
         subprocess.run([*create, "-b", backing, str(store / place), "1M"], check=True)
-    users = unexpected_users(parse_images(headers(store), str(store)), MANIFEST, "")
+    users = unexpected_users(images_of(store), MANIFEST, "")
     assert {user.what: user.stands_on for user in users} == dict.fromkeys(
         ("copy.img", "mine/disk", "deltas/other.qcow2"), NAME
     )
@@ -125,7 +126,7 @@ def test_an_image_on_something_unknown_is_a_user_of_nobody_knows_what(store: Pat
     backing = 'json:{"driver": "file", "filename": "deltas/vda.0001.qcow2"}'
     for name, below in (("a", "/elsewhere/x.qcow2"), ("b", backing)):
         subprocess.run([*create, "-b", below, str(store / "kept" / name), "1M"], check=True)
-    users = unexpected_users(parse_images(headers(store), str(store)), MANIFEST, "")
+    users = unexpected_users(images_of(store), MANIFEST, "")
     assert [user.stands_on for user in users] == [None, None]
 
 
@@ -187,8 +188,30 @@ def test_numbers_of_heads_are_never_used_twice(store: Path) -> None:
 
 def test_headers_that_claim_too_much_are_refused() -> None:
     lies = b"QFI\xfb" + (3).to_bytes(4) + (5000).to_bytes(8) + (10).to_bytes(4) + bytes(12)
+    listed = b"%d ./kept/x\0\0" % len(lies)
     with pytest.raises(RepairStore):
-        parse_images(f"kept/x {base64.b64encode(lies).decode()}\n", "/store")
+        parse_images(listed + lies + listed, "/store")
+
+
+@pytest.mark.parametrize("later", [b"9 ./a\0\0", b"10 ./b\0\0", b"10 ./a\0001 ./b\0\0", b"\0", b""])
+def test_headers_of_files_that_changed_while_they_were_read_are_not_believed(later: bytes) -> None:
+    assert parse_images(b"10 ./a\0\0" + bytes(10) + later, "/store") is None
+
+
+def test_headers_of_a_file_that_shrank_while_it_was_read_are_not_believed() -> None:
+    for left in range(10):
+        assert parse_images(b"10 ./a\0\0" + bytes(left) + b"%d ./a\0\0" % left, "/store") is None
+
+
+def test_a_file_that_grows_behind_its_header_is_believed() -> None:
+    printed = b"4096 ./a\0\0" + bytes(4096) + b"8192 ./a\0\0"
+    images = parse_images(printed, "/store")
+    assert images is not None
+    assert images.stands_on == {"a": None}
+
+
+def test_an_empty_store_has_no_images() -> None:
+    assert parse_images(b"", "/store") == Images({})
 
 
 @pytest.mark.parametrize(
