@@ -51,13 +51,26 @@ for d in deltas heads incoming points kept run; do [ -d "$1/$d" ] || missing=$d;
     + HOLD_LOCK
 )
 
+# Prints how the file system that a path lies on is mounted; nothing where that cannot be known.
+MOUNT_OPTIONS: Final = """
+mount_options() {
+  all=$(findmnt -n -r -o OPTIONS -T "$1" 2>/dev/null) && { echo "$all" | tail -n 1; return; }
+  at=$(stat -c %m -- "$1" | sed 's/\\\\/\\\\134/g; s/ /\\\\040/g')
+  at=$at awk '$5 == ENVIRON["at"] { found = $NF } END { print found }' /proc/self/mountinfo
+}
+"""
+
 # Arguments: directory. Prints sections that `listing.parse_listing` reads: what is there, sizes in
 # bytes. Names that are not ours may hold anything: a newline in one is printed as octal 001, so
-# that no name can be taken for a line or a section.
-OBSERVE: Final = """
-cd "$1" || exit 73
+# that no name can be taken for a line or a section. What comes and goes meanwhile is no failure;
+# what cannot be read is, for what is missing in the listing would pass for gone.
+OBSERVE: Final = (
+    MOUNT_OPTIONS
+    + """
+cd "$1" || { [ -e "$1" ] || exit 73; exit 74; }
 echo '== files'
-find . -mindepth 1 -printf '%y %b %P\\0' | tr '\\n\\0' '\\001\\n'
+{ find . -ignore_readdir_race -mindepth 1 -printf '%y %b %P\\0' || printf '== short\\0'; } |
+  tr '\\n\\0' '\\001\\n'
 echo '== head'
 readlink head || true
 echo '== fresh'
@@ -69,12 +82,13 @@ df -B1 --output=avail . | tail -n 1
 echo '== type'
 kind=$(stat -f -c %T .); echo "$kind"
 echo '== options'
-case $kind in nfs*) findmnt -n -r -o OPTIONS -T .;; esac
+case $kind in nfs*) mount_options .;; esac
 echo '== clock'
 date +%s
 echo '== manifest'
-cat standby.json 2>/dev/null || true
+[ ! -e standby.json ] || cat standby.json || exit 74
 """
+)
 
 # How every program begins that changes what a standby consists of. Arguments: directory,
 # generation expected. A manager that was overtaken without noticing stops here: its lock and this
