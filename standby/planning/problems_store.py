@@ -19,6 +19,7 @@ def store_problems(target: TargetObservation, plan: MergePlan, called: str) -> I
     for this standby.
     """
     yield from _of_the_domain(target, called)
+    yield from _of_the_tpm(target, called)
     yield from _of_the_head(target, called)
     yield from _of_the_damage(target, called)
     yield from _of_the_seed(target, called)
@@ -60,6 +61,18 @@ def _of_the_domain(target: TargetObservation, called: str) -> Iterator[Problem]:
             Severity.WARNING,
             f"domain {name} is not defined on the KVM host",
             f"the next cycle defines it: standby run {called}",
+        )
+
+
+def _of_the_tpm(target: TargetObservation, called: str) -> Iterator[Problem]:
+    domain = target.manifest.domain
+    if domain is not None and domain.lacks_tpm:
+        yield Problem(
+            Concern.DOMAIN,
+            Severity.WARNING,
+            "the standby's TPM does not hold what the machine's did; what is sealed to it stays "
+            f"locked: {domain.lacks_tpm}",
+            f"the next cycle tries again: standby run {called}",
         )
 
 

@@ -147,7 +147,10 @@ def _domain_record(domain: DefinedDomain | None) -> Mapping[str, object] | None:
     if domain is None:
         return None
     record = {"uuid": domain.uuid, "digest": domain.digest, "became": domain.became}
-    return {**record, "due": True} if domain.due else record
+    owed: dict[str, object] = {"due": True} if domain.due else {}
+    if domain.lacks_tpm:
+        owed["lacks_tpm"] = domain.lacks_tpm
+    return {**record, **owed}
 
 
 def _awaited_record(awaited: AwaitedSeed | None) -> Mapping[str, str | None] | None:

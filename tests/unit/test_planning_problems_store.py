@@ -10,7 +10,7 @@ from chain_world import EMPTY, START, hourly_points, observed, point
 
 from standby.model.health import Concern, Problem, Severity
 from standby.model.keep import Keep
-from standby.model.manifest import Manifest
+from standby.model.manifest import DefinedDomain, Manifest
 from standby.model.observation import (
     DomainFound,
     HeadObservation,
@@ -63,6 +63,13 @@ def test_a_domain_that_vanished_is_defined_again_by_the_next_cycle() -> None:
     problem = only(observed(manifest(3), domain=DomainFound.ABSENT))
     assert problem.severity is Severity.WARNING
     assert problem.remedy.endswith("standby run web")
+
+
+def test_a_tpm_that_could_not_get_its_state_is_a_warning_with_the_reason() -> None:
+    domain = DefinedDomain("uuid", "digest", due=True, lacks_tpm="/var/lib: Permission denied")
+    problem = only(observed(replace(manifest(3), domain=domain)))
+    assert problem.severity is Severity.WARNING
+    assert "/var/lib: Permission denied" in problem.text
 
 
 def test_a_running_standby_is_named_with_its_point() -> None:
