@@ -134,7 +134,8 @@ sync standby.json.new
 mv -T standby.json.new standby.json
 sync .
 # Published. The copy is for the day that the manifest is damaged; if it fails, the next one comes.
-cp standby.json kept/standby.json.new && mv -T kept/standby.json.new kept/standby.json || true
+cp standby.json kept/standby.json.new && sync kept/standby.json.new &&
+  mv -T kept/standby.json.new kept/standby.json || true
 # The marks are for the day that the copy is lost as well: nothing else tells that a merge may be
 # writing into a point. So no merge begins without them.
 sed -n 's/^ *{"name": "\\(V[0-9_]*\\)", "standing": "given up".*/\\1/p' standby.json |
@@ -157,7 +158,7 @@ current=none
 [ "${current%% *}" = "$expected" ] || exit 76
 kept=kept/damaged-$(date -u +%Y%m%d_%H%M%S)-$$
 mkdir "$kept"
-[ ! -e standby.json ] || cp standby.json "$kept/standby.json"
+[ ! -e standby.json ] || { cp standby.json "$kept/standby.json"; sync "$kept/standby.json"; }
 [ -s standby.json ] || rm -f standby.json
 for path; do mv -T -- "$path" "$kept/${path//\\//-}"; done
 sync "$kept" kept .
