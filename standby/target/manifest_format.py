@@ -9,6 +9,7 @@ the file by hand leaves it out.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -178,6 +179,15 @@ def _pause_record(pause: Pause | None) -> Mapping[str, str | None] | None:
         "reason": pause.reason,
         "by": pause.by,
     }
+
+
+def pause_told(text: str) -> tuple[Pause | None, ...]:
+    """Return what a text that is damaged elsewhere says of a pause; nothing when it does not."""
+    line = re.search(r'^  "paused": (null|\{.*\}),$', text, re.MULTILINE)
+    try:
+        return () if line is None else (_pause(json.loads(line[1])),)
+    except _UNREADABLE:
+        return ()
 
 
 def _pause(record: Mapping[str, Any] | None) -> Pause | None:

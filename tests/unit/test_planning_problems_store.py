@@ -18,6 +18,7 @@ from standby.model.observation import (
     TargetObservation,
     User,
 )
+from standby.model.point import REMADE
 from standby.model.spoilt import SpoiltDisk
 from standby.planning.health import gravest_first
 from standby.planning.obstacles import obstacles
@@ -70,6 +71,16 @@ def test_a_tpm_that_could_not_get_its_state_is_a_warning_with_the_reason() -> No
     problem = only(observed(replace(manifest(3), domain=domain)))
     assert problem.severity is Severity.WARNING
     assert "/var/lib: Permission denied" in problem.text
+
+
+def test_a_manifest_that_was_made_anew_is_told_of_until_its_points_are_unpinned() -> None:
+    points = tuple(replace(it, reason=REMADE, pinned=True) for it in hourly_points(3))
+    problem = only(observed(replace(EMPTY, points=points)))
+    assert problem.concern is Concern.DAMAGE
+    assert "3 boot points stay pinned" in problem.text
+    assert "pause" in problem.text
+    unpinned = tuple(replace(it, pinned=False) for it in points)
+    assert found(observed(replace(EMPTY, points=unpinned))) == ()
 
 
 def test_a_running_standby_is_named_with_its_point() -> None:
