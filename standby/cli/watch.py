@@ -68,7 +68,7 @@ def shown(live: Live) -> RenderableType:
     parts.append(table_of("running", _RUNS, runs) if runs else Text("nothing runs"))
     if waits:
         parts.append(table_of("waiting", _WAITS, waits))
-    parts += [Text(f"wrong: {problem}") for problem in _problems(live)]
+    parts += [Text(f"wrong: {problem}") for problem in problems_of(live)]
     return Group(*parts)
 
 
@@ -105,7 +105,8 @@ def _wait(wait: LiveWait, live: Live) -> tuple[str, str, str, str]:
     return wait.profile, why, readable_age(live.at - wait.due), behind
 
 
-def _problems(live: Live) -> Iterator[str]:
+def problems_of(live: Live) -> Iterator[str]:
+    """Yield what is wrong with the daemon and its profiles."""
     yield from live.problems
     for broken in live.broken:
         kept = "the version before goes on" if broken.keeps_older else "it is not protected"
