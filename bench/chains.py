@@ -21,7 +21,8 @@ from standby.model.names import PointName
 from standby.model.plan import CapturePlan, CyclePlan, DiskPlan, HeadMove
 from standby.model.point import Base, BootPoint, Consistency, Delta, Way
 from standby.target.layout import StandbyDirectory, delta_name
-from standby.target.store import KvmStore, make_directory, open_store
+from standby.target.opening import make_directory, open_store
+from standby.target.store import KvmStore
 from tests.integration.nbd_servers import GIB, MIB, qemu_nbd, run
 from tests.integration.store_world import DEFINITION, MACHINE, START, Domain
 

@@ -205,7 +205,7 @@ def day(root: Path) -> None:
     conductor = Conductor(clock, runner, settings.at_once, memory)
     roster = Roster(root)
     for profile in roster.look().profiles:
-        conductor.assign(assignment_of(profile, clock.now()), clock.now())
+        conductor.assign(assignment_of(profile), clock.now())
     begun = time.process_time()
     _through(clock, conductor, lambda: len(runner.lateness))
     print(found(runner.lateness, (time.process_time() - begun) / DAY_S))

@@ -69,7 +69,7 @@ def cancel(session: Session, found: UnderWay) -> str:
             "a command's run",
             "use the configuration and the user of that daemon",
         )
-    ask_to_end(found.recorder.process, subject)
+    ask_to_end(found.recorder.process, found.recorder.file, subject)
     _note(session, run)
     return f"{found.text}, is asked to stop"
 

@@ -58,13 +58,16 @@ class DaemonClient:
         """Have a run stopped; return what was done, for people."""
         return self.do(AskCancel(run))
 
-    def do(self, ask: Ask) -> str:
-        """Have something done; return what, for people. Raises its error."""
-        return self.done(ask).text
+    def do(self, ask: Ask, timeout: float = _ANSWER_S) -> str:
+        """Have something done within `timeout` seconds; return what, for people.
 
-    def done(self, ask: Ask) -> Done:
+        Raises its error.
+        """
+        return self.done(ask, timeout).text
+
+    def done(self, ask: Ask, timeout: float = _ANSWER_S) -> Done:
         """Have something done, or promised for the end of a run. Raises its error."""
-        with self._asked(ask) as answers:
+        with self._asked(ask, timeout) as answers:
             found = _said(next(answers, None))
             if isinstance(found, Done):
                 return found

@@ -10,7 +10,7 @@ from standby.app.session import Session
 from standby.model.pause import Pause
 from standby.profile import Profile
 from standby.target.listing import manifest_of
-from standby.target.store import look
+from standby.target.looking import look
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,8 @@ from standby.errors import TryLater
 from standby.model.pause import Pause
 from standby.planning.pauses import begin_pause, described
 from standby.target.listing import manifest_of
-from standby.target.store import KvmStore, look
+from standby.target.looking import look
+from standby.target.store import KvmStore
 
 log = logging.getLogger(__name__)
 

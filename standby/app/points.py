@@ -18,7 +18,9 @@ from standby.model.point import BootPoint
 from standby.planning.selection import Spoilt, select_good_point, select_point
 from standby.target import layout
 from standby.target.listing import Listing, manifest_of
-from standby.target.store import KvmStore, look, open_store
+from standby.target.looking import look
+from standby.target.opening import open_store
+from standby.target.store import KvmStore
 
 LATEST = "latest"
 

@@ -16,8 +16,9 @@ from standby.model.observation import DomainFound
 from standby.planning.replicate import checkpoint_owner
 from standby.target import layout
 from standby.target.listing import Listing
+from standby.target.looking import observe_target
 from standby.target.removal import remove_directory, undefine_domain
-from standby.target.store import KvmStore, observe_target
+from standby.target.store import KvmStore
 
 
 class SourceCare(Enum):

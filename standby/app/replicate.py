@@ -36,13 +36,11 @@ from standby.planning.retention import MergePlan, plan_merges
 from standby.planning.seeds import refuse_while_waiting
 from standby.planning.space import DiskWrite, bytes_for_disk
 from standby.profile import Profile
+from standby.target.looking import observe_unlocked
+from standby.target.opening import open_store
 from standby.target.qcow2 import Allocation
 from standby.target.space import available_below
-from standby.target.store import (
-    KvmStore,
-    observe_unlocked,
-    open_store,
-)
+from standby.target.store import KvmStore
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,9 @@ from standby.model.point import Base, BootPoint, Delta
 from standby.model.priority import NO_PRIORITY, Priority
 from standby.model.spoilt import Range, SpoiltDisk, joined, spoilt_disk, without
 from standby.target.export import digests_export, serve_point
-from standby.target.images import broken_images, images_of
+from standby.target.images import broken_images
+from standby.target.nodes import Caching
+from standby.target.standing import read_images
 from standby.target.users import Images
 from standby.transfer.job import DigestTable, Everything
 from standby.transfer.rate import RateLimit, all_of
@@ -137,7 +139,7 @@ class Scanner:
         names = [it for delta in deltas for it in (delta.disk, digests_export(delta.disk))]
         host, directory = self.place.host, self.place.directory
         with (
-            serve_point(host, directory, point.name, deltas, self.priority) as daemon,
+            serve_point(host, directory, point.name, deltas, self.priority, Caching.NONE) as daemon,
             daemon.endpoints(names) as endpoints,
         ):
             reached = dict(zip(names, endpoints, strict=True))
@@ -211,7 +213,7 @@ def find_broken_tables(place: Place, manifest: Manifest) -> tuple[BrokenTable, .
     broken = broken_images(place.host, place.directory, [delta.digests for delta in deltas])
     if not broken:
         return ()
-    images = images_of(place.host, place.directory)
+    images = read_images(place.host, place.directory)
     return tuple(
         BrokenTable(it.digests, broken[it.digests], it.disk, _standing_on(manifest, it, images))
         for it in deltas

@@ -27,7 +27,8 @@ from standby.planning.space import DiskWrite, cycle_space
 from standby.profile import Profile
 from standby.target.layout import StandbyDirectory
 from standby.target.media import Medium, is_finished, open_medium, take_in, write_checksums
-from standby.target.store import KvmStore, make_directory, open_store
+from standby.target.opening import make_directory, open_store
+from standby.target.store import KvmStore
 from standby.transfer.rate import limit_of
 
 
@@ -123,7 +124,7 @@ def _cycle(
             session.progress,
             session.cancel,
             store.manifest.digests,
-            reading=limit_of(profile.source.read_rate),
+            reading=limit_of(profile.source.read_rate, profile.schedule.zone),
         ),
         hooks=hooks_of(session, profile, journal.phase),
         clock=session.clock,

@@ -75,8 +75,13 @@ def _row(look: StandbyLook) -> tuple[str, ...]:
 def next_run(look: StandbyLook | NotSeen, now: datetime) -> str:
     """Say how far away the next run is; unknown when no daemon says so."""
     if look.next_run is None:
-        return UNKNOWN
+        return no_next_run(look)
     return f"in {readable_duration(look.next_run - now)}" if look.next_run > now else "due"
+
+
+def no_next_run(look: StandbyLook | NotSeen) -> str:
+    """Say why no moment can be told for the next run."""
+    return "when resumed" if look.waits_for_resume else UNKNOWN
 
 
 def _row_not_seen(seen: NotSeen) -> tuple[str, ...]:

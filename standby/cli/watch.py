@@ -16,8 +16,8 @@ from standby.cli.asked import required_daemon
 from standby.cli.options import ConfigOption, JsonOption
 from standby.cli.output import PIPED_WIDTH, local, print_json, readable_age, table_of
 from standby.cli.work import looking
+from standby.model.amount import readable
 from standby.model.pause import Then
-from standby.planning.space import readable
 
 if TYPE_CHECKING:
     from standby.app.live import Live, LiveRun, LiveStep, LiveWait
@@ -68,7 +68,7 @@ def shown(live: Live) -> RenderableType:
     parts.append(table_of("running", _RUNS, runs) if runs else Text("nothing runs"))
     if waits:
         parts.append(table_of("waiting", _WAITS, waits))
-    parts += [Text(f"wrong: {problem}") for problem in _problems(live)]
+    parts += [Text(f"wrong: {problem}") for problem in problems_of(live)]
     return Group(*parts)
 
 
@@ -105,7 +105,8 @@ def _wait(wait: LiveWait, live: Live) -> tuple[str, str, str, str]:
     return wait.profile, why, readable_age(live.at - wait.due), behind
 
 
-def _problems(live: Live) -> Iterator[str]:
+def problems_of(live: Live) -> Iterator[str]:
+    """Yield what is wrong with the daemon and its profiles."""
     yield from live.problems
     for broken in live.broken:
         kept = "the version before goes on" if broken.keeps_older else "it is not protected"

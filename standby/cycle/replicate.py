@@ -11,7 +11,7 @@ import logging
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 
 from standby.cycle.images import copy_images, to_be_copied
 from standby.cycle.interfaces import (
@@ -41,7 +41,13 @@ from standby.planning.consistency import consistency_now
 from standby.planning.obstacles import obstacles
 from standby.planning.replicate import checkpoint_owner, plan_cycle
 from standby.planning.resync import require_resync_allowed
-from standby.planning.retention import MergePlan, plan_merges, point_allowed
+from standby.planning.retention import (
+    DeferredMerge,
+    Merge,
+    MergePlan,
+    plan_merges,
+    point_allowed,
+)
 from standby.planning.space import DiskWrite, cycle_space
 
 log = logging.getLogger(__name__)
@@ -59,6 +65,7 @@ class Policy:
     storage: str  # for people: where the standby lies
     space_reserve: int
     resync_window: DailyWindow | None = None
+    zone: tzinfo = UTC  # whose clock the window goes by
     images: SeedImages = NO_IMAGES  # that first copies begin from
     application_every: timedelta | None = None  # between application-consistent points
 
@@ -283,16 +290,25 @@ class Cycle:
             return self._merge_all(self._plan_merges() if waited else planned, phase)
 
     def _merge_all(self, planned: MergePlan, phase: Phase) -> MergePlan:
-        for merge in planned.merges:
+        """Merge what is planned, and look again before each merge but the first.
+
+        A merge of large deltas takes as long as somebody needs to start a machine on one of them.
+        """
+        done: list[Merge] = []
+        while planned.merges:
+            merge = planned.merges[0]
             about = f"older={merge.older} younger={merge.younger} ({merge.cause.value})"
             try:
                 with self.journal.phase(phase, about):
                     self.store.merge(merge.older, self.progress)
-                self.journal.listener.merged(merge.older)
             except TryLater as error:
                 log.warning("merge of %s waits for the next cycle: %s", merge.older, error)
-                return self._plan_merges()
-        return planned
+                planned = deferring(self._plan_merges(), merge, error)
+                break
+            self.journal.listener.merged(merge.older)
+            done.append(merge)
+            planned = self._plan_merges()
+        return replace(planned, merges=tuple(done))
 
     def _plan_merges(self) -> MergePlan:
         manifest = self.store.manifest
@@ -301,6 +317,13 @@ class Cycle:
         if not due.merges:
             return due  # no need to look at every image of the store
         return plan_merges(manifest.points, keep, now, obstacles(with_users(self.store)))
+
+
+def deferring(planned: MergePlan, merge: Merge, why: TryLater) -> MergePlan:
+    """Return a plan in which a merge that was tried waits."""
+    others = (other for other in planned.deferred if other.older != merge.older)
+    waits = DeferredMerge(merge.older, merge.younger, merge.cause, why.found)
+    return replace(planned, deferred=(waits, *others))
 
 
 def observe_source(source: Source, target: TargetObservation, policy: Policy) -> SourceObservation:
@@ -328,7 +351,7 @@ def plan(
         checkpoint_prefix=checkpoint_owner(policy.profile, target.manifest.token),
         now=now,
     )
-    require_resync_allowed(planned, request, policy.resync_window, now.astimezone().time())
+    require_resync_allowed(planned, request, policy.resync_window, now.astimezone(policy.zone))
     return planned
 
 

@@ -407,8 +407,7 @@ class Conductor:
         if isinstance(ended.error, Paused):
             machine.paused = Pause(run.begun, ended.error.until)
             machine.owed = self._memory.owed(name)
-        if run.result in {RunResult.PUBLISHED, RunResult.STILL_TRUE}:
-            machine.set_newest(run.begun)
+        machine.ran(run)
         if self._is_settled(run):
             self._remember(machine)
             self._sightings.settle(machine)

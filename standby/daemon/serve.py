@@ -74,7 +74,7 @@ class Daemon:
         self._merges = MergePlaces(settings.at_once.merges)
         runner = work.runner(self._roster.profile, self._merges)
         self._conductor = Conductor(clock, runner, settings.at_once, self._memory)
-        self._reloading = Reloading(self._roster, self._conductor, clock, self._configured)
+        self._reloading = Reloading(self._roster, self._conductor, self._configured)
         self._looker = Looker(self._conductor, self._look, self._kvm_host)
         self._conductor.ended.append(work.hear)
         self._events = work.events(self._happened, self._sighted)

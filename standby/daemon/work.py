@@ -10,6 +10,7 @@ from typing import Final, Protocol
 
 from standby.app.announcing import Announcer
 from standby.app.glance import Glance, glance
+from standby.app.idle_connections import IdleConnections
 from standby.app.knowing import last_runs
 from standby.app.live import Live
 from standby.app.observatory import Observatory, Profiles
@@ -92,10 +93,12 @@ class RealWork:
         self._observatory = Observatory(session, profiles, partial(last_runs, session))
         self._news = Announcer(session, self._settings, profiles, self._observatory)
         self._figures = FiguresOffered(self._observatory, live)
+        self._idle = IdleConnections(session, profiles)
 
     def start(self) -> None:
         """Begin to tell and to show."""
         self._news.start()
+        self._idle.start()
         self._figures.use(self._settings.metrics)
         for run in self._recording.take_untold():
             log.warning("profile=%s run=%s was lost with its manager", run.profile, run.id)
@@ -153,5 +156,6 @@ class RealWork:
 
     def close(self) -> None:
         """Send what can be sent."""
+        self._idle.close()
         self._figures.close()
         self._news.close(_NEWS_WITHIN)

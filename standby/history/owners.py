@@ -14,12 +14,11 @@ import threading
 from dataclasses import asdict, dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Final, Self
+from typing import Self
 
 from standby.errors import RepairHistory
+from standby.history.private import make_private, open_private
 from standby.host.processes import ProcessIdentity, this_process
-
-_PRIVATE: Final = 0o600
 
 
 class Records(Enum):
@@ -31,10 +30,11 @@ class Records(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Recorder:
-    """A process that records runs."""
+    """A process that records runs, and the file that it holds meanwhile."""
 
     process: ProcessIdentity
     records: Records
+    file: Path
 
 
 class Owner:
@@ -65,15 +65,14 @@ class Owner:
             return
         self.release()
         try:
-            self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private(self._file.parent)
             while self._descriptor is None:
                 self._take()
         except OSError as error:
             raise RepairHistory(str(self._file), str(error), "a file to hold a lock on") from error
 
     def _take(self) -> None:
-        flags = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC
-        self._descriptor = os.open(self._file, flags, _PRIVATE)
+        self._descriptor = open_private(self._file, os.O_RDWR)
         fcntl.flock(self._descriptor, fcntl.LOCK_EX)
         if not _is_at(self._file, self._descriptor):  # taken for dead just before it was locked
             self.release()
@@ -120,7 +119,8 @@ def recorder_of(directory: Path, name: str) -> Recorder | None:
         return None
     try:
         plain = json.loads((directory / name).read_bytes())
-        return Recorder(ProcessIdentity(**plain["process"]), Records(plain["records"]))
+        process = ProcessIdentity(**plain["process"])
+        return Recorder(process, Records(plain["records"]), directory / name)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

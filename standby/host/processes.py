@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -33,9 +34,10 @@ def this_process() -> ProcessIdentity:
     return ProcessIdentity(pid, _started(pid), _BOOT.read_text().strip(), _namespace())
 
 
-def ask_to_end(process: ProcessIdentity, subject: str) -> None:
+def ask_to_end(process: ProcessIdentity, holds: Path, subject: str) -> None:
     """Send SIGTERM to a process, and never to another that has its number now.
 
+    `holds` is a file that it has open: who wrote down its number may have been mistaken, or lied.
     Raises TryLater when it is gone, or where nobody can tell from here; GrantAccess.
     """
     if (process.boot, process.namespace) != (_BOOT.read_text().strip(), _namespace()):
@@ -51,7 +53,7 @@ def ask_to_end(process: ProcessIdentity, subject: str) -> None:
     except ProcessLookupError as error:
         raise _gone(process, subject) from error
     try:
-        if _started(process.pid) != process.started:
+        if _started(process.pid) != process.started or not _has_open(process.pid, holds):
             raise _gone(process, subject)
         signal.pidfd_send_signal(descriptor, signal.SIGTERM)
     except (ProcessLookupError, FileNotFoundError) as error:
@@ -76,6 +78,15 @@ def _gone(process: ProcessIdentity, subject: str) -> TryLater:
 def _started(pid: int) -> int:
     # The name may hold spaces and brackets.
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[_START])
+
+
+def _has_open(pid: int, file: Path) -> bool:
+    wanted = file.stat()
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed meanwhile
+            if os.path.samestat(link.stat(), wanted):
+                return True
+    return False
 
 
 def _namespace() -> int:

@@ -18,12 +18,12 @@ from standby.host.interface import Host
 from standby.model.manifest import Manifest
 from standby.model.names import PointName
 from standby.target import layout, programs
-from standby.target.images import images_of
 from standby.target.layout import StandbyDirectory
 from standby.target.listing import Listing, manifest_of
-from standby.target.manifest_format import read_manifest
+from standby.target.manifest_format import pause_told, read_manifest
 from standby.target.publication import digest_of
 from standby.target.rebuilding import Remains, rebuilt
+from standby.target.standing import read_images
 from standby.target.writer import overtaken
 
 log = logging.getLogger(__name__)
@@ -82,22 +82,25 @@ class Healing:
             )
         _set_aside(self.host, self.directory, self.listing, copy)
         log.warning("%s; its copy in %s/ has taken its place", damage, layout.KEPT)
+        # The copy may be one publication old, and that one may have been the pause.
+        paused = next(iter(pause_told(self.listing.manifest)), copy.paused)
         # One more than it says: the damaged one may have been of a later generation.
-        return replace(copy, generation=copy.generation + 1)
+        return replace(copy, generation=copy.generation + 1, paused=paused)
 
     def _rebuilt(self, copy: str, lost: RepairStore) -> Manifest:
         """Make it anew from the files; only for a cycle, which knows whose standby this is."""
         if self.first is None:
             raise lost
-        images = images_of(self.host, self.directory)
+        images = read_images(self.host, self.directory)
         remains = Remains(self.listing, images, (self.listing.manifest, copy))
         manifest = rebuilt(remains, self.first, self.where)
         self._require_machine(manifest)
         _set_aside(self.host, self.directory, self.listing, manifest, [layout.MANIFEST_COPY])
         log.warning(
             "%s; made anew from the files, with all its boot points pinned. Look at them: "
-            "standby verify --all; then unpin those that may be merged",
+            "standby verify --all; then unpin those that may be merged%s",
             lost,
+            "" if remains.pauses else ". Whether it was paused nothing tells: cycles go on",
         )
         return manifest
 

@@ -8,7 +8,6 @@ from typing import Final
 from standby.host.interface import Host
 from standby.target import programs
 from standby.target.layout import StandbyDirectory
-from standby.target.users import Images, parse_images
 
 _CHECK_S: Final = 1800.0
 
@@ -24,9 +23,3 @@ def broken_images(
     argv = ("bash", "-c", programs.CHECK_IMAGES, "standby-images", directory.path, *files)
     lines = host.run(argv, timeout=_CHECK_S).text.splitlines()
     return {file: what for file, _, what in (line.partition(" ") for line in lines)}
-
-
-def images_of(host: Host, directory: StandbyDirectory) -> Images:
-    """Return what every image of a standby stands on, tables among them. Raises RepairStore."""
-    argv = ("sh", "-c", programs.READ_HEADERS, "standby-headers", directory.path)
-    return parse_images(host.run(argv, timeout=_CHECK_S).text, directory.path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -15,6 +15,7 @@ from standby.model.extent import NbdEndpoint
 from standby.model.plan import CyclePlan, DiskPlan
 from standby.model.point import Way, digests_beside
 from standby.target import layout, programs
+from standby.target.nodes import Caching, image_node
 from standby.target.qcow2 import DIGESTS_CLUSTER, Allocation, NewImage
 from standby.target.writer import Writer
 
@@ -74,7 +75,7 @@ def serve_incoming(writer: Writer, plan: CyclePlan, allocation: Allocation) -> G
     paths = [writer.directory / name for file in files for name in (file.image, file.digests)]
     settings = DaemonSettings(
         pidfile=writer.directory / layout.cycle_pidfile("incoming", writer.generation),
-        blockdevs=tuple(_node(name, path) for name, path in zip(names, paths, strict=True)),
+        blockdevs=tuple(_nodes(names, paths)),
         exports=tuple(Export(f"node-{name}", name, writable=True) for name in names),
     )
     with storage_daemon(writer.host, settings) as daemon, daemon.endpoints(names) as endpoints:
@@ -181,10 +182,8 @@ def _images(plan: DiskPlan, allocation: Allocation, generation: int) -> tuple[Ne
     )
 
 
-def _node(name: str, path: str) -> dict[str, object]:
-    # Backing files are opened as the headers say: a write of part of a cluster needs them.
-    return {
-        "driver": "qcow2",
-        "node-name": f"node-{name}",
-        "file": {"driver": "file", "filename": path},
-    }
+def _nodes(names: Sequence[str], paths: Sequence[str]) -> Iterator[Mapping[str, object]]:
+    """Describe each disk and its digests, which are written in small pieces."""
+    for number, (name, path) in enumerate(zip(names, paths, strict=True)):
+        caching = Caching.PAGES if number % 2 else Caching.NONE
+        yield image_node(f"node-{name}", path, caching=caching)

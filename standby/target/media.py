@@ -19,10 +19,12 @@ from standby.model.machine import MachineDefinition
 from standby.model.manifest import Manifest
 from standby.model.point import BootPoint
 from standby.target import layout, programs
+from standby.target.definitions import read_definition
 from standby.target.layout import StandbyDirectory
 from standby.target.listing import manifest_of
+from standby.target.looking import look
 from standby.target.seed_images import find_image
-from standby.target.store import KvmStore, look, read_definition
+from standby.target.store import KvmStore
 
 # Small enough to name what is damaged, large enough not to start too many programs.
 CHUNK: Final = 4 << 20

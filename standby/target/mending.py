@@ -20,6 +20,7 @@ from standby.model.extent import NbdEndpoint
 from standby.model.point import Delta
 from standby.target import layout, programs
 from standby.target.layout import StandbyDirectory
+from standby.target.nodes import Access, image_node
 from standby.target.qcow2 import DIGESTS_CLUSTER, NewImage
 from standby.target.writer import Writer
 
@@ -57,7 +58,10 @@ class DeltaMending:
     @contextmanager
     def gathering(self) -> Generator[Patching]:
         """Serve the patch for writing. Raises TryLater while a merge is at work."""
-        nodes = (self.node(_PATCH, self.patch), self.node(_DIGESTS, self.delta.digests, "ro"))
+        nodes = (
+            self.node(_PATCH, self.patch),
+            self.node(_DIGESTS, self.delta.digests, Access.READ),
+        )
         with self.served(nodes, writable=_PATCH) as reached:
             yield Patching(reached[_PATCH], reached[_DIGESTS])
 
@@ -66,8 +70,8 @@ class DeltaMending:
         """Serve the delta for writing. Raises TryLater while anybody has it open."""
         nodes = (
             self.node(_IMAGE, self.delta.file),
-            self.node(_DIGESTS, self.delta.digests, "ro"),
-            self.node(_PATCH, self.patch, "ro"),
+            self.node(_DIGESTS, self.delta.digests, Access.READ),
+            self.node(_PATCH, self.patch, Access.READ),
         )
         with self.served(nodes, writable=_IMAGE) as reached:
             yield Applying(reached[_IMAGE], reached[_DIGESTS], reached[_PATCH])
@@ -92,14 +96,9 @@ class DeltaMending:
                 raise _in_use(self.delta) from error
             raise
 
-    def node(self, name: str, file: str, mode: str = "rw") -> Mapping[str, object]:
+    def node(self, name: str, file: str, access: Access = Access.WRITE) -> Mapping[str, object]:
         """Describe an image; those that it stands on are found by its header, read-only."""
-        return {
-            "driver": "qcow2",
-            "node-name": name,
-            "read-only": mode == "ro",
-            "file": {"driver": "file", "filename": self.writer.directory / file},
-        }
+        return image_node(name, self.writer.directory / file, access)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +121,7 @@ def rebuilding(writer: Writer, delta: Delta) -> Generator[Rebuilding]:
     writer.run(programs.CREATE_IMAGES, "standby-create", *table.words, timeout=_CREATE_S)
     work = DeltaMending(writer, delta, file)
     try:
-        nodes = (work.node(_IMAGE, delta.file, "ro"), work.node(_DIGESTS, file))
+        nodes = (work.node(_IMAGE, delta.file, Access.READ), work.node(_DIGESTS, file))
         with work.served(nodes, writable=_DIGESTS) as reached:
             yield Rebuilding(reached[_IMAGE], reached[_DIGESTS])
         moved = (file, delta.digests)

@@ -20,6 +20,7 @@ from standby.model.manifest import Manifest
 from standby.model.names import PointName
 from standby.model.point import Delta
 from standby.target import layout, programs
+from standby.target.nodes import image_node
 from standby.target.users import Images
 from standby.target.writer import Writer
 
@@ -134,18 +135,9 @@ class MergeWork:
         session.execute("job-dismiss", {"id": _JOB}, timeout=_COMMAND_S)
 
     def _nodes(self, number: int, younger: str, older: str) -> Iterator[Mapping[str, object]]:
-        yield {
-            "driver": "qcow2",
-            "node-name": f"older-{number}",
-            "backing": None,
-            "file": {"driver": "file", "filename": self.writer.directory / older},
-        }
-        yield {
-            "driver": "qcow2",
-            "node-name": f"younger-{number}",
-            "backing": f"older-{number}",
-            "file": {"driver": "file", "filename": self.writer.directory / younger},
-        }
+        directory, below = self.writer.directory, f"older-{number}"
+        yield {**image_node(below, directory / older), "backing": None}
+        yield {**image_node(f"younger-{number}", directory / younger), "backing": below}
 
     def _why(self, error: CommandFailed) -> StandbyError:
         if refused_lock(error):

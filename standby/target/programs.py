@@ -51,30 +51,59 @@ for d in deltas heads incoming points kept run; do [ -d "$1/$d" ] || missing=$d;
     + HOLD_LOCK
 )
 
+# Prints size and name of all in the directory of a head that tells whether it was run: its images,
+# and whatever else somebody put there, such as the overlay of a snapshot that libvirt made of a
+# standby that was off. What is written then is written there, and the images stay as they were.
+_HEAD_NOW: Final = """
+for file in *; do
+  case $file in fresh|nvram.fd|tpm.permall) continue;; esac
+  [ ! -e "$file" ] || stat -c '%s %n' -- "$file"
+done
+"""
+
+# Prints how the file system that a path lies on is mounted; nothing where that cannot be known.
+MOUNT_OPTIONS: Final = """
+mount_options() {
+  all=$(findmnt -n -r -o OPTIONS -T "$1" 2>/dev/null) && { echo "$all" | tail -n 1; return; }
+  at=$(stat -c %m -- "$1" | sed 's/\\\\/\\\\134/g; s/ /\\\\040/g')
+  at=$at awk '$5 == ENVIRON["at"] { found = $NF } END { print found }' /proc/self/mountinfo
+}
+"""
+
 # Arguments: directory. Prints sections that `listing.parse_listing` reads: what is there, sizes in
 # bytes. Names that are not ours may hold anything: a newline in one is printed as octal 001, so
-# that no name can be taken for a line or a section.
-OBSERVE: Final = """
-cd "$1" || exit 73
+# that no name can be taken for a line or a section. What comes and goes meanwhile is no failure;
+# what cannot be read is, for what is missing in the listing would pass for gone.
+OBSERVE: Final = (
+    MOUNT_OPTIONS
+    + """
+cd "$1" || { [ -e "$1" ] || exit 73; exit 74; }
 echo '== files'
-find . -mindepth 1 -printf '%y %b %P\\0' | tr '\\n\\0' '\\001\\n'
+{ find . -ignore_readdir_race -mindepth 1 -printf '%y %b %P\\0' || printf '== short\\0'; } |
+  tr '\\n\\0' '\\001\\n'
 echo '== head'
 readlink head || true
 echo '== fresh'
 cat head/fresh 2>/dev/null || true
 echo '== now'
-[ ! -d head ] || (cd head && stat -c '%s %n' -- *.qcow2 2>/dev/null) || true
+[ ! -d head ] || (
+cd head
+"""
+    + _HEAD_NOW
+    + """
+) 2>/dev/null || true
 echo '== available'
 df -B1 --output=avail . | tail -n 1
 echo '== type'
 kind=$(stat -f -c %T .); echo "$kind"
 echo '== options'
-case $kind in nfs*) findmnt -n -r -o OPTIONS -T .;; esac
+case $kind in nfs*) mount_options .;; esac
 echo '== clock'
 date +%s
 echo '== manifest'
-cat standby.json 2>/dev/null || true
+[ ! -e standby.json ] || cat standby.json || exit 74
 """
+)
 
 # How every program begins that changes what a standby consists of. Arguments: directory,
 # generation expected. A manager that was overtaken without noticing stops here: its lock and this
@@ -120,7 +149,8 @@ sync standby.json.new
 mv -T standby.json.new standby.json
 sync .
 # Published. The copy is for the day that the manifest is damaged; if it fails, the next one comes.
-cp standby.json kept/standby.json.new && mv -T kept/standby.json.new kept/standby.json || true
+cp standby.json kept/standby.json.new && sync kept/standby.json.new &&
+  mv -T kept/standby.json.new kept/standby.json || true
 # The marks are for the day that the copy is lost as well: nothing else tells that a merge may be
 # writing into a point. So no merge begins without them.
 sed -n 's/^ *{"name": "\\(V[0-9_]*\\)", "standing": "given up".*/\\1/p' standby.json |
@@ -143,7 +173,7 @@ current=none
 [ "${current%% *}" = "$expected" ] || exit 76
 kept=kept/damaged-$(date -u +%Y%m%d_%H%M%S)-$$
 mkdir "$kept"
-[ ! -e standby.json ] || cp standby.json "$kept/standby.json"
+[ ! -e standby.json ] || { cp standby.json "$kept/standby.json"; sync "$kept/standby.json"; }
 [ -s standby.json ] || rm -f standby.json
 for path; do mv -T -- "$path" "$kept/${path//\\//-}"; done
 sync "$kept" kept .
@@ -285,9 +315,8 @@ mv -T -- "$new" "$head"
 sync heads
 """
 
-# Argument: head's directory. Prints what the link named before.
+# Argument: head's directory.
 _TURN_HEAD = """
-readlink head || true
 rm -f head.new
 ln -s -- "$1" head.new
 mv -T head.new head
@@ -297,50 +326,85 @@ sync .
 # Arguments: directory, generation expected, head's directory.
 TURN_HEAD: Final = _FENCED + _TURN_HEAD
 
-# As MAKE_HEAD would be, then TURN_HEAD.
-STAND_HEAD: Final = _FENCED + _MAKE_HEAD + 'set -- "$head"\n' + _TURN_HEAD
+# As _MAKE_HEAD, then the link is turned to that head. Prints "turned", then what the link named
+# before. Until its input ends or falls silent for 30 s it holds the locks that a running machine
+# takes, on the images of the new head: libvirt reads what images stand on before it runs QEMU, and
+# a start that looked at the old head and opens the new one would run the new overlay on the chain
+# of another boot point. It fails instead. The locks are qemu-io's, which ends with this program,
+# whatever kills that.
+STAND_HEAD: Final = (
+    _FENCED
+    + _MAKE_HEAD
+    + """
+hold=$(mktemp -d)
+trap 'rm -rf "$hold"' EXIT
+mkfifo "$hold/in"
+exec 7<>"$hold/in"
+pids=
+for image in "$PWD/$head"/*.qcow2; do
+  said=$hold/said.$(basename -- "$image")
+  alone="json:{\\"driver\\":\\"qcow2\\",\\"backing\\":null,\\"file\\":{\\"driver\\":\\"file\\",\\"filename\\":\\"$image\\"}}"
+  qemu-io "$alone" <"$hold/in" >"$said" 2>&1 7>&- &
+  pids="$pids $!"
+  until grep -q '^qemu-io' "$said"; do
+    kill -0 "$!" 2>/dev/null || { cat "$said" >&2; exit 70; }
+    sleep 0.01
+  done
+done
+before=$(readlink head || true)
+set -- "$head"
+"""
+    + _TURN_HEAD
+    + """
+printf 'turned\\n%s\\n' "$before"
+while read -r -t 30 _; do :; done
+exec 7>&-
+wait
+"""
+)
 
 # Arguments: directory, head. Exit status 77 when one of its images is open somewhere (qemu-img
 # takes the locks that a running machine holds), 78 when one was written to or nobody knows, 0 when
 # it is fresh or gone.
-PROBE_HEAD: Final = """
+PROBE_HEAD: Final = (
+    """
 cd "$1/$2" 2>/dev/null || exit 0
-for image in *.qcow2; do
-  [ ! -e "$image" ] || qemu-img info -f qcow2 "$image" >/dev/null || exit 77
+for image in *; do
+  case $image in fresh|nvram.fd|tpm.permall) continue;; *.qcow2) set -- -f qcow2;; *) set --;; esac
+  [ ! -e "$image" ] || qemu-img info "$@" "$image" >/dev/null || exit 77
 done
-[ "$(stat -c '%s %n' -- *.qcow2 2>/dev/null)" = "$(cat fresh 2>/dev/null)" ] || exit 78
+now=$(
 """
+    + _HEAD_NOW
+    + """
+)
+[ "$now" = "$(cat fresh 2>/dev/null)" ] || exit 78
+"""
+)
 
-# Arguments: directory, generation expected, head (empty: the one that the link names). It is moved
-# before the link goes, so that a kill in between cannot leave a head that was run where debris is
-# looked for.
+# Arguments: directory, generation expected, a head that the link does not name.
 KEEP_HEAD: Final = (
     _FENCED
     + """
-head=$1
-[ -n "$head" ] || head=$(readlink head)
-kept=kept/$(basename -- "$head")
+kept=kept/$(basename -- "$1")
 [ ! -e "$kept" ] || kept=$kept-$(date -u +%Y%m%d%H%M%S)
-[ ! -d "$head" ] || mv -T -- "$head" "$kept"
-[ -e head ] || rm -f head
+[ ! -d "$1" ] || mv -T -- "$1" "$kept"
 sync heads kept .
 """
 )
 
-# Arguments: directory. Prints, for every file of the store that may be an image, its path (see
-# OBSERVE) and the start of its content in base64, by which the caller knows what it stands on.
+# Arguments: directory. Prints, for all files of the store that may be images and that may be read:
+# size and path of each, ended by NUL, and one NUL more; the first 4096 bytes of each, without a
+# gap; sizes and paths again, by which the caller knows that nothing has changed meanwhile. So a few
+# programs read hundreds of files.
 READ_HEADERS: Final = """
 cd "$1" || exit 73
-newline='
-'
 find . -mindepth 1 \\( -path ./incoming -o -path ./points -o -path ./run \\) -prune -o \\
   -type f -exec sh -c '
-    newline=$1; shift
-    for image; do
-      name=${image#./}
-      case $name in *"$newline"*) name=$(printf %s "$name" | tr "\\n" "\\001");; esac
-      printf "%s " "$name"; head -c 4096 -- "$image" | base64 -w 0; echo
-    done' sh "$newline" {} +
+    for file; do shift; [ ! -r "$file" ] || set -- "$@" "$file"; done
+    [ "$#" -gt 0 ] || exit 0
+    list() { stat --printf "%s %n\\0" -- "$@" && printf "\\0"; }
+    list "$@" && head -q -c 4096 -- "$@" && list "$@"' sh {} +
 """
 
 # Arguments: directory, generation expected, then pairs: image, what it stands on from now on.

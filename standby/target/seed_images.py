@@ -23,9 +23,12 @@ from standby.host.storage_daemon import (
 from standby.model.digest import table_bytes
 from standby.model.disk import ImageFormat
 from standby.model.extent import NbdEndpoint
+from standby.model.manifest import Manifest
 from standby.model.plan import DiskPlan
 from standby.model.seed import ImageFound, SeedOrigin
 from standby.target import layout, programs
+from standby.target.layout import StandbyDirectory
+from standby.target.nodes import Access, Caching, image_node
 from standby.target.qcow2 import DIGESTS_CLUSTER, Allocation, NewImage
 from standby.target.writer import Writer
 
@@ -63,6 +66,17 @@ def find_image(host: Host, path: str) -> ImageFound:
     return ImageFound(
         path, ImageFormat(found["format"]), found["virtual-size"], found["actual-size"]
     )
+
+
+def own_image(directory: StandbyDirectory, manifest: Manifest, file: str) -> ImageFound:
+    """Describe a delta of the newest boot point as an image: all that its disk holds there."""
+    deltas = manifest.newest.deltas if manifest.newest else ()
+    delta = next((it for it in deltas if it.file == file), None)
+    if delta is None:
+        raise UseOtherImage(f"image {file}", "of no boot point", "a disk of the newest boot point")
+    chain = (it for point in manifest.points if (it := point.delta_of(delta.disk)))
+    stored = min(sum(it.stored for it in chain), delta.size)
+    return ImageFound(directory / file, ImageFormat.QCOW2, delta.size, stored)
 
 
 @contextmanager
@@ -114,14 +128,10 @@ def _served(
     writer: Writer, disk: str, made: tuple[str, ...]
 ) -> Generator[tuple[NbdEndpoint, NbdEndpoint]]:
     names = (disk, f"{disk}.digests")
-    nodes = tuple(
-        {
-            "driver": "qcow2",
-            "node-name": f"node-{name}",
-            "read-only": name == disk,
-            "file": {"driver": "file", "filename": writer.directory / file},
-        }
-        for name, file in zip(names, made, strict=True)
+    image, table = (writer.directory / file for file in made)
+    nodes = (
+        image_node(f"node-{names[0]}", image, Access.READ, Caching.NONE),
+        image_node(f"node-{names[1]}", table),
     )
     settings = DaemonSettings(
         pidfile=writer.directory / layout.cycle_pidfile("image", writer.generation),
@@ -130,9 +140,9 @@ def _served(
     )
     with (
         storage_daemon(writer.host, settings) as daemon,
-        daemon.endpoints(names) as (image, digests),
+        daemon.endpoints(names) as (read, digests),
     ):
-        yield image, digests
+        yield read, digests
 
 
 def _why(error: CommandFailed, subject: str) -> StandbyError:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import base64
+import itertools
 import posixpath
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -11,7 +12,10 @@ from standby.model.manifest import Manifest
 from standby.model.names import PointName
 from standby.model.observation import User
 from standby.target import layout
-from standby.target.qcow2 import parse_header
+from standby.target.qcow2 import HEADER_BYTES, parse_header
+
+_END = b"\0\0"
+_ENTRY = re.compile(rb"(\d+) (.+)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,21 +33,57 @@ class Images:
         return tuple(sorted(image for image, base in self.stands_on.items() if base == file))
 
 
-def parse_images(text: str, directory: str) -> Images:
+def parse_images(printed: bytes, directory: str) -> Images | None:
     """Parse what programs.READ_HEADERS printed of a store in `directory`.
 
-    Raises RepairStore for a damaged header.
+    None when a file came, went or changed its length while it was read. Raises RepairStore for
+    a damaged header.
     """
     found: dict[str, str | None] = {}
     sizes: dict[str, int] = {}
-    for line in filter(None, text.split("\n")):
-        image, _, encoded = line.rpartition(" ")
-        header = parse_header(base64.b64decode(encoded), image)
-        backing = header.backing if header else None
-        found[image] = _resolved(image, backing, directory) if backing else None
-        if header:
-            sizes[image] = header.size
+    rest = printed
+    while rest:
+        block = _block(rest)
+        if block is None:
+            return None
+        starts, rest = block
+        for image, start in starts.items():
+            header = parse_header(start, image)
+            backing = header.backing if header else None
+            found[image] = _resolved(image, backing, directory) if backing else None
+            if header:
+                sizes[image] = header.size
     return Images(found, sizes)
+
+
+def _block(printed: bytes) -> tuple[Mapping[str, bytes], bytes] | None:
+    """Read what one run of the inner program printed; return the files' starts, and the rest."""
+    before, _, rest = printed.partition(_END)
+    files = _lengths(before)
+    content = rest[: sum((files or {}).values())]
+    after, _, rest = rest[len(content) :].partition(_END)
+    if files is None or files != _lengths(after):
+        return None
+    places = itertools.accumulate(files.values(), initial=0)
+    starts = {
+        name: content[place : place + length]
+        for (name, length), place in zip(files.items(), places, strict=False)
+    }
+    return starts, rest
+
+
+def _lengths(listed: bytes) -> dict[str, int] | None:
+    """Return how much of each file was printed; None when this is no list."""
+    entries = [_ENTRY.fullmatch(entry) for entry in listed.split(b"\0")]
+    if not all(entries):
+        return None
+    return {_name(entry[2]): min(int(entry[1]), HEADER_BYTES) for entry in entries if entry}
+
+
+def _name(printed: bytes) -> str:
+    """Return a path as programs.OBSERVE prints it."""
+    name = printed.removeprefix(b"./").replace(b"\n", b"\1")
+    return name.decode("utf-8", "surrogateescape")
 
 
 def unexpected_users(images: Images, manifest: Manifest, head: str) -> tuple[User, ...]:

@@ -38,7 +38,8 @@ from standby.target.incoming import IncomingDisk
 from standby.target.layout import StandbyDirectory, delta_name
 from standby.target.manifest_format import read_manifest
 from standby.target.merging import UNLIMITED, MergeSpeed
-from standby.target.store import KvmStore, make_directory, open_store
+from standby.target.opening import make_directory, open_store
+from standby.target.store import KvmStore
 from tests.integration.nbd_servers import run
 
 KIB = 1 << 10
@@ -434,6 +435,16 @@ class Reverter(Worker):
         with world.opened() as store:
             store.change(store.manifest.reverted(self.point))
             store.move_head(HeadMove.MOVE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetsAside(Worker):
+    """Keeps the head that somebody ran, and puts a fresh one in its place."""
+
+    def work(self, world: World, seen: Callable[[], None]) -> None:
+        del seen
+        with world.opened() as store:
+            store.move_head(HeadMove.SET_ASIDE)
 
 
 def was_killed(worker: Worker) -> bool:

@@ -163,7 +163,7 @@ def test_a_run_does_not_wait_for_a_server_that_hangs(make_room: MakeRoom) -> Non
     posts = Posts()
     with silent_server() as port, web(posts) as web_port:
         room = make_room(port)
-        hook = Webhook(f"http://127.0.0.1:{web_port}/", ALL)
+        hook = Webhook.at(f"http://127.0.0.1:{web_port}/", ALL)
         room.tell(run(), None, Receivers(ops().mail, (hook,)))
         assert posts.arrived.acquire(timeout=20), "nor do webhooks"
         assert until(lambda: room.waiting == 1), "the mail is still being sent; we are here"
@@ -211,7 +211,7 @@ def test_a_webhook_is_told_all_that_is_known(make_room: MakeRoom) -> None:
     posts = Posts(answers=[503, 200])
     with web(posts) as port:
         room = make_room()
-        hook = Webhook(f"http://127.0.0.1:{port}/hook", ALL)
+        hook = Webhook.at(f"http://127.0.0.1:{port}/hook", ALL)
         problem = Problem(Concern.RPO, Severity.CRITICAL, "late", "look")
         condition = Condition(Health.CRITICAL, (problem,))
         room.tell(run(), condition, Receivers(webhooks=(hook,)))

@@ -1,4 +1,4 @@
-"""Merges that waited for their turn: who uses the standby by then is looked at anew."""
+"""Merges look at who uses the standby before each of them, and the report tells what was done."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ import pytest
 from chain_world import EMPTY, START, hourly_points
 
 from standby.app.session import Session
-from standby.cycle.interfaces import MergeTurn, ProgressReport
+from standby.cycle.interfaces import MergeGate, MergeTurn, ProgressReport
 from standby.cycle.replicate import Cycle, Policy
 from standby.cycle.report import Journal
+from standby.errors import TryLater
 from standby.model.keep import Keep
 from standby.model.manifest import Manifest
 from standby.model.names import PointName
@@ -47,6 +48,8 @@ class Store:
     manifest: Manifest = field(default_factory=lambda: replace(EMPTY, points=hourly_points(4)))
     standing: Sequence[User] = ()
     merged: list[PointName] = field(default_factory=list)
+    comes: dict[int, Sequence[User]] = field(default_factory=dict)  # after so many merges
+    refused: PointName | None = None
 
     def observe(self) -> TargetObservation:
         head = HeadObservation(HeadUse.ABSENT)
@@ -57,7 +60,34 @@ class Store:
 
     def merge(self, older: PointName, progress: ProgressReport) -> None:
         assert callable(progress)
+        if older == self.refused:
+            raise TryLater(f"merge of {older}", "a file of the pair is in use")
         self.merged.append(older)
+        self.manifest = self.manifest.giving_up(older).merged(older, {"vda": 1})
+        self.standing = self.comes.get(len(self.merged), self.standing)
+
+
+def cycle(store: Store, clock: Clock, gate: MergeGate, limit: int) -> Cycle:
+    """Return a cycle of which only the merges can be run."""
+    nothing = cast("Any", None)
+    return Cycle(
+        source=nothing,
+        store=cast("Any", store),
+        transfer=nothing,
+        hooks=nothing,
+        clock=clock,
+        policy=Policy("web", Consistency.CRASH, Keep(limit), "/standbys", 0),
+        request=CycleRequest(),
+        journal=Journal("web", Session(Path("/etc/standby")).require_wanted),
+        progress=lambda *_: None,
+        gate=gate,
+    )
+
+
+@contextmanager
+def at_once(_turn: MergeTurn) -> Generator[None]:
+    """Let everybody merge."""
+    yield
 
 
 @pytest.mark.parametrize("comes", [False, True])
@@ -71,18 +101,25 @@ def test_who_came_while_a_merge_waited_for_its_turn_keeps_what_he_stands_on(*, c
         store.standing = [User("a test machine", newest.name)] if comes else []
         yield
 
-    nothing = cast("Any", None)
-    cycle = Cycle(
-        source=nothing,
-        store=cast("Any", store),
-        transfer=nothing,
-        hooks=nothing,
-        clock=clock,
-        policy=Policy("web", Consistency.CRASH, Keep(3), "/standbys", 0),
-        request=CycleRequest(),
-        journal=Journal("web", Session(Path("/etc/standby")).require_wanted),
-        progress=lambda *_: None,
-        gate=gate,
-    )
-    cycle.merge()
+    cycle(store, clock, gate, limit=3).merge()
     assert store.merged == ([] if comes else [oldest.name])
+
+
+def test_who_came_during_a_merge_keeps_what_he_stands_on_from_the_next() -> None:
+    store = Store()
+    oldest, *_, newest = store.manifest.points
+    store.comes = {1: [User("a test machine", newest.name)]}
+    done = cycle(store, Clock(), at_once, limit=1).merge()
+    assert store.merged == [oldest.name]
+    assert [merge.older for merge in done.merges] == [oldest.name]
+    assert "a test machine" in done.deferred[0].obstacle
+
+
+def test_a_merge_that_could_not_be_done_is_reported_as_waiting_and_not_as_done() -> None:
+    store = Store()
+    oldest, second, *_ = store.manifest.points
+    store.refused = second.name
+    done = cycle(store, Clock(), at_once, limit=1).merge()
+    assert [merge.older for merge in done.merges] == [oldest.name] == store.merged
+    (waits, *_) = done.deferred
+    assert (waits.older, waits.obstacle) == (second.name, "a file of the pair is in use")

@@ -50,7 +50,8 @@ def test_threads_that_record_their_first_runs_at_once_do_not_wait_for_each_other
 
 def test_an_owner_says_which_process_it_is_and_what_ends_with_it(tmp_path: Path) -> None:
     with Owner(tmp_path, Records.ONE_RUN) as owner:
-        assert recorder_of(tmp_path, owner.name) == Recorder(this_process(), Records.ONE_RUN)
+        expected = Recorder(this_process(), Records.ONE_RUN, tmp_path / owner.name)
+        assert recorder_of(tmp_path, owner.name) == expected
         (tmp_path / owner.name).write_text("{")  # one that is just being written, or a stranger's
         assert recorder_of(tmp_path, owner.name) is None
     assert recorder_of(tmp_path, owner.name) is None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import base64
+import os
 import subprocess
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -18,7 +18,7 @@ from standby.model.point import BootPoint, Consistency, Delta, Way
 from standby.target import layout, programs
 from standby.target.listing import Listing, manifest_of, parse_listing
 from standby.target.manifest_format import write_manifest
-from standby.target.users import parse_images, unexpected_users
+from standby.target.users import Images, parse_images, unexpected_users
 
 NAME = PointName(datetime(2026, 11, 22, 3, 56, tzinfo=UTC))
 POINT = BootPoint(
@@ -50,11 +50,13 @@ def observed(directory: Path) -> Listing:
     return parse_listing(done.stdout.decode("utf-8", "surrogateescape"), "the store")
 
 
-def headers(directory: Path) -> str:
+def images_of(directory: Path) -> Images:
     argv = ["sh", "-c", programs.READ_HEADERS, "headers", str(directory)]
     done = subprocess.run(argv, capture_output=True, check=True)
     assert not done.stderr
-    return done.stdout.decode("utf-8", "surrogateescape")
+    images = parse_images(done.stdout, str(directory))
+    assert images is not None
+    return images
 
 
 @pytest.fixture
@@ -67,6 +69,55 @@ def store(tmp_path: Path) -> Path:
     (directory / "deltas/vda.0001.qcow2").write_bytes(b"x")
     (directory / f"points/{NAME}").mkdir()
     return directory
+
+
+def with_programs(monkeypatch: pytest.MonkeyPatch, place: Path, **programs_: str) -> None:
+    """Let the host's programs of these names be other ones."""
+    place.mkdir()
+    for name, text in programs_.items():
+        (place / name).write_text(f"#!/bin/sh\n{text}\n")
+        (place / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{place}:{os.environ['PATH']}")
+
+
+def test_a_listing_that_is_cut_short_is_refused(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part = "printf 'd 8 deltas\\0'; echo 'find: ./deltas: Input/output error' >&2; exit 1"
+    with_programs(monkeypatch, tmp_path / "bin", find=part)
+    with pytest.raises(RepairStore, match="not all of it can be read"):
+        observed(store)
+
+
+def test_a_manifest_that_cannot_be_read_is_not_taken_for_none(store: Path) -> None:
+    (store / "standby.json").unlink()
+    (store / "standby.json").mkdir()  # cat(1) fails on it, as it does on a bad disk
+    with pytest.raises(subprocess.CalledProcessError) as caught:
+        observed(store)
+    assert caught.value.returncode == 74
+
+
+def test_what_comes_and_goes_during_a_look_is_no_failure(store: Path) -> None:
+    busy = (
+        "while :; do mkdir -p heads/a; for n in 1 2 3 4 5 6 7 8; do : > run/$n; : > heads/a/$n;"
+        " done; rm -rf run/* heads/a; done"
+    )
+    with subprocess.Popen(["sh", "-c", busy], cwd=store, stderr=subprocess.DEVNULL) as other:
+        try:
+            for _ in range(150):
+                assert manifest_of(observed(store), "the manifest") == MANIFEST
+        finally:
+            other.kill()
+
+
+def test_a_host_without_findmnt_tells_how_a_network_storage_is_mounted(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = 'case "$*" in *%T*) echo nfs;; *) exec /usr/bin/stat "$@";; esac'
+    with_programs(monkeypatch, tmp_path / "bin", stat=kind, findmnt="exit 127")
+    mounts = Path("/proc/self/mountinfo").read_text().splitlines()
+    options = {line.rpartition(" ")[2] for line in mounts}
+    assert observed(store).mounted_with in options
 
 
 def test_a_look_shows_what_is_there_and_the_manifest_as_it_is(store: Path) -> None:
@@ -88,7 +139,7 @@ def test_no_name_of_a_file_can_pass_for_anything_else(store: Path, folder: str, 
     assert manifest_of(listing, "the manifest") == MANIFEST
     assert listing.debris(MANIFEST) == ()
     assert len(listing.files) == 3
-    images = parse_images(headers(store), str(store))
+    images = images_of(store)
     assert unexpected_users(images, MANIFEST, "") == ()
     assert not (store / "injected").exists()
 
@@ -101,7 +152,7 @@ def test_an_image_of_any_name_that_stands_on_a_point_is_found(store: Path, name:
     subprocess.run([*create, str(delta), "1M"], check=True)
     image = store / "kept" / name.replace("/", "_")
     subprocess.run([*create, "-F", "qcow2", "-b", str(delta), "--", str(image)], check=True)
-    (user,) = unexpected_users(parse_images(headers(store), str(store)), MANIFEST, "")
+    (user,) = unexpected_users(images_of(store), MANIFEST, "")
     assert user.stands_on == NAME
 
 
@@ -114,7 +165,7 @@ def test_images_are_found_wherever_they_lie_in_the_store(store: Path) -> None:
         ("deltas/other.qcow2", "vda.0001.qcow2"),
     ):
         subprocess.run([*create, "-b", backing, str(store / place), "1M"], check=True)
-    users = unexpected_users(parse_images(headers(store), str(store)), MANIFEST, "")
+    users = unexpected_users(images_of(store), MANIFEST, "")
     assert {user.what: user.stands_on for user in users} == dict.fromkeys(
         ("copy.img", "mine/disk", "deltas/other.qcow2"), NAME
     )
@@ -125,7 +176,7 @@ def test_an_image_on_something_unknown_is_a_user_of_nobody_knows_what(store: Pat
     backing = 'json:{"driver": "file", "filename": "deltas/vda.0001.qcow2"}'
     for name, below in (("a", "/elsewhere/x.qcow2"), ("b", backing)):
         subprocess.run([*create, "-b", below, str(store / "kept" / name), "1M"], check=True)
-    users = unexpected_users(parse_images(headers(store), str(store)), MANIFEST, "")
+    users = unexpected_users(images_of(store), MANIFEST, "")
     assert [user.stands_on for user in users] == [None, None]
 
 
@@ -187,8 +238,30 @@ def test_numbers_of_heads_are_never_used_twice(store: Path) -> None:
 
 def test_headers_that_claim_too_much_are_refused() -> None:
     lies = b"QFI\xfb" + (3).to_bytes(4) + (5000).to_bytes(8) + (10).to_bytes(4) + bytes(12)
+    listed = b"%d ./kept/x\0\0" % len(lies)
     with pytest.raises(RepairStore):
-        parse_images(f"kept/x {base64.b64encode(lies).decode()}\n", "/store")
+        parse_images(listed + lies + listed, "/store")
+
+
+@pytest.mark.parametrize("later", [b"9 ./a\0\0", b"10 ./b\0\0", b"10 ./a\0001 ./b\0\0", b"\0", b""])
+def test_headers_of_files_that_changed_while_they_were_read_are_not_believed(later: bytes) -> None:
+    assert parse_images(b"10 ./a\0\0" + bytes(10) + later, "/store") is None
+
+
+def test_headers_of_a_file_that_shrank_while_it_was_read_are_not_believed() -> None:
+    for left in range(10):
+        assert parse_images(b"10 ./a\0\0" + bytes(left) + b"%d ./a\0\0" % left, "/store") is None
+
+
+def test_a_file_that_grows_behind_its_header_is_believed() -> None:
+    printed = b"4096 ./a\0\0" + bytes(4096) + b"8192 ./a\0\0"
+    images = parse_images(printed, "/store")
+    assert images is not None
+    assert images.stands_on == {"a": None}
+
+
+def test_an_empty_store_has_no_images() -> None:
+    assert parse_images(b"", "/store") == Images({})
 
 
 @pytest.mark.parametrize(

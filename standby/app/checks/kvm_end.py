@@ -36,7 +36,7 @@ from standby.profile import Allocation as AskedAllocation
 from standby.profile import Profile
 from standby.target.layout import StandbyDirectory
 from standby.target.listing import manifest_of
-from standby.target.store import look
+from standby.target.looking import look
 from standby.transports.speed import Direction
 
 
