@@ -120,7 +120,7 @@ def test_a_run_by_hand_is_stopped_from_elsewhere_without_a_daemon(
     }
     assert "no run is under way" in recorded.fails("cancel", protection.name, "--yes", status=75)
     with recorded.started("run", protection.name) as command:
-        wait_until(lambda: is_writing(protection), "the copy that goes on", 60, 0.05)
+        wait_until(lambda: runs(recorded)[-1]["result"] == "running", "the next run", 60, 0.2)
         assert "paused since" in recorded.run("pause", protection.name, "--cancel-run").stdout
         assert command.wait(60) == 130
     assert protection.points == ()
