@@ -119,6 +119,7 @@ def test_a_pause_holds_the_daemon_and_those_after_it(protect: Protect, daemon: S
     grows(protection)
 
 
+@pytest.mark.long
 def test_a_first_copy_that_takes_long_is_paused_at_once_and_nothing_follows_it(
     protect: Protect, daemon: Served
 ) -> None:
@@ -250,6 +251,7 @@ def test_a_machine_that_was_shut_down_while_no_daemon_ran_is_captured_by_the_nex
     protection.expect_exact(only=protection.points[-1])
 
 
+@pytest.mark.long
 def test_runs_that_go_on_at_once_speak_each_in_a_log_of_its_own(
     protect: Protect, daemon: Served
 ) -> None:

@@ -101,6 +101,7 @@ def test_a_run_that_fails_is_in_the_history_with_the_type_of_its_error(
     assert said in recorded.run("log", run["run"]).stdout
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("slow_link")
 def test_a_run_by_hand_is_stopped_from_elsewhere_without_a_daemon(
     protect: Protect, recorded: CommandLine
