@@ -37,7 +37,7 @@ from standby.daemon.clock import SystemClock
 from standby.daemon.instance import Instance
 from standby.daemon.memory import Memory
 from standby.daemon.serve import MEMORY_FILE, Daemon
-from standby.errors import Cancelled, FixProfile, FixRequest, TryLater
+from standby.errors import Cancelled, FixProfile, FixRequest, ReachHost, TryLater
 from standby.model.pause import Pause, Then
 from standby.model.run import Cause, Run, RunResult
 from standby.model.schedule import SourceEvent
@@ -139,13 +139,20 @@ class House:
     def client(self) -> DaemonClient:
         return DaemonClient(socket_path(self.state))
 
+    def _answers(self) -> bool:
+        try:
+            return self.client.live() is not None
+        except ReachHost:
+            return False
+
     def serve(self, visit: Callable[[DaemonClient], None], stops: int = 1) -> None:
         """Run the daemon in this thread while `visit` goes on in another, then stop it."""
         problems: list[BaseException] = []
 
         def visiting() -> None:
             try:
-                wait_until(lambda: socket_path(self.state).exists(), "the socket", 20, 0.01)
+                # The socket is there before anybody listens, and before signals are heeded.
+                wait_until(self._answers, "the daemon", 20, 0.01)
                 visit(self.client)
             except BaseException as error:
                 problems.append(error)
