@@ -139,13 +139,18 @@ class House:
     def client(self) -> DaemonClient:
         return DaemonClient(socket_path(self.state))
 
+    def _listens(self) -> bool:
+        """Tell whether somebody listens at the socket: it is there a moment before that."""
+        with socket.socket(socket.AF_UNIX) as made:
+            return made.connect_ex(str(socket_path(self.state))) == 0
+
     def serve(self, visit: Callable[[DaemonClient], None], stops: int = 1) -> None:
         """Run the daemon in this thread while `visit` goes on in another, then stop it."""
         problems: list[BaseException] = []
 
         def visiting() -> None:
             try:
-                wait_until(lambda: socket_path(self.state).exists(), "the socket", 20, 0.01)
+                wait_until(self._listens, "the daemon", 20, 0.01)
                 visit(self.client)
             except BaseException as error:
                 problems.append(error)
@@ -161,9 +166,14 @@ class House:
         me = Instance(os.getpid(), self.root, NOW)
         thread = threading.Thread(target=visiting)
         daemon = Daemon(me, settings, self.work, SystemClock())
+        # A daemon that fails is gone when it is told to stop: that must not end the tests.
+        before = signal.signal(signal.SIGTERM, lambda *_: None)
         thread.start()
-        daemon.run()
-        thread.join()
+        try:
+            daemon.run()
+        finally:
+            thread.join()
+            signal.signal(signal.SIGTERM, before)
         assert not problems, problems
         assert self.work.closed
 
