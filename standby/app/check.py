@@ -9,6 +9,7 @@ from standby.app.checks.beside import Beside
 from standby.app.checks.end import End, Looked, attempt, look_at_end
 from standby.app.checks.finding import MANAGER, About, CheckReport, Finding, Topic
 from standby.app.checks.host_facts import probe_host
+from standby.app.checks.judge_receivers import judge_receivers
 from standby.app.checks.judge_source import judge_closed
 from standby.app.checks.judge_standby import judge_claims
 from standby.app.checks.kvm_end import check_kvm
@@ -28,6 +29,7 @@ def check(session: Session, profile: Profile) -> CheckReport:
 
 def _findings(session: Session, profile: Profile) -> Iterator[Finding]:
     yield from _manager(session, profile)
+    yield from judge_receivers(profile.notify.receivers.webhooks)
     source, kvm = _ends(session, profile)
     seen, unseen = _observe(session, profile, source.end)
     at_source = Beside(lambda: _at_source(source.end, profile, seen))

@@ -21,7 +21,7 @@ from standby.app.telling.outbox import Delivery
 from standby.app.telling.post import Postman, PostOffice
 from standby.errors import StandbyError
 from standby.model.health import Condition
-from standby.model.notice import News, Receivers
+from standby.model.notice import News, Receivers, Webhook
 from standby.model.run import Run
 from standby.planning.digests import (
     Digest,
@@ -175,8 +175,8 @@ class Newsroom:
 
         for address, profiles in _by_address(known, news).items():
             self._office.put(self._postman.digest_by_mail(digest(profiles), address))
-        for url, profiles in _by_url(known, news).items():
-            self._office.put(self._postman.digest_by_webhook(digest(profiles), url))
+        for webhook, profiles in _by_webhook(known, news).items():
+            self._office.put(self._postman.digest_by_webhook(digest(profiles), webhook))
 
     def _machine(self, profile: str, since: datetime) -> MachineDigest:
         runs: Sequence[Run] = ()
@@ -237,13 +237,13 @@ def _by_address(known: Mapping[str, Receivers], news: News) -> dict[str, list[st
     return found
 
 
-def _by_url(known: Mapping[str, Receivers], news: News) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
+def _by_webhook(known: Mapping[str, Receivers], news: News) -> dict[Webhook, list[str]]:
+    found: dict[str, tuple[Webhook, list[str]]] = {}
     for profile, receivers in known.items():
         for webhook in receivers.webhooks:
             if news in webhook.news:
-                found.setdefault(webhook.url, []).append(profile)
-    return found
+                found.setdefault(webhook.identity, (webhook, []))[1].append(profile)
+    return dict(found.values())
 
 
 def _note(logs: Path, run_id: str, text: str) -> None:

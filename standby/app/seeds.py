@@ -129,7 +129,7 @@ def _cycle(
             session.progress,
             session.cancel,
             store.manifest.digests,
-            reading=limit_of(profile.source.read_rate),
+            reading=limit_of(profile.source.read_rate, profile.schedule.zone),
         ),
         hooks=hooks_of(session, profile, journal.phase),
         clock=session.clock,

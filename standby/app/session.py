@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -102,11 +102,11 @@ class Session:
 
     def source_host(self, profile: Profile) -> Host:
         """Return the host that the machine runs on."""
-        return self.host(profile.source_host, profile.transfer.compression, profile.priority)
+        return self._connected.host(addresses_of(profile)[0])
 
     def kvm_host(self, profile: Profile) -> Host:
         """Return the host that keeps the standby."""
-        return self.host(profile.target_host, profile.transfer.compression, profile.priority)
+        return self._connected.host(addresses_of(profile)[1])
 
     def manager_host(self) -> Host:
         """Return this machine, as the manager's own user."""
@@ -121,11 +121,26 @@ class Session:
         """Return a host, connected when it is first used; all it starts has that priority."""
         return self._connected.host(host_address(settings, compression, priority))
 
+    def close_unwanted(self, profiles: Iterable[Profile], idle_for: float) -> tuple[str, ...]:
+        """Close connections that none of these profiles needs and that nobody has used lately.
+
+        `idle_for` in seconds. Return the names of hosts.
+        """
+        wanted = frozenset(address for profile in profiles for address in addresses_of(profile))
+        return self._connected.close_unwanted(wanted, idle_for)
+
     @property
     def _connected(self) -> Connections:
         if self._connections is None:
             raise FixProfile("session", "not entered", "a session used as a context")
         return self._connections
+
+
+def addresses_of(profile: Profile) -> tuple[HostAddress, HostAddress]:
+    """Return how the source's host and the KVM host of a profile are reached."""
+    compression, priority = profile.transfer.compression, profile.priority
+    source = host_address(profile.source_host, compression, priority)
+    return source, host_address(profile.target_host, compression, priority)
 
 
 def host_address(

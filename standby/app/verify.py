@@ -104,7 +104,8 @@ def verify(session: Session, place: Place, request: VerifyRequest) -> VerifyRepo
     Raises FixRequest, TryLater while a merge writes into a file that a point stands on.
     """
     _, manifest = require_manifest(place)
-    reading = limit_of(place.profile.source.read_rate)
+    profile = place.profile
+    reading = limit_of(profile.source.read_rate, profile.schedule.zone)
     broken = find_broken_tables(place, manifest)
     scanner = Scanner(
         session,

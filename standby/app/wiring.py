@@ -60,6 +60,7 @@ def policy_of(profile: Profile, directory: StandbyDirectory) -> Policy:
         storage=f"{directory.path} on {profile.target_host.name}",
         space_reserve=SPACE_RESERVE,
         resync_window=profile.resync.window,
+        zone=profile.schedule.zone,
         images=images_of(profile),
         application_every=profile.schedule.application_every,
     )
@@ -75,12 +76,13 @@ def images_of(profile: Profile) -> SeedImages:
 
 def transfer_of(session: Session, profile: Profile, algorithm: DigestAlgorithm) -> ProfileTransfer:
     """Return the copy engine with a profile's limits."""
+    zone = profile.schedule.zone
     return ProfileTransfer(
-        all_of(limit_of(profile.transfer.rate), session.overall.of(session.configuration)),
+        all_of(limit_of(profile.transfer.rate, zone), session.overall.of(session.configuration)),
         session.progress,
         session.cancel,
         algorithm,
-        reading=limit_of(profile.source.read_rate),
+        reading=limit_of(profile.source.read_rate, zone),
         resyncing=limit_of(profile.resync.bandwidth),
     )
 

@@ -143,6 +143,7 @@ def look_as_json(look: StandbyLook) -> dict[str, Plain]:
         "directory": look.place.directory.path,
         "state": look.state.value,
         "share": look.doing.share if look.doing else None,
+        "then": look.doing.then.value if look.doing and look.doing.then else None,
         "health": look.condition.health.value,
         "domain": {
             "found": target.domain.value,

@@ -21,6 +21,7 @@ from standby.cli import (
     pin,
     points,
     profile,
+    reload,
     remove,
     resync,
     revert,
@@ -61,6 +62,7 @@ app.command(epilog=resync.EPILOG, short_help="Send what differs.")(resync.resync
 app.command(epilog=schedule.EPILOG, short_help="List its coming runs.")(schedule.schedule)
 app.command(epilog=serve.EPILOG, short_help="Run all profiles by schedule.")(serve.serve)
 app.command(epilog=watch.EPILOG, short_help="Show what runs now.")(watch.watch)
+app.command(epilog=reload.EPILOG, short_help="Take in changed files.")(reload.reload)
 app.command(epilog=cancel.EPILOG, short_help="Stop a run.")(cancel.cancel)
 app.command(epilog=pause.PAUSE_EPILOG, short_help="Leave a machine alone.")(pause.pause)
 app.command(epilog=pause.RESUME_EPILOG, short_help="End a pause.")(pause.resume)

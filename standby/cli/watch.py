@@ -17,6 +17,7 @@ from standby.cli.options import ConfigOption, JsonOption
 from standby.cli.output import PIPED_WIDTH, local, print_json, readable_age, table_of
 from standby.cli.work import looking
 from standby.model.amount import readable
+from standby.model.pause import Then
 
 if TYPE_CHECKING:
     from standby.app.live import Live, LiveRun, LiveStep, LiveWait
@@ -67,18 +68,28 @@ def shown(live: Live) -> RenderableType:
     parts.append(table_of("running", _RUNS, runs) if runs else Text("nothing runs"))
     if waits:
         parts.append(table_of("waiting", _WAITS, waits))
-    parts += [Text(f"wrong: {problem}") for problem in _problems(live)]
+    parts += [Text(f"wrong: {problem}") for problem in problems_of(live)]
     return Group(*parts)
 
 
 def _rows(run: LiveRun, live: Live) -> Iterator[tuple[str, ...]]:
     """Yield a row for each disk or merge of a run; the first one says what run it is."""
-    phase = f"{run.phase}, stopping" if run.stopping else run.phase
+    phase = ", ".join(filter(None, (run.phase, "stopping" if run.stopping else "", _then(run))))
     why = f"{run.kind.value}, {run.cause.value}"
     names = (run.profile, run.id, why, readable_age(live.at - run.begun), phase)
     steps = [_step(step) for step in run.steps] or [("", "", "", "")]
     for number, step in enumerate(steps):
         yield (*(names if number == 0 else ("",) * len(names)), *step)
+
+
+def _then(run: LiveRun) -> str:
+    """Say what somebody asked for that begins when the run is over."""
+    match run.then:
+        case Then.PAUSED:
+            return "pausing after this run"
+        case Then.RESUMED:
+            return "resuming after this run"
+    return ""
 
 
 def _step(step: LiveStep) -> tuple[str, str, str, str]:
@@ -94,7 +105,8 @@ def _wait(wait: LiveWait, live: Live) -> tuple[str, str, str, str]:
     return wait.profile, why, readable_age(live.at - wait.due), behind
 
 
-def _problems(live: Live) -> Iterator[str]:
+def problems_of(live: Live) -> Iterator[str]:
+    """Yield what is wrong with the daemon and its profiles."""
     yield from live.problems
     for broken in live.broken:
         kept = "the version before goes on" if broken.keeps_older else "it is not protected"

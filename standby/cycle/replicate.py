@@ -11,7 +11,7 @@ import logging
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 
 from standby.cycle.images import copy_images, to_be_copied
 from standby.cycle.interfaces import (
@@ -65,6 +65,7 @@ class Policy:
     storage: str  # for people: where the standby lies
     space_reserve: int
     resync_window: DailyWindow | None = None
+    zone: tzinfo = UTC  # whose clock the window goes by
     images: SeedImages = NO_IMAGES  # that first copies begin from
     application_every: timedelta | None = None  # between application-consistent points
 
@@ -224,7 +225,7 @@ class Cycle:
                 self.store.require_lock()
 
             try:
-                moved = self.transfer.copy(pairs, pending, alive)
+                moved = self.transfer.copy(pairs, pending, alive, self.journal.listener.moving)
             except TransferFailed:
                 alive()  # whoever ended the connection knows why
                 raise
@@ -350,7 +351,7 @@ def plan(
         checkpoint_prefix=checkpoint_owner(policy.profile, target.manifest.token),
         now=now,
     )
-    require_resync_allowed(planned, request, policy.resync_window, now.astimezone().time())
+    require_resync_allowed(planned, request, policy.resync_window, now.astimezone(policy.zone))
     return planned
 
 

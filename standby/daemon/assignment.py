@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from standby.model.schedule import Once, OnEvent, Schedule, SourceEvent
-from standby.planning.rpo import derived_rpo
 from standby.planning.schedule import moment_of
 from standby.profile import Profile
 
@@ -17,7 +16,7 @@ class Assignment:
 
     name: str
     schedule: Schedule
-    rpo: timedelta
+    rpo: timedelta | None  # as the profile says; None: by its schedule
     source_host: str
     kvm_host: str
     domain: str = ""
@@ -30,12 +29,17 @@ class Assignment:
         return frozenset(event for entry in entries for event in entry.events)
 
     @property
+    def machine(self) -> str:
+        """What is protected: another host or domain is another machine."""
+        return f"{self.source_host}/{self.domain}"
+
+    @property
     def runs_once_now(self) -> bool:
         """Whether a run is asked for without a time: one, as soon as the profile is known."""
         return any(isinstance(it, Once) and it.at is None for it in self.schedule.entries)
 
 
-def assignment_of(profile: Profile, now: datetime) -> Assignment:
+def assignment_of(profile: Profile) -> Assignment:
     """Return what a profile asks of the daemon."""
     schedule = profile.schedule.planned()
     seed_at = None if schedule.seed_at is None else moment_of(schedule.seed_at, schedule.zone)
@@ -44,7 +48,7 @@ def assignment_of(profile: Profile, now: datetime) -> Assignment:
     return Assignment(
         name=profile.name,
         schedule=schedule,
-        rpo=profile.rpo.target or derived_rpo(schedule, now, profile.name),
+        rpo=profile.rpo.target,
         source_host=profile.source_host.name,
         kvm_host=profile.target_host.name,
         domain=profile.source.domain,

@@ -28,11 +28,23 @@ def make_state_directory(directory: Path, group: str | None) -> None:
     """Make the state directory, for its owner and the group that may use the socket."""
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if group is not None:
-            os.chown(directory, -1, group_number(group))
-            directory.chmod(0o750)
     except OSError as error:
         raise _not_ours(directory, f"cannot be made: {error.strerror}") from error
+    if group is not None:
+        _open_to(group, directory)
+
+
+def _open_to(group: str, directory: Path) -> None:
+    try:
+        os.chown(directory, -1, group_number(group))
+        directory.chmod(0o750)
+    except OSError as error:
+        raise GrantAccess(
+            "daemon.socket_group",
+            f"{directory} cannot be opened to the group {group}: {error.strerror}",
+            "a directory of ours, and a group that our user is in",
+            f"usermod --append --groups {group} USER, for the user that the daemon runs as",
+        ) from error
 
 
 def group_number(group: str) -> int:

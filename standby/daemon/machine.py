@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Final
 
 from standby.app.live import LiveWait, Outlook
 from standby.daemon.active import Active
 from standby.daemon.assignment import Assignment
-from standby.model.pause import Pause
+from standby.model.pause import Pause, Wish
 from standby.model.queue import Waiting
-from standby.model.run import Cause, RunKind
+from standby.model.run import Cause, Run, RunKind, RunResult
 from standby.planning import retries
 from standby.planning.dispatch import joined
+from standby.planning.lag import good_cycles, rpo_target, usual_duration
 from standby.planning.retries import Trouble
+
+_UNKNOWN: Final = timedelta(days=2)  # for one that runs when something happens, or by hand
 
 Begun = Callable[[Active], None]
 
@@ -34,7 +38,14 @@ class Machine:
     due: datetime | None = None  # what the active run was due by its schedule
     leaving: bool = False  # its profile is gone: nothing begins any more
     paused: Pause | None = None  # as last seen on the KVM host
+    lately: tuple[Run, ...] = ()  # its last good cycles since we began, newest first
     held: int = 0  # by so many who want nothing to begin for a moment
+    owed: str = ""  # what happened to it, as long as no run has begun since
+    wish: Wish | None = None  # to be written on the KVM host when no run goes on
+    wish_failures: int = 0  # in a row
+    wish_due: float = 0.0  # by the steady clock
+    wish_problem: str = ""
+    settling: bool = False  # its wish is being written
 
     @property
     def is_at_rest(self) -> bool:
@@ -45,12 +56,21 @@ class Machine:
         """Tell whether a run that is due is to be tried at all."""
         if cause is Cause.HAND:
             return True
-        paused = self.paused is not None and self.paused.holds(now)
         return (
-            not paused
+            not self._is_paused(now)
             and not self._seeds_later(now)
             and retries.may_begin(cause, self.trouble, now)
         )
+
+    def _is_paused(self, now: datetime) -> bool:
+        if self.wish is not None and self.wish.pauses(now):
+            return True
+        return self.paused is not None and self.paused.holds(now)
+
+    def drop_what_may_not_begin(self, now: datetime) -> None:
+        """Let nothing wait that would not be tried if it became due now."""
+        if self.waiting is not None and not self.may_begin(self.waiting.cause, now):
+            self.waiting = None
 
     def _seeds_later(self, now: datetime) -> bool:
         seed_at = self.assignment.seed_at
@@ -59,14 +79,31 @@ class Machine:
     def wait_for_turn(self, kind: RunKind, cause: Cause, due: datetime) -> None:
         """Let a run begin as soon as there is a place; with one that waits already it is one."""
         it = self.assignment
-        new = Waiting(it.name, kind, cause, due, it.source_host, it.kvm_host, it.rpo, self.newest)
+        new = Waiting(
+            it.name, kind, cause, due, it.source_host, it.kvm_host, self._rpo, self.newest
+        )
         self.waiting = new if self.waiting is None else joined(self.waiting, new)
 
     def set_newest(self, newest: datetime | None) -> None:
         """Take when its newest boot point was true, also for a run that waits."""
         self.newest = newest
         if self.waiting is not None:
-            self.waiting = replace(self.waiting, newest=newest)
+            self.waiting = replace(self.waiting, rpo=self._rpo, newest=newest)
+
+    def ran(self, run: Run) -> None:
+        """Take how a run ended: by what is usual it is judged how far it may be behind."""
+        self.lately = good_cycles((run, *self.lately))
+        if run.result in {RunResult.PUBLISHED, RunResult.STILL_TRUE}:
+            self.set_newest(run.begun)
+
+    @property
+    def _rpo(self) -> timedelta:
+        if self.newest is None:
+            return _UNKNOWN  # it is behind without limit, whatever it may be
+        it = self.assignment
+        usual = usual_duration(self.lately)
+        target = rpo_target(it.schedule, it.rpo, self.newest, usual, it.name)
+        return _UNKNOWN if target is None else target.most
 
     def clock_was_set(self, jump: timedelta) -> None:
         """Move all moments of the past and of the future: no time has passed."""
@@ -88,7 +125,7 @@ class Machine:
                 self.waiting,
                 source_host=assignment.source_host,
                 kvm_host=assignment.kvm_host,
-                rpo=assignment.rpo,
+                rpo=self._rpo,
             )
 
     def outlook(self, next_run: datetime | None) -> Outlook:
@@ -101,6 +138,7 @@ class Machine:
             failures=trouble.failures if trouble else 0,
             trouble=trouble.why if trouble else "",
             waits_for_change=trouble is not None and trouble.is_lasting,
+            then=self.wish.then if self.wish else None,
         )
 
 

@@ -9,7 +9,6 @@ from typing import Final
 
 from standby.daemon.assignment import Assignment, assignment_of
 from standby.daemon.calling import call
-from standby.daemon.clock import Clock
 from standby.daemon.conductor import Conductor
 from standby.daemon.roster import Changes, Roster
 from standby.errors import TryLater
@@ -22,12 +21,9 @@ _LOOK_EVERY_S: Final = 5.0
 class Reloading:
     """Looks at the files now and then, in a thread of its own."""
 
-    def __init__(
-        self, roster: Roster, conductor: Conductor, clock: Clock, changed: Callable[[], None]
-    ) -> None:
+    def __init__(self, roster: Roster, conductor: Conductor, changed: Callable[[], None]) -> None:
         self._roster = roster
         self._conductor = conductor
-        self._clock = clock
         self._changed = changed  # profiles, or the settings of the manager
         self._lock = threading.Lock()
         self._wanted = threading.Event()
@@ -39,7 +35,7 @@ class Reloading:
         """Take in all profiles, in the conductor's thread, before it turns."""
         changes = self._roster.look(sure=True)
         self._report()
-        self._apply(changes, self._assignments(changes))
+        self._apply(changes, _assignments(changes))
 
     def start(self) -> None:
         """Begin to look now and then."""
@@ -61,7 +57,7 @@ class Reloading:
             changes = self._roster.look(sure=sure)
             self._report()
             if sure or changes.profiles or changes.removed or changes.settings:
-                assignments = self._assignments(changes)
+                assignments = _assignments(changes)
                 call(self._conductor, lambda: self._apply(changes, assignments))
 
     def _run(self) -> None:
@@ -75,10 +71,6 @@ class Reloading:
                 self.now(sure=sure)
             except TryLater as error:
                 log.warning("changed files are taken in later: %s", error)
-
-    def _assignments(self, changes: Changes) -> list[Assignment]:
-        now = self._clock.now()
-        return [assignment_of(profile, now) for profile in changes.profiles]
 
     def _apply(self, changes: Changes, assignments: Iterable[Assignment]) -> None:
         for name in changes.removed:
@@ -96,3 +88,7 @@ class Reloading:
         for problem in sorted(found - self._said):
             log.error("%s", problem)
         self._said = found
+
+
+def _assignments(changes: Changes) -> list[Assignment]:
+    return [assignment_of(profile) for profile in changes.profiles]

@@ -107,7 +107,7 @@ class Roster:
 
 
 _GO_ON = "the profiles go on as they were"
-_SURE = "until a reload (SIGHUP) says that it is meant so"
+_SURE = "until a reload says that it is meant so"
 
 
 def _signatures(directory: Path) -> dict[str, _Signature]:

@@ -19,13 +19,13 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from standby.errors import RepairHistory
 from standby.history.migrations import VERSION, migrate, require_known, version_of
+from standby.history.private import make_private, open_private
 
 Value = TypeVar("Value")
 
 BUSY_MS: Final = 5000  # how long to wait for another process that writes
 _DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _PRIMARY: Final = 0xFF  # the rest of an error code says more of the same
-_PRIVATE: Final = 0o600
 _BESIDE: Final = ("-wal", "-shm")  # what SQLite keeps beside a database
 
 
@@ -170,10 +170,10 @@ def _existing(path: Path) -> tuple[int, int]:
     found = _file_at(path)
     if found is not None:
         return found
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private(path.parent)
     with _alone(path):
         if not path.exists():
-            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _PRIVATE))
+            os.close(open_private(path, os.O_EXCL | os.O_WRONLY))
         return _identity(path.stat())
 
 
@@ -197,7 +197,7 @@ def _free_name(path: Path, now: datetime) -> Path:
 @contextmanager
 def _alone(path: Path) -> Generator[None]:
     """Be the only one who makes or sets aside this database."""
-    descriptor = os.open(f"{path}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, _PRIVATE)
+    descriptor = open_private(path.with_name(f"{path.name}.lock"), os.O_RDWR)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield

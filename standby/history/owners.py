@@ -10,11 +10,10 @@ import fcntl
 import os
 import secrets
 from pathlib import Path
-from typing import Final, Self
+from typing import Self
 
 from standby.errors import RepairHistory
-
-_PRIVATE: Final = 0o600
+from standby.history.private import make_private, open_private
 
 
 class Owner:
@@ -38,15 +37,14 @@ class Owner:
             return
         self.release()
         try:
-            self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private(self._file.parent)
             while self._descriptor is None:
                 self._take()
         except OSError as error:
             raise RepairHistory(str(self._file), str(error), "a file to hold a lock on") from error
 
     def _take(self) -> None:
-        flags = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC
-        self._descriptor = os.open(self._file, flags, _PRIVATE)
+        self._descriptor = open_private(self._file, os.O_RDWR)
         fcntl.flock(self._descriptor, fcntl.LOCK_EX)
         if not _is_at(self._file, self._descriptor):  # taken for dead just before it was locked
             self.release()

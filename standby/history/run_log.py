@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Final
 
+from standby.history.private import make_private, open_private
+
 LIMIT: Final = 4 << 20  # bytes of a log, about
 LEFT_OUT: Final = "... here lines are left out, since the log became too long ...\n"
 # What a guest's script prints must not command the terminal of whoever reads the log.
@@ -64,8 +66,8 @@ class RunLog(logging.Handler):
 
     def _write(self, line: bytes) -> None:
         if self._file is None:
-            _make_private(self.path.parent.parent)
-            _make_private(self.path.parent)
+            make_private(self.path.parent.parent)
+            make_private(self.path.parent)
             self._file = _opened(self.path, os.O_APPEND)
         if len(line) > self._left:
             self._go_on_in_tail()
@@ -117,13 +119,8 @@ def _tails(path: Path) -> tuple[Path, ...]:
     return tuple(path.with_name(path.name + suffix) for suffix in _TAILS)
 
 
-def _make_private(directory: Path) -> None:
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-
-
 def _opened(path: Path, how: int) -> IO[bytes]:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | how
-    return os.fdopen(os.open(path, flags, 0o600), "wb", buffering=0)
+    return os.fdopen(open_private(path, os.O_WRONLY | how), "wb", buffering=0)
 
 
 def _lines(path: Path) -> Iterator[str]:

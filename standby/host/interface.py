@@ -124,5 +124,9 @@ class Host(Protocol):
     def libvirt(self) -> libvirt.virConnect:
         """Return the connection to the host's libvirt; made once, made anew when dead."""
 
+    @property
+    def idle_for(self) -> float | None:
+        """Seconds for which nobody has used it; None while somebody does or holds a command."""
+
     def close(self) -> None:
         """Give up every connection and everything held through it."""

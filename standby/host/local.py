@@ -10,6 +10,7 @@ import libvirt
 from standby.host import commands, files, leash
 from standby.host.gentle import gentle
 from standby.host.interface import DEFAULT_HEARTBEAT_S, SUCCESS, Completed, Held, Host
+from standby.host.last_use import LastUse
 from standby.host.libvirt import LibvirtConnection, system_uri
 from standby.host.local_wire import LocalWire
 from standby.host.outcome import settle
@@ -30,6 +31,7 @@ class LocalHost(Host):
         self._privilege = privilege
         self._priority = priority
         self._libvirt = LibvirtConnection(name)
+        self._use = LastUse()
 
     @property
     def name(self) -> str:
@@ -81,7 +83,13 @@ class LocalHost(Host):
 
     def libvirt(self) -> libvirt.virConnect:
         """Return the connection to this machine's libvirt."""
+        self._use.touch()
         return self._libvirt.get(lambda: system_uri(None))
+
+    @property
+    def idle_for(self) -> float | None:
+        """Seconds since its libvirt was asked for: nothing else is kept of it."""
+        return self._use.idle_for
 
     def close(self) -> None:
         """Close the connection to libvirt."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from itertools import chain
 from typing import Final
 
@@ -17,6 +17,7 @@ from standby.host.control_master import ControlMaster
 from standby.host.gentle import gentle
 from standby.host.giving_up import Attempt, alone
 from standby.host.interface import DEFAULT_HEARTBEAT_S, SUCCESS, Completed, Held, Host
+from standby.host.last_use import LastUse
 from standby.host.libvirt import SOCKETS, LibvirtConnection, no_access, system_uri
 from standby.host.outcome import settle
 from standby.host.privilege import raised
@@ -56,6 +57,7 @@ class SshHost(Host):
         self._master = ControlMaster(address, manager, runtime, cancel)
         self._libvirt = LibvirtConnection(address.name, cancel)
         self._libvirt_socket = ExitStack()
+        self._use = LastUse()
 
     @property
     def name(self) -> str:
@@ -73,7 +75,7 @@ class SshHost(Host):
         """Run one command to its end."""
         limited = leash.fed(argv, timeout) if stdin else leash.bound(argv, timeout)
         command = commands.Command(self.name, tuple(argv), timeout)
-        with self._slots:
+        with self._use.one(), self._slots:
             ending = commands.converse(self._wire(limited), command, stdin)
         return settle(ending, accept)
 
@@ -87,7 +89,8 @@ class SshHost(Host):
     ) -> Held:
         """Start a command that lives until it is closed, cut off, or the manager dies."""
         command = commands.Command(self.name, tuple(argv), timeout)
-        return commands.hold(self._wire(leash.plain(argv)), command, ready, heartbeat)
+        with self._use.one():
+            return commands.hold(self._wire(leash.plain(argv)), command, ready, heartbeat)
 
     def read_file(self, path: str) -> bytes | None:
         """Return a small file's content, or None when there is no such file."""
@@ -101,13 +104,23 @@ class SshHost(Host):
         """Let the login user use a socket that a command under sudo made."""
         files.admit(self, socket, self._address.privilege)
 
-    def forward(self, remote_socket: str) -> AbstractContextManager[str]:
+    @contextmanager
+    def forward(self, remote_socket: str) -> Generator[str]:
         """Forward a UNIX socket of the host over OpenSSH; yield its path here."""
-        return self._master.forward(remote_socket)
+        with self._use.one(), self._master.forward(remote_socket) as local:
+            yield local
 
     def libvirt(self) -> libvirt.virConnect:
         """Return the connection to the host's libvirt, through a forwarded socket."""
-        return self._libvirt.get(self._forwarded_libvirt)
+        with self._use.one():
+            return self._libvirt.get(self._forwarded_libvirt)
+
+    @property
+    def idle_for(self) -> float | None:
+        """Seconds for which nobody has used it; None while somebody does or holds a command."""
+        # Without the lock, which somebody may hold for as long as he connects.
+        holds = any(link.is_used for link in tuple(self._links))
+        return None if holds else self._use.idle_for
 
     def close(self) -> None:
         """Close libvirt, forwards and connections; what is held ends."""
@@ -154,4 +167,6 @@ class SshHost(Host):
             )
         if found.status == _CLOSED_SOCKET:
             raise no_access(self.name, f"may not use {found.text.strip()}")
-        return system_uri(self._libvirt_socket.enter_context(self.forward(found.text.strip())))
+        return system_uri(
+            self._libvirt_socket.enter_context(self._master.forward(found.text.strip()))
+        )

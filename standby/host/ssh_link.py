@@ -39,7 +39,8 @@ class SshLink:
         self.settings = ssh_config.effective(address, manager)
         self._proxy: Proxy | None = None
         self._over = threading.Event()
-        self._places = threading.BoundedSemaphore(_SESSIONS)
+        self._places = threading.Lock()
+        self._taken = 0
         known = host_keys.known_keys(self.settings, manager)
         self.transport = paramiko.Transport(self._connect(address))
         try:
@@ -59,7 +60,21 @@ class SshLink:
 
     def place(self) -> Place | None:
         """Return room for one command; None when there is none."""
-        return Place(self, self._places) if self._places.acquire(blocking=False) else None
+        with self._places:
+            if self._taken == _SESSIONS:
+                return None
+            self._taken += 1
+        return Place(self)
+
+    def give_back(self) -> None:
+        """Let another command have a place."""
+        with self._places:
+            self._taken -= 1
+
+    @property
+    def is_used(self) -> bool:
+        """Whether commands go through it, as far as is known."""
+        return self.alive and self._taken > 0
 
     def close(self) -> None:
         """End it."""
@@ -110,13 +125,12 @@ class Place:
     """Room for one command on a connection, taken until it is given back."""
 
     link: SshLink
-    _places: threading.BoundedSemaphore
     _given_back: threading.Lock = field(default_factory=threading.Lock)
 
     def give_back(self) -> None:
         """Let another command have it; again: nothing."""
         if self._given_back.acquire(blocking=False):
-            self._places.release()
+            self.link.give_back()
 
 
 def _dial(settings: Effective, timeout: float) -> socket.socket:

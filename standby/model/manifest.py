@@ -36,13 +36,14 @@ class DefinedDomain:
 
     What libvirt shows of it is another text than what we gave; if it is not the one that it became,
     somebody edited it. `due` says that profile or point have changed since, so that it may have to
-    be defined anew.
+    be defined anew. `lacks_tpm` says why its TPM could not be given the state of its boot point.
     """
 
     uuid: str
     digest: str
     due: bool = False
     became: str = ""
+    lacks_tpm: str = ""
 
 
 @dataclass(frozen=True, slots=True)

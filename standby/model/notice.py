@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -27,10 +28,21 @@ class MailTo:
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """A receiver of JSON by HTTP POST."""
+    """A receiver of JSON by HTTP POST.
 
-    url: str
+    `url` gives the address when it is needed: it may be a secret, and then `reference` says where
+    it stands. Two of one `identity` are the same receiver.
+    """
+
+    identity: str = field(repr=False)
+    url: Callable[[], str] = field(compare=False, repr=False)
+    reference: str = ""
     news: frozenset[News] = frozenset({News.FAILURE, News.RECOVERY, News.WARNING})
+
+    @classmethod
+    def at(cls, url: str, news: frozenset[News]) -> Webhook:
+        """Return a receiver whose address is no secret."""
+        return cls(url, lambda: url, news=news)
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,8 @@ def digests_beside(file: str) -> str:
 # What takes the place of "whole" for people, programs and shells where a point is spoilt: nobody
 # who looks for whole points must find it.
 SPOILT: Final = "spoilt"
+REMADE: Final = "its entry in the manifest was lost, and made anew from the files"
+"""The reason of a point of which nothing else is known any more."""
 
 
 class Base(Enum):

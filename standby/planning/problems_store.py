@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from standby.model.health import Concern, Problem, Severity
 from standby.model.names import PointName
 from standby.model.observation import DomainFound, HeadUse, TargetObservation
-from standby.model.point import BootPoint, Standing
+from standby.model.point import REMADE, BootPoint, Standing
 from standby.planning.damage import damage
 from standby.planning.retention import ChainLevel, MergePlan
 
@@ -19,11 +19,27 @@ def store_problems(target: TargetObservation, plan: MergePlan, called: str) -> I
     for this standby.
     """
     yield from _of_the_domain(target, called)
+    yield from _of_the_tpm(target, called)
     yield from _of_the_head(target, called)
     yield from _of_the_damage(target, called)
+    yield from _of_the_manifest(target, called)
     yield from _of_the_seed(target, called)
     yield from _of_the_chain(target, plan, called)
     yield from _of_the_users(target)
+
+
+def _of_the_manifest(target: TargetObservation, called: str) -> Iterator[Problem]:
+    manifest = target.manifest
+    remade = sum(point.reason == REMADE and point.pinned for point in manifest.points)
+    if remade:
+        forgotten = "" if manifest.paused else "; a pause that it knew may be forgotten"
+        yield Problem(
+            Concern.DAMAGE,
+            Severity.WARNING,
+            f"the manifest was lost and made anew from the files: {remade} boot points stay pinned "
+            f"until somebody has looked at them{forgotten}",
+            f"standby verify {called} --all; then unpin each: standby unpin {called} POINT",
+        )
 
 
 def _of_the_seed(target: TargetObservation, called: str) -> Iterator[Problem]:
@@ -60,6 +76,18 @@ def _of_the_domain(target: TargetObservation, called: str) -> Iterator[Problem]:
             Severity.WARNING,
             f"domain {name} is not defined on the KVM host",
             f"the next cycle defines it: standby run {called}",
+        )
+
+
+def _of_the_tpm(target: TargetObservation, called: str) -> Iterator[Problem]:
+    domain = target.manifest.domain
+    if domain is not None and domain.lacks_tpm:
+        yield Problem(
+            Concern.DOMAIN,
+            Severity.WARNING,
+            "the standby's TPM does not hold what the machine's did; what is sealed to it stays "
+            f"locked: {domain.lacks_tpm}",
+            f"the next cycle tries again: standby run {called}",
         )
 
 

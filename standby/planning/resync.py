@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import time
+from datetime import datetime
 
 from standby.errors import TryLater
 from standby.model.plan import Copying, CyclePlan, CycleRequest
@@ -11,18 +11,18 @@ from standby.model.window import DailyWindow
 
 
 def require_resync_allowed(
-    plan: CyclePlan, request: CycleRequest, window: DailyWindow | None, clock: time
+    plan: CyclePlan, request: CycleRequest, window: DailyWindow | None, now: datetime
 ) -> None:
     """Raise TryLater when a resync that nobody asked for is due outside its window.
 
-    `clock` is what the management host's clock shows, in local time.
+    `now` bears the zone whose clock the window goes by.
     """
     asked = request.copying in {Copying.WHAT_DIFFERS, Copying.EVERYTHING}
-    if window is None or asked or plan.way is not Way.RESYNC or window.contains(clock):
+    if window is None or asked or plan.way is not Way.RESYNC or window.contains(now.time()):
         return
     raise TryLater(
         f"machine {plan.machine.name}",
-        f"a resync is due ({plan.reason}), and it is {clock:%H:%M}",
+        f"a resync is due ({plan.reason}), and it is {now:%H:%M %Z}",
         f"a time within {window}, by resync.window",
         "cycles go on then; to read everything now: standby resync PROFILE",
     )

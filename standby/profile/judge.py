@@ -23,6 +23,7 @@ _LONGEST_QUOTE = 60
 _KEY_MARK = "[key]"  # pydantic's: it is the key that is wrong, not its value
 # A value below these keys may be a secret written in the wrong place: it is never repeated.
 _SECRET_KEYS = frozenset({"password", "passphrase"})
+_MAY_HOLD_SECRETS = frozenset({"url"})
 
 
 class Fault(Enum):
@@ -84,6 +85,12 @@ def _found(tree: Branch, path: PathInFile, details: ErrorDetails) -> str:
             return "is missing"
         case "not_allowed":
             return details["msg"]
+    return _described(tree, path)
+
+
+def _described(tree: Branch, path: PathInFile) -> str:
+    if path[-1] in _MAY_HOLD_SECRETS:
+        return "is not of its kind"
     return f"found {describe(_value(tree, path))}"
 
 
@@ -129,8 +136,7 @@ def _impossible(tree: Branch, path: PathInFile, details: ErrorDetails) -> Findin
 def _not_worded(tree: Branch, path: PathInFile, details: ErrorDetails) -> Finding:
     if details["loc"][-1] == _KEY_MARK:
         return Finding(Fault.WRONG, path, "the key itself is not allowed", details["msg"])
-    found = f"found {describe(_value(tree, path))}"
-    return Finding(Fault.WRONG, path, found, details["msg"])
+    return Finding(Fault.WRONG, path, _described(tree, path), details["msg"])
 
 
 def _allowed(schema: JsonSchema, path: PathInFile) -> str:

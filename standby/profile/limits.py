@@ -21,8 +21,9 @@ class RatePart(Section):
 
     window: Window | None = Field(
         default=None,
-        description="The part of the day, by the management host's clock. Null, in the last entry "
-        "only: the rest of the day.",
+        description="The part of the day: in a profile by the clock of `schedule.timezone`, in "
+        "`manager.yaml` by the management host's. Null, in the last entry only: the rest of the "
+        "day.",
         examples=["08:00-18:00"],
     )
     rate: Annotated[Rate, bounded(parse_rate, _SLOWEST)] | None = Field(

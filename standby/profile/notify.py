@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
 from standby.model import notice
+from standby.profile.hosts import Secret
 from standby.profile.kinds import MailAddress, WebAddress
 from standby.profile.section import Section
 
@@ -21,6 +22,10 @@ _NEWS = (
 )
 
 
+def _url_tag(value: object) -> str:
+    return "<address>" if isinstance(value, str) else "<secret>"
+
+
 class Mail(Section):
     """A receiver of e-mail; the server stands in `manager.yaml`."""
 
@@ -31,12 +36,28 @@ class Mail(Section):
 class Webhook(Section):
     """A receiver of JSON by HTTP POST."""
 
-    url: WebAddress = Field(
-        description="Where it is sent. It stands in the manifest on the KVM host too: let it hold "
-        "no secret.",
-        examples=["https://chat.example.org/hooks/standby"],
+    url: Annotated[
+        Annotated[WebAddress, Tag("<address>")] | Annotated[Secret, Tag("<secret>")],
+        Discriminator(_url_tag),
+    ] = Field(
+        description="Where it is sent. One that holds a secret, such as a token in its path, is "
+        "given by reference: `{file: PATH}` or `{env: NAME}`. What stands here itself stands in "
+        "the manifest on the KVM host too.",
+        examples=[
+            "https://chat.example.org/hooks/standby",
+            {"file": "/etc/standby/secrets/chat-url"},
+        ],
     )
     news: _News = Field(default=_USUAL, description=_NEWS, examples=[["failure", "recovery"]])
+
+    @property
+    def receiver(self) -> notice.Webhook:
+        """The receiver; an address by reference is read when it is needed."""
+        url, news = self.url, frozenset(self.news)
+        if isinstance(url, str):
+            return notice.Webhook.at(url, news)
+        reference = url.reference
+        return notice.Webhook(reference, lambda: url.read().get_secret_value(), reference, news)
 
 
 class Notify(Section):
@@ -58,5 +79,5 @@ class Notify(Section):
         """All of them."""
         return notice.Receivers(
             tuple(notice.MailTo(it.to, frozenset(it.news)) for it in self.mail),
-            tuple(notice.Webhook(it.url, frozenset(it.news)) for it in self.webhooks),
+            tuple(it.receiver for it in self.webhooks),
         )

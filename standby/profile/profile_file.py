@@ -39,7 +39,7 @@ class Transfer(Section):
     bandwidth: Bandwidth = Field(
         default=None,
         description="The most that a cycle sends in a second: one rate, or a list of rates by "
-        "time of day, of which the first holds whose window the management host's clock is in. "
+        "time of day, of which the first holds whose window the clock is in. "
         "Null: no limit.",
         examples=["50MiB/s", BY_DAY_EXAMPLE],
     )
@@ -76,9 +76,9 @@ class Resync(Section):
     )
     window: Window | None = Field(
         default=None,
-        description="The part of the day in which a cycle may begin a resync, by the management "
-        "host's clock. Outside of it a cycle that needs one makes no point and exits with 75; "
-        "`standby resync` begins at any time. A machine with raw disks needs one each time. "
+        description="The part of the day in which a cycle may begin a resync, by the clock of "
+        "`schedule.timezone`. Outside of it a cycle that needs one makes no point and exits with "
+        "75; `standby resync` begins at any time. A machine with raw disks needs one each time. "
         "Null: any time.",
         examples=["19:00-06:00"],
     )

@@ -54,7 +54,7 @@ with nothing below it says nothing.
 - Times of the day: `22:30`. Times: `2026-12-24 22:00`, without a zone. Parts of the day:
   `19:00-06:00`, from the first until before the second.
 - Bandwidths may be lists, so that they change with the time of day: the first entry holds whose
-  window the management host's clock is in.
+  window the clock is in (`schedule.timezone`).
 - Secrets never stand in these files: `{{file: PATH}}` names a file of the management host that
   other users cannot read, `{{env: NAME}}` an environment variable of the manager.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta, tzinfo
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
@@ -168,9 +168,10 @@ class Schedule(Section):
     )
     timezone: Zone | None = Field(
         default=None,
-        description="IANA name of the zone whose clocks are meant everywhere in this section. "
-        "Null: the management host's. A time that clocks jump over in spring is the moment after "
-        "the jump; one that they show twice in autumn is the first of the two.",
+        description="IANA name of the zone whose clocks are meant everywhere in this section, "
+        "and in the windows of this profile. Null: the management host's. A time that clocks "
+        "jump over in spring is the moment after the jump; one that they show twice in autumn is "
+        "the first of the two.",
         examples=["Europe/Berlin"],
     )
     missed: plans.MissedRuns = Field(
@@ -193,10 +194,15 @@ class Schedule(Section):
         examples=["2026-12-24 22:00"],
     )
 
+    @property
+    def zone(self) -> tzinfo:
+        """The zone whose clocks are meant; without one of its own ours."""
+        return self.timezone or local_zone()
+
     def planned(self) -> plans.Schedule:
-        """Return the schedule as planning takes it; without a zone of its own in ours."""
+        """Return the schedule as planning takes it."""
         return plans.Schedule(
-            zone=self.timezone or local_zone(),
+            zone=self.zone,
             entries=self._entries(),
             begins=self.effective.begins,
             ends=self.effective.ends,

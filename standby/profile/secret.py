@@ -24,9 +24,14 @@ class SecretFile(Section):
         examples=["/etc/standby/secrets/kvm1"],
     )
 
+    @property
+    def reference(self) -> str:
+        """Where it stands, in words."""
+        return f"secret file {self.file}"
+
     def read(self) -> SecretStr:
         """Return the secret as it is now; raise FixProfile when it cannot be had."""
-        subject = f"secret file {self.file}"
+        subject = self.reference
         try:
             text = _read_private(self.file, subject)
         except (OSError, UnicodeDecodeError) as error:
@@ -43,10 +48,14 @@ class SecretVariable(Section):
         examples=["KVM1_PASSWORD"],
     )
 
+    @property
+    def reference(self) -> str:
+        """Where it stands, in words."""
+        return f"environment variable {self.env}"
+
     def read(self) -> SecretStr:
         """Return the secret as it is now; raise FixProfile when it is not set."""
-        subject = f"environment variable {self.env}"
-        return _not_empty(os.environ.get(self.env, ""), subject)
+        return _not_empty(os.environ.get(self.env, ""), self.reference)
 
 
 def _read_private(file: Path, subject: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Protocol
 
+from standby.errors import StandbyError
 from standby.model.machine import MachineDefinition
 from standby.model.manifest import DefinedDomain
 from standby.model.observation import DomainFound
@@ -47,10 +48,10 @@ class DormantDomain(Protocol):
         That it cannot be done is logged.
         """
 
-    def place_tpm(self, definition: MachineDefinition, state: str) -> None:
+    def place_tpm(self, definition: MachineDefinition, state: str) -> StandbyError | None:
         """Give the domain's TPM a point's state, a file of the KVM host, for its next start.
 
-        That it cannot be done is logged: a standby with an empty TPM is worth more than none.
+        Return why it cannot be done: a standby with an empty TPM is worth more than none.
         """
 
     def files_in_use(self) -> Sequence[str]:

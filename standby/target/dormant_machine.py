@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from standby.model.machine import MachineDefinition
 from standby.model.manifest import DefinedDomain
-from standby.model.names import PointName
 from standby.model.observation import DomainFound
 from standby.model.plan import HeadMove
 from standby.model.point import BootPoint
@@ -50,18 +49,21 @@ class DormantMachine:
         if move is HeadMove.SET_ASIDE or not self._heads.stands_on(point, listing):
             self._heads.stand_on(point, listing, variables)
         defined = self._domain.define(definition, point, known)
-        if definition.tpm is None:
-            return defined
-        return replace(defined, due=not self._place_tpm(definition, point.name))
+        return defined if definition.tpm is None else self._with_tpm(defined, definition, point)
 
     def _is_defined(self, known: DefinedDomain | None) -> bool:
         return known is not None and not known.due and self._domain.found() is DomainFound.OURS
 
-    def _place_tpm(self, definition: MachineDefinition, name: PointName) -> bool:
-        """Give the domain's TPM a point's state, unless it runs on what it has meanwhile."""
+    def _with_tpm(
+        self, defined: DefinedDomain, definition: MachineDefinition, point: BootPoint
+    ) -> DefinedDomain:
+        """Give the domain's TPM a point's state, unless it runs on what it has meanwhile.
+
+        What could not be done is due, and the manifest says so until it is done.
+        """
         if self._domain.is_active():
             log.warning("%s: the standby was started; its TPM is left alone", self._directory.path)
-            return False
-        state = self._directory / f"{layout.point_directory(name)}/{layout.TPM}"
-        self._domain.place_tpm(definition, state)
-        return True
+            return replace(defined, due=True)
+        state = self._directory / f"{layout.point_directory(point.name)}/{layout.TPM}"
+        error = self._domain.place_tpm(definition, state)
+        return replace(defined, due=error is not None, lacks_tpm=str(error or ""))

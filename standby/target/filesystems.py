@@ -45,7 +45,8 @@ def promise_of(filesystem: str) -> Promise:
 def require_promises(filesystem: str, path: str, mounted_with: str = "") -> None:
     """Raise UseOtherStorage when a store must not lie there.
 
-    `mounted_with`: the options of a network file system, as findmnt(8) prints them.
+    `mounted_with`: the options of a network file system, as findmnt(8) prints them. One of which
+    they are not known is refused.
     """
     if promise_of(filesystem) is Promise.BROKEN:
         raise UseOtherStorage(
@@ -54,7 +55,7 @@ def require_promises(filesystem: str, path: str, mounted_with: str = "") -> None
             "a local file system (ext4, XFS, Btrfs, ZFS) or NFS version 4",
             "name another storage in the profile: target.storage",
         )
-    if filesystem in _NETWORK and mounted_with:
+    if filesystem in _NETWORK:
         _require_locks(path, dict(option.partition("=")[::2] for option in mounted_with.split(",")))
 
 

@@ -20,7 +20,7 @@ from standby.model.names import PointName
 from standby.target import layout, programs
 from standby.target.layout import StandbyDirectory
 from standby.target.listing import Listing, manifest_of
-from standby.target.manifest_format import read_manifest
+from standby.target.manifest_format import pause_told, read_manifest
 from standby.target.publication import digest_of
 from standby.target.rebuilding import Remains, rebuilt
 from standby.target.standing import read_images
@@ -82,8 +82,10 @@ class Healing:
             )
         _set_aside(self.host, self.directory, self.listing, copy)
         log.warning("%s; its copy in %s/ has taken its place", damage, layout.KEPT)
+        # The copy may be one publication old, and that one may have been the pause.
+        paused = next(iter(pause_told(self.listing.manifest)), copy.paused)
         # One more than it says: the damaged one may have been of a later generation.
-        return replace(copy, generation=copy.generation + 1)
+        return replace(copy, generation=copy.generation + 1, paused=paused)
 
     def _rebuilt(self, copy: str, lost: RepairStore) -> Manifest:
         """Make it anew from the files; only for a cycle, which knows whose standby this is."""
@@ -96,8 +98,9 @@ class Healing:
         _set_aside(self.host, self.directory, self.listing, manifest, [layout.MANIFEST_COPY])
         log.warning(
             "%s; made anew from the files, with all its boot points pinned. Look at them: "
-            "standby verify --all; then unpin those that may be merged",
+            "standby verify --all; then unpin those that may be merged%s",
             lost,
+            "" if remains.pauses else ". Whether it was paused nothing tells: cycles go on",
         )
         return manifest
 

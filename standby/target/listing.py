@@ -99,8 +99,15 @@ class Listing:
 
 
 def parse_listing(text: str, where: str) -> Listing:
-    """Parse what programs.OBSERVE printed. Raises RepairStore when it is not that."""
+    """Parse what programs.OBSERVE printed. Raises RepairStore when it is not that, or not all."""
     sections = _sections(text)
+    if "short" in sections:
+        raise RepairStore(
+            where,
+            "not all of it can be read",
+            "a directory that can be read as a whole",
+            "see what cannot, there and as the same user: find DIRECTORY > /dev/null",
+        )
     try:
         entries = [line.split(" ", 2) for line in sections["files"].split("\n") if line]
         return Listing(

@@ -9,6 +9,7 @@ the file by hand leaves it out.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -147,7 +148,10 @@ def _domain_record(domain: DefinedDomain | None) -> Mapping[str, object] | None:
     if domain is None:
         return None
     record = {"uuid": domain.uuid, "digest": domain.digest, "became": domain.became}
-    return {**record, "due": True} if domain.due else record
+    owed: dict[str, object] = {"due": True} if domain.due else {}
+    if domain.lacks_tpm:
+        owed["lacks_tpm"] = domain.lacks_tpm
+    return {**record, **owed}
 
 
 def _awaited_record(awaited: AwaitedSeed | None) -> Mapping[str, str | None] | None:
@@ -175,6 +179,15 @@ def _pause_record(pause: Pause | None) -> Mapping[str, str | None] | None:
         "reason": pause.reason,
         "by": pause.by,
     }
+
+
+def pause_told(text: str) -> tuple[Pause | None, ...]:
+    """Return what a text that is damaged elsewhere says of a pause; nothing when it does not."""
+    line = re.search(r'^  "paused": (null|\{.*\}),$', text, re.MULTILINE)
+    try:
+        return () if line is None else (_pause(json.loads(line[1])),)
+    except _UNREADABLE:
+        return ()
 
 
 def _pause(record: Mapping[str, Any] | None) -> Pause | None:

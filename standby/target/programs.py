@@ -61,14 +61,26 @@ for file in *; do
 done
 """
 
+# Prints how the file system that a path lies on is mounted; nothing where that cannot be known.
+MOUNT_OPTIONS: Final = """
+mount_options() {
+  all=$(findmnt -n -r -o OPTIONS -T "$1" 2>/dev/null) && { echo "$all" | tail -n 1; return; }
+  at=$(stat -c %m -- "$1" | sed 's/\\\\/\\\\134/g; s/ /\\\\040/g')
+  at=$at awk '$5 == ENVIRON["at"] { found = $NF } END { print found }' /proc/self/mountinfo
+}
+"""
+
 # Arguments: directory. Prints sections that `listing.parse_listing` reads: what is there, sizes in
 # bytes. Names that are not ours may hold anything: a newline in one is printed as octal 001, so
-# that no name can be taken for a line or a section.
+# that no name can be taken for a line or a section. What comes and goes meanwhile is no failure;
+# what cannot be read is, for what is missing in the listing would pass for gone.
 OBSERVE: Final = (
-    """
-cd "$1" || exit 73
+    MOUNT_OPTIONS
+    + """
+cd "$1" || { [ -e "$1" ] || exit 73; exit 74; }
 echo '== files'
-find . -mindepth 1 -printf '%y %b %P\\0' | tr '\\n\\0' '\\001\\n'
+{ find . -ignore_readdir_race -mindepth 1 -printf '%y %b %P\\0' || printf '== short\\0'; } |
+  tr '\\n\\0' '\\001\\n'
 echo '== head'
 readlink head || true
 echo '== fresh'
@@ -85,11 +97,11 @@ df -B1 --output=avail . | tail -n 1
 echo '== type'
 kind=$(stat -f -c %T .); echo "$kind"
 echo '== options'
-case $kind in nfs*) findmnt -n -r -o OPTIONS -T .;; esac
+case $kind in nfs*) mount_options .;; esac
 echo '== clock'
 date +%s
 echo '== manifest'
-cat standby.json 2>/dev/null || true
+[ ! -e standby.json ] || cat standby.json || exit 74
 """
 )
 
@@ -137,7 +149,8 @@ sync standby.json.new
 mv -T standby.json.new standby.json
 sync .
 # Published. The copy is for the day that the manifest is damaged; if it fails, the next one comes.
-cp standby.json kept/standby.json.new && mv -T kept/standby.json.new kept/standby.json || true
+cp standby.json kept/standby.json.new && sync kept/standby.json.new &&
+  mv -T kept/standby.json.new kept/standby.json || true
 # The marks are for the day that the copy is lost as well: nothing else tells that a merge may be
 # writing into a point. So no merge begins without them.
 sed -n 's/^ *{"name": "\\(V[0-9_]*\\)", "standing": "given up".*/\\1/p' standby.json |
@@ -160,7 +173,7 @@ current=none
 [ "${current%% *}" = "$expected" ] || exit 76
 kept=kept/damaged-$(date -u +%Y%m%d_%H%M%S)-$$
 mkdir "$kept"
-[ ! -e standby.json ] || cp standby.json "$kept/standby.json"
+[ ! -e standby.json ] || { cp standby.json "$kept/standby.json"; sync "$kept/standby.json"; }
 [ -s standby.json ] || rm -f standby.json
 for path; do mv -T -- "$path" "$kept/${path//\\//-}"; done
 sync "$kept" kept .

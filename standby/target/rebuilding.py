@@ -17,7 +17,9 @@ from standby.errors import RepairStore, UseOtherVersion
 from standby.model.digest import DigestAlgorithm
 from standby.model.manifest import FAILOVERS, MANIFEST_VERSION, Manifest
 from standby.model.names import PointName
+from standby.model.pause import Pause
 from standby.model.point import (
+    REMADE,
     Base,
     BootPoint,
     Consistency,
@@ -30,9 +32,9 @@ from standby.model.spoilt import SpoiltDisk
 from standby.model.state import State
 from standby.target import layout
 from standby.target.listing import Listing
+from standby.target.manifest_format import pause_told
 from standby.target.users import Images
 
-_REASON: Final = "its entry in the manifest was lost, and made anew from the files"
 _GENERATIONS: Final = 1000  # that damaged texts may be behind
 
 _DeltaFiles = Mapping[str, str]  # by disk
@@ -45,6 +47,11 @@ class Remains:
     listing: Listing
     images: Images
     texts: Sequence[str]
+
+    @property
+    def pauses(self) -> tuple[Pause | None, ...]:
+        """What the texts say of a pause; nothing when none does."""
+        return tuple(told for text in self.texts for told in pause_told(text))
 
 
 def rebuilt(remains: Remains, first: Manifest, where: str) -> Manifest:
@@ -73,6 +80,7 @@ def rebuilt(remains: Remains, first: Manifest, where: str) -> Manifest:
         generation=_generation(remains.texts) + _GENERATIONS,
         next_delta=1 + max(layout.delta_number(file) for files in sets for file in files.values()),
         reverted_to=_reverted_to(remains.listing, points),
+        paused=next(iter(remains.pauses), None),
         failover=_failover(remains, where),
         points=points,
     )
@@ -160,7 +168,7 @@ def _point(name: PointName, files: _DeltaFiles, remains: Remains, *, is_newest: 
     return BootPoint(
         name=name,
         made=Way.INCREMENTAL if any(d.base is Base.BELOW for d in deltas) else Way.SEED,
-        reason=_REASON,
+        reason=REMADE,
         consistency=Consistency.CRASH,
         deltas=deltas,
         sent=0,

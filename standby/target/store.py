@@ -36,7 +36,7 @@ from standby.target.mending import DeltaMending, Rebuilding, mending, rebuilding
 from standby.target.merging import MergeSpeed, merge_pair
 from standby.target.publication import NOTHING_TO_MOVE, Moves, publish_manifest
 from standby.target.qcow2 import Allocation
-from standby.target.seed_images import copied_image, find_image
+from standby.target.seed_images import copied_image, find_image, own_image
 from standby.target.standing import read_images, users_by_domains
 from standby.target.users import unexpected_users
 from standby.target.writer import Writer
@@ -128,7 +128,13 @@ class KvmStore:
             raise
 
     def find_image(self, path: str) -> ImageFound:
-        """Look at an image that is not ours. Raises UseOtherImage, GrantAccess, TryLater."""
+        """Look at an image that a first copy begins from.
+
+        One that is not ours has an absolute path; ours are named as in the manifest. Raises
+        UseOtherImage, GrantAccess, TryLater.
+        """
+        if path in self._manifest.files():
+            return own_image(self._directory, self._manifest, path)
         return find_image(self._host, path)
 
     def copied_image(

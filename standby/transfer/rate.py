@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
+from functools import partial
 from threading import Lock
 from typing import Protocol
 
@@ -20,8 +21,8 @@ _LARGEST_PIECE = 1 << 40  # bytes; while there is no limit
 _LOOK_S = 1.0  # how long a rate holds before the clock is looked at again
 
 
-def _local_time() -> datetime:
-    return datetime.now().astimezone()
+def _local_time(zone: tzinfo | None = None) -> datetime:
+    return datetime.now(UTC).astimezone(zone)
 
 
 class Limit(Protocol):
@@ -139,9 +140,12 @@ def all_of(*limits: RateLimit | None) -> Limit | None:
     return known[0] if known else None
 
 
-def limit_of(rate: int | RateByDay | None) -> RateLimit | None:
-    """Return what holds a rate, or None when there is none to hold."""
-    return RateLimit(rate) if rate else None
+def limit_of(rate: int | RateByDay | None, zone: tzinfo | None = None) -> RateLimit | None:
+    """Return what holds a rate by the clocks of a zone, or None when there is none to hold.
+
+    Without a zone the clock of this machine is meant.
+    """
+    return RateLimit(rate, local_time=partial(_local_time, zone)) if rate else None
 
 
 def _checked(rate: int | RateByDay) -> RateByDay:

@@ -115,12 +115,13 @@ def silent_server() -> Iterator[int]:
 
 @dataclass
 class Posts:
-    """What was posted; `answers` are the statuses to give, the last one for ever."""
+    """What was posted; `answers` are the statuses to give, the last one for ever, with `said`."""
 
     answers: list[int] = field(default_factory=lambda: [200])
     bodies: list[bytes] = field(default_factory=list)
     kinds: list[str] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
+    said: str = ""
     arrived: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
 
 
@@ -137,8 +138,9 @@ def web(posts: Posts) -> Iterator[int]:
             self.send_response(status)
             if status in {301, 302}:
                 self.send_header("Location", "/elsewhere")
-            self.send_header("Content-Length", "0")
+            self.send_header("Content-Length", str(len(posts.said)))
             self.end_headers()
+            self.wfile.write(posts.said.encode())
             posts.arrived.release()
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name

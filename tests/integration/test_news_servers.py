@@ -139,6 +139,26 @@ def test_a_webhook_that_does_not_take_it_is_asked_again_or_not(
     assert len(posts.bodies) == 1, "redirections are not followed"
 
 
+@pytest.mark.parametrize("said", ["no such hook: /hooks/T0KEN-and-more", "bad key 12345678"])
+def test_what_a_server_repeats_of_a_secret_is_not_shown(said: str) -> None:
+    posts = Posts(answers=[404], said=said)
+    path = "hooks/T0KEN-and-more?key=12345678"
+    with web(posts) as port, pytest.raises(GrantAccess) as raised:
+        post_json(f"http://127.0.0.1:{port}/{path}", b"{}", "webhook in secret file /x")
+    assert str(raised.value).startswith("webhook in secret file /x: it answers 404")
+    for secret in ("T0KEN", "12345678", str(port)):
+        assert secret not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:1/T0KEN x", "http://T0KEN:y/", "http://T0KEN@h/", "T0KEN"]
+)
+def test_a_wrong_secret_is_not_shown(url: str) -> None:
+    with pytest.raises(FixProfile) as raised:
+        post_json(url, b"{}", "webhook in environment variable CHAT_URL")
+    assert "T0KEN" not in str(raised.value)
+
+
 def test_a_webhook_that_is_down_or_says_nothing_may_answer_later() -> None:
     with pytest.raises(ReachHost):
         post_json(f"http://127.0.0.1:{free_port()}/", b"{}")

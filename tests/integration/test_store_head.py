@@ -11,7 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from standby.errors import ReachHost, Retry, StandbyStarted, StopStandbyFirst
+from standby.errors import (
+    GrantAccess,
+    ReachHost,
+    Retry,
+    StandbyError,
+    StandbyStarted,
+    StopStandbyFirst,
+)
 from standby.model.machine import MachineDefinition
 from standby.model.manifest import DefinedDomain, JsonObject
 from standby.model.observation import HeadUse
@@ -291,6 +298,7 @@ class WithTpm(Domain):
     """Remembers what was put into its TPM."""
 
     placed: Sequence[str] = ()
+    refusal: StandbyError | None = None
 
     def define(
         self, definition: MachineDefinition, point: BootPoint, known: DefinedDomain | None
@@ -298,9 +306,11 @@ class WithTpm(Domain):
         assert definition.tpm == b"sealed"
         return super().define(DEFINITION, point, known)
 
-    def place_tpm(self, definition: MachineDefinition, state: str) -> None:
+    def place_tpm(self, definition: MachineDefinition, state: str) -> StandbyError | None:
         assert definition.tpm == b"sealed"
-        self.placed = (*self.placed, state)
+        if self.refusal is None:
+            self.placed = (*self.placed, state)
+        return self.refusal
 
 
 def test_a_standby_that_was_started_meanwhile_keeps_what_its_tpm_holds(world: World) -> None:
@@ -319,6 +329,26 @@ def test_a_standby_that_was_started_meanwhile_keeps_what_its_tpm_holds(world: Wo
         domain.active = False
         store.move_head(HeadMove.STAY)
         assert len(domain.placed) == 2
+
+
+def test_a_tpm_that_could_not_get_its_state_is_told_of_until_it_has_it(world: World) -> None:
+    folder = world.path / f"points/{world.points[0]}"
+    (folder / "machine.xml").write_text("<domain><devices><tpm/></devices></domain>")
+    (folder / "tpm.permall").write_bytes(b"sealed")
+    world.domain = domain = WithTpm()
+    domain.refusal = GrantAccess("/var/lib/libvirt/swtpm", "Permission denied")
+    with world.opened() as store:
+        store.change(store.manifest.reverted(world.points[0]))
+        store.move_head(HeadMove.MOVE)
+    with world.opened() as store:  # by the next manager
+        assert store.manifest.domain is not None
+        assert store.manifest.domain.lacks_tpm == "/var/lib/libvirt/swtpm: Permission denied"
+        domain.refusal = None
+        store.move_head(HeadMove.STAY)
+        assert domain.placed == (str(folder / "tpm.permall"),)
+        assert not store.manifest.domain.lacks_tpm
+        store.move_head(HeadMove.STAY)
+        assert len(domain.placed) == 1
 
 
 @pytest.mark.parametrize("every", [5, pytest.param(1, marks=pytest.mark.long)])

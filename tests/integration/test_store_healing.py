@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from standby.errors import CommandFailed, Overtaken, RepairStore, UseOtherVersion
 from standby.model.manifest import Manifest
-from standby.model.point import Standing
+from standby.model.pause import Pause
+from standby.model.point import REMADE, Standing
 from standby.model.seed import SeedOrigin
 from standby.model.state import State
 from standby.target import layout
@@ -125,6 +128,69 @@ def test_without_a_whole_copy_the_manifest_is_made_anew_from_the_files(
     world.merge(1)
     world.expect_exact()
     world.expect_tidy()
+
+
+def break_a_point(manifest: Path) -> None:
+    text = manifest.read_text()
+    manifest.write_text(text.replace('"standing": "whole"', '"standing": "w', 1))
+
+
+def pause(world: World) -> Pause:
+    asked = Pause(datetime(2026, 11, 26, 12, tzinfo=UTC), None, "the storage is moved", "ops")
+    with world.opened() as store:
+        store.change(store.manifest.with_pause(asked))
+    return asked
+
+
+@pytest.mark.parametrize("damage_of_copy", [Path.unlink, break_a_point])
+def test_a_pause_outlives_the_manifest_as_long_as_a_text_tells_it(
+    world: World, damage_of_copy: Damage
+) -> None:
+    asked = pause(world)
+    break_a_point(world.path / "standby.json")
+    damage_of_copy(world.path / "kept/standby.json")
+    world.publish(Change("vda", 4096, 512, 4))
+    assert world.manifest.points[0].reason == REMADE
+    assert world.manifest.paused == asked
+
+
+def test_a_pause_that_the_copy_does_not_know_yet_is_kept(world: World) -> None:
+    copy = world.path / "kept/standby.json"
+    behind = copy.read_bytes()
+    asked = pause(world)
+    copy.write_bytes(behind)  # the publication died before its copy was made
+    break_a_point(world.path / "standby.json")
+    world.publish(Change("vda", 4096, 512, 4))
+    assert world.manifest.paused == asked
+
+
+@pytest.mark.parametrize("damage_of_copy", [Path.unlink, empty])
+def test_a_pause_that_nothing_tells_any_more_is_said_to_be_lost(
+    world: World, damage_of_copy: Damage, caplog: pytest.LogCaptureFixture
+) -> None:
+    pause(world)
+    (world.path / "standby.json").unlink()
+    damage_of_copy(world.path / "kept/standby.json")
+    world.publish(Change("vda", 4096, 512, 4))
+    assert world.manifest.paused is None
+    assert "Whether it was paused nothing tells" in caplog.text
+
+
+def test_a_damaged_manifest_that_is_kept_is_flushed(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = tmp_path / "flushed"
+    place = tmp_path / "bin"
+    place.mkdir()
+    (place / "sync").write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" >> {log}\nexec /bin/sync "$@"\n')
+    (place / "sync").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{place}:{os.environ['PATH']}")
+    flip(world.path / "standby.json")
+    world.publish(Change("vda", 4096, 512, 4))
+    flushed = log.read_text().splitlines()
+    (kept,) = world.path.glob("kept/damaged-*/standby.json")
+    assert str(kept.relative_to(world.path)) in flushed
+    assert "kept/standby.json.new" in flushed
 
 
 def test_a_copy_from_before_a_merge_is_not_believed_but_the_files_are(world: World) -> None:

@@ -153,7 +153,7 @@ class World:
 def assignment(
     name: str,
     *entries: Entry,
-    rpo: timedelta = HOUR,
+    rpo: timedelta | None = HOUR,
     source: str = "s",
     kvm: str = "k",
     missed: MissedRuns = MissedRuns.ONCE,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from configuration_files import write_root
+from configuration_files import PROFILE, loaded, write_root
 
-from standby.app.session import host_address, ssh_destination
+from standby.app.session import Session, host_address, ssh_destination
 from standby.host.privilege import Privilege
 from standby.profile import Compression, Configuration, SshAddress
 
@@ -56,3 +56,13 @@ connect_timeout: 7s
 def test_the_manager_itself_needs_no_ssh(tmp_path: Path) -> None:
     address = host_address(Configuration(write_root(tmp_path, {})).host("local"), Compression.NONE)
     assert address.destination is None
+
+
+def test_connections_to_hosts_that_a_profile_names_are_kept(tmp_path: Path) -> None:
+    more = "transfer: {compression: ssh}\nlimits: {nice: 7}\n"
+    profile = loaded(tmp_path, {"profiles/web1.yaml": PROFILE + more})
+    with Session(tmp_path) as session:
+        hosts = session.source_host(profile), session.kvm_host(profile)
+        assert session.close_unwanted([profile], 0) == ()
+        assert (session.source_host(profile), session.kvm_host(profile)) == hosts
+        assert set(session.close_unwanted([], 0)) == {"hv1", "kvm1"}

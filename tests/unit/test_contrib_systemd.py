@@ -44,4 +44,4 @@ def test_what_trying_again_does_not_mend_is_not_tried_again() -> None:
 
 def test_the_daemon_tells_systemd_of_itself() -> None:
     assert values("Type") == ["notify"]
-    assert values("ExecReload") == ["/bin/kill -HUP $MAINPID"]
+    assert values("ExecReload") == ["/usr/bin/standby --config /etc/standby reload"]

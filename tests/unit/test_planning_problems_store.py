@@ -10,7 +10,7 @@ from chain_world import EMPTY, START, hourly_points, observed, point
 
 from standby.model.health import Concern, Problem, Severity
 from standby.model.keep import Keep
-from standby.model.manifest import Manifest
+from standby.model.manifest import DefinedDomain, Manifest
 from standby.model.observation import (
     DomainFound,
     HeadObservation,
@@ -18,6 +18,7 @@ from standby.model.observation import (
     TargetObservation,
     User,
 )
+from standby.model.point import REMADE
 from standby.model.spoilt import SpoiltDisk
 from standby.planning.health import gravest_first
 from standby.planning.obstacles import obstacles
@@ -63,6 +64,23 @@ def test_a_domain_that_vanished_is_defined_again_by_the_next_cycle() -> None:
     problem = only(observed(manifest(3), domain=DomainFound.ABSENT))
     assert problem.severity is Severity.WARNING
     assert problem.remedy.endswith("standby run web")
+
+
+def test_a_tpm_that_could_not_get_its_state_is_a_warning_with_the_reason() -> None:
+    domain = DefinedDomain("uuid", "digest", due=True, lacks_tpm="/var/lib: Permission denied")
+    problem = only(observed(replace(manifest(3), domain=domain)))
+    assert problem.severity is Severity.WARNING
+    assert "/var/lib: Permission denied" in problem.text
+
+
+def test_a_manifest_that_was_made_anew_is_told_of_until_its_points_are_unpinned() -> None:
+    points = tuple(replace(it, reason=REMADE, pinned=True) for it in hourly_points(3))
+    problem = only(observed(replace(EMPTY, points=points)))
+    assert problem.concern is Concern.DAMAGE
+    assert "3 boot points stay pinned" in problem.text
+    assert "pause" in problem.text
+    unpinned = tuple(replace(it, pinned=False) for it in points)
+    assert found(observed(replace(EMPTY, points=unpinned))) == ()
 
 
 def test_a_running_standby_is_named_with_its_point() -> None:

@@ -245,8 +245,34 @@ notify:
 """
     assert profile_with(tmp_path, text).notify.receivers == Receivers(
         (MailTo("ops@example.org"), MailTo("boss@example.org", frozenset({News.WEEKLY}))),
-        (Webhook("https://chat.example.org/x", frozenset({News.FAILURE})),),
+        (Webhook.at("https://chat.example.org/x", frozenset({News.FAILURE})),),
     )
+
+
+def test_an_address_that_is_a_secret_is_read_when_it_is_needed_and_never_shown(
+    tmp_path: Path,
+) -> None:
+    secret = tmp_path / "chat-url"
+    text = f"notify: {{webhooks: [{{url: {{file: {secret}}}}}, {{url: {{env: CHAT_URL}}}}]}}\n"
+    profile = profile_with(tmp_path, text)
+    in_file, in_variable = profile.notify.receivers.webhooks
+    secret.write_text("https://chat.example.org/T0KEN\n")
+    secret.chmod(0o600)
+    assert in_file.url() == "https://chat.example.org/T0KEN"
+    assert in_file.reference == f"secret file {secret}"
+    assert in_variable.reference == "environment variable CHAT_URL"
+    shown = f"{profile.effective()}{profile}{in_file}"
+    assert "T0KEN" not in shown
+    assert f"{{'file': '{secret}'}}" in shown
+    recorded = recorded_profile(profile.effective(), "the manifest")
+    assert recorded.notify.receivers == profile.notify.receivers
+
+
+def test_a_wrong_address_is_not_repeated(tmp_path: Path) -> None:
+    text = "notify: {webhooks: [{url: htps://chat.example.org/T0KEN}]}\n"
+    mistake = only_mistake(tmp_path, {"profiles/web1.yaml": PROFILE + text})
+    assert "T0KEN" not in str(mistake)
+    assert "http:// or https://" in str(mistake)
 
 
 @pytest.mark.parametrize(

@@ -38,9 +38,14 @@ def test_storage_that_breaks_promises_is_refused_with_the_reason_and_the_way_out
     require_promises("xfs", "/srv/web")
 
 
-@pytest.mark.parametrize("options", ["rw,vers=4.2,local_lock=none", "rw,vers=4.1", ""])
+@pytest.mark.parametrize("options", ["rw,vers=4.2,local_lock=none", "rw,vers=4.1"])
 def test_an_nfs_whose_locks_hold_may_be_used(options: str) -> None:
     require_promises("nfs", "/mnt/nfs/web", options)
+
+
+def test_a_network_storage_of_which_nothing_is_known_is_refused() -> None:
+    with pytest.raises(UseOtherStorage, match="NFS version unknown"):
+        require_promises("nfs", "/mnt/nfs/web")
 
 
 @pytest.mark.parametrize(

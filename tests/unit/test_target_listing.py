@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -68,6 +69,55 @@ def store(tmp_path: Path) -> Path:
     (directory / "deltas/vda.0001.qcow2").write_bytes(b"x")
     (directory / f"points/{NAME}").mkdir()
     return directory
+
+
+def with_programs(monkeypatch: pytest.MonkeyPatch, place: Path, **programs_: str) -> None:
+    """Let the host's programs of these names be other ones."""
+    place.mkdir()
+    for name, text in programs_.items():
+        (place / name).write_text(f"#!/bin/sh\n{text}\n")
+        (place / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{place}:{os.environ['PATH']}")
+
+
+def test_a_listing_that_is_cut_short_is_refused(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part = "printf 'd 8 deltas\\0'; echo 'find: ./deltas: Input/output error' >&2; exit 1"
+    with_programs(monkeypatch, tmp_path / "bin", find=part)
+    with pytest.raises(RepairStore, match="not all of it can be read"):
+        observed(store)
+
+
+def test_a_manifest_that_cannot_be_read_is_not_taken_for_none(store: Path) -> None:
+    (store / "standby.json").unlink()
+    (store / "standby.json").mkdir()  # cat(1) fails on it, as it does on a bad disk
+    with pytest.raises(subprocess.CalledProcessError) as caught:
+        observed(store)
+    assert caught.value.returncode == 74
+
+
+def test_what_comes_and_goes_during_a_look_is_no_failure(store: Path) -> None:
+    busy = (
+        "while :; do mkdir -p heads/a; for n in 1 2 3 4 5 6 7 8; do : > run/$n; : > heads/a/$n;"
+        " done; rm -rf run/* heads/a; done"
+    )
+    with subprocess.Popen(["sh", "-c", busy], cwd=store, stderr=subprocess.DEVNULL) as other:
+        try:
+            for _ in range(150):
+                assert manifest_of(observed(store), "the manifest") == MANIFEST
+        finally:
+            other.kill()
+
+
+def test_a_host_without_findmnt_tells_how_a_network_storage_is_mounted(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = 'case "$*" in *%T*) echo nfs;; *) exec /usr/bin/stat "$@";; esac'
+    with_programs(monkeypatch, tmp_path / "bin", stat=kind, findmnt="exit 127")
+    mounts = Path("/proc/self/mountinfo").read_text().splitlines()
+    options = {line.rpartition(" ")[2] for line in mounts}
+    assert observed(store).mounted_with in options
 
 
 def test_a_look_shows_what_is_there_and_the_manifest_as_it_is(store: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from datetime import datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta, timezone
 
 import pytest
 from hypothesis import given
@@ -131,6 +131,16 @@ def test_a_rate_follows_the_time_of_the_day(shown: str, before: int, after: int)
     sent = send_for(30, limit, clock, [0.0])
     assert sent_in_seconds(sent, 1000, 1010) == pytest.approx(10 * before * MIB, rel=0.05)
     assert sent_in_seconds(sent, 1012, 1030) == pytest.approx(18 * after * MIB, rel=0.05)
+
+
+def test_a_rate_by_day_goes_by_the_clocks_of_the_zone_that_is_given() -> None:
+    here = datetime.now(UTC)
+    hour = DailyWindow((here - timedelta(minutes=30)).time(), (here + timedelta(minutes=30)).time())
+    by_day = RateByDay(None, ((hour, MIB),))
+    slow, fast = limit_of(by_day, UTC), limit_of(by_day, timezone(timedelta(hours=6)))
+    assert slow is not None
+    assert fast is not None
+    assert slow.piece < MIB < fast.piece
 
 
 def test_a_part_of_the_day_without_a_limit_waits_for_nothing() -> None:

@@ -48,6 +48,7 @@ class Topic(Enum):
     NAME = "name"
     DOMAIN = "domain"
     NETWORK = "network"
+    RECEIVERS = "receivers"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,13 +14,16 @@ from typing import Final
 
 from standby.errors import CommandFailed
 from standby.host.interface import Host
+from standby.target.programs import MOUNT_OPTIONS
 
 _LOOK_S: Final = 60.0
 _TRIAL_S: Final = 120.0
 
 # Arguments: a directory that need not exist, and the standby's below it. Prints one fact a line.
 # The directories above are shown as ls does, with a + where an ACL says more than the mode.
-_FACTS: Final = """
+_FACTS: Final = (
+    MOUNT_OPTIONS
+    + """
 d=$1
 if [ ! -d "$2" ]; then echo "standby absent"
 elif [ -r "$2" ] && [ -w "$2" ] && [ -x "$2" ] &&
@@ -34,7 +37,7 @@ done
 echo "below $d"
 echo "type $(stat -f -c %T -- "$d")"
 echo "mount $(findmnt -n -r -o TARGET -T "$d" 2>/dev/null)"
-echo "options $(findmnt -n -r -o OPTIONS -T "$d" 2>/dev/null)"
+echo "options $(mount_options "$d")"
 df -B1 --output=avail,size,iavail -- "$d" | sed -n 's/^ */space /;2p'
 echo "context $(stat -c %C -- "$d" 2>/dev/null)"
 p=$(readlink -f -- "$d")
@@ -44,6 +47,7 @@ while :; do
   p=$(dirname -- "$p")
 done
 """
+)
 
 # Arguments: the nearest directory that exists. Makes a directory below it, prints its name, and
 # removes it when its input ends or falls silent; first what a predecessor left that was killed

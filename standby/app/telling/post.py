@@ -51,10 +51,10 @@ class Postman:
 
     def by_webhook(self, message: Message, to: Webhook) -> Delivery:
         """Return the delivery of a message by webhook."""
-        where = destination(to.url)
+        where = named(to)
         run_id = message.run.id if message.run else ""
         about = f"{_about(message)} to {where}"
-        return Delivery(where, about, run_id, lambda: post_json(to.url, message_json(message)))
+        return Delivery(where, about, run_id, lambda: _post(to, message_json(message)))
 
     def digest_by_mail(self, digest: Digest, address: str) -> Delivery:
         """Return the delivery of a digest by mail."""
@@ -63,11 +63,11 @@ class Postman:
             about, "", address, digest.until, lambda it: digest_mail(digest, it, self.zone)
         )
 
-    def digest_by_webhook(self, digest: Digest, url: str) -> Delivery:
+    def digest_by_webhook(self, digest: Digest, to: Webhook) -> Delivery:
         """Return the delivery of a digest by webhook."""
-        where = destination(url)
+        where = named(to)
         about = f"{digest.news.value} digest to {where}"
-        return Delivery(where, about, "", lambda: post_json(url, digest_json(digest)))
+        return Delivery(where, about, "", lambda: _post(to, digest_json(digest)))
 
     def _mail(
         self, about: str, run_id: str, address: str, at: datetime, compose: Compose
@@ -102,6 +102,15 @@ class PostOffice:
         half = limit.total_seconds() / 2
         self._mail.close(half)
         self._webhooks.close(half)
+
+
+def named(to: Webhook) -> str:
+    """Name a receiver for messages: nothing of an address that is a secret."""
+    return f"webhook in {to.reference}" if to.reference else destination(to.url())
+
+
+def _post(to: Webhook, body: bytes) -> None:
+    post_json(to.url(), body, named(to))
 
 
 def smtp_server(server: MailServer) -> SmtpServer:

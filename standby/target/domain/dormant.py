@@ -116,9 +116,10 @@ class LibvirtDormantDomain:
         plan = self.plan(definition, point, own)
         xml = render_domain(plan.spec, self._order.template)
         defined = DefinedDomain(plan.spec.uuid, _digest(xml))
-        if there and known and defined == replace(known, became="", due=False):
-            self._note_edits(there, known)
-            return replace(known, due=False)
+        same = known and replace(known, due=False, lacks_tpm="")
+        if there and same and defined == replace(same, became=""):
+            self._note_edits(there, same)
+            return same
         if there:
             self._keep_edited(there, known)
         elif known:
@@ -220,16 +221,18 @@ class LibvirtDormantDomain:
             return False
         return self.plan(definition, point, str(uuid.uuid4())).takes_nvram
 
-    def place_tpm(self, definition: MachineDefinition, state: str) -> None:
-        """Give the domain's TPM a point's state, for its next start. A failure is logged."""
+    def place_tpm(self, definition: MachineDefinition, state: str) -> StandbyError | None:
+        """Give the domain's TPM a point's state, for its next start; return why it cannot be."""
         machine = tpm_version(parse_xml(definition.domain_xml, self._subject))
         tpm = self._tpm()
         if tpm is None or tpm[1] is not machine:
-            return  # what it cannot have was reported when it was defined
+            return None  # what it cannot have was reported when it was defined
         try:
             place_state(self._host, *tpm, state)
         except StandbyError as error:
             log.warning("the TPM of %s stays as it is: %s", self._order.standby, error)
+            return error
+        return None
 
     def keep_tpm(self, file: str) -> None:
         """Copy what the domain's TPM holds to a file of the KVM host. A failure is logged."""
