@@ -215,7 +215,7 @@ def test_at_a_terminal_mistakes_are_shown_and_the_question_asked(
     assert text_of(root) == (PROFILE if status else BETTER)
 
 
-def _read(terminal: int, asked: bool, answer: bytes) -> bytes:  # noqa: FBT001
+def _read(terminal: int, asked: bool, answer: bytes) -> bytes:
     """Read what is shown. Who is not heard says it again, as people do.
 
     Python looks for signals before it waits for a line: one that comes in between waits too.
