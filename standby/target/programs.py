@@ -327,7 +327,7 @@ sync .
 TURN_HEAD: Final = _FENCED + _TURN_HEAD
 
 # As _MAKE_HEAD, then the link is turned to that head. Prints "turned", then what the link named
-# before. Until its input ends or falls silent for 30 s it holds the locks that a running machine
+# before. Until its input ends or falls silent for 12 s it holds the locks that a running machine
 # takes, on the images of the new head: libvirt reads what images stand on before it runs QEMU, and
 # a start that looked at the old head and opens the new one would run the new overlay on the chain
 # of another boot point. It fails instead. The locks are qemu-io's, which ends with this program,
@@ -357,7 +357,7 @@ set -- "$head"
     + _TURN_HEAD
     + """
 printf 'turned\\n%s\\n' "$before"
-while read -r -t 30 _; do :; done
+while read -r -t 12 _; do :; done
 exec 7>&-
 wait
 """

@@ -193,7 +193,7 @@ def test_whoever_follows_a_run_on_a_terminal_is_asked_whether_ctrl_c_stops_it(
     for number in range(32):
         protection.guest.write(number * MIB, MIB, 1 + number)
     with daemon.cli.on_terminal("run", protection.name) as terminal:
-        terminal.await_text("MB/s")
+        terminal.await_text("iB/s")
         terminal.type("\x03")
         terminal.await_text("Stop it?")
         terminal.type("n\n")
