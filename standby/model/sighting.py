@@ -23,11 +23,14 @@ class Sighting:
     ended_by: SourceEvent | None = None
 
     def may_be(self, wanted: frozenset[SourceEvent]) -> bool:
-        """Tell whether it may be the end of one of the events that are wanted."""
+        """Tell whether it may be the end of one of the events that are wanted.
+
+        A crash that nobody saw may be a shutdown: libvirt says so of all that went off without it.
+        """
         if self.power is Power.ON:
             return False
-        ends = frozenset({self.ended_by} if self.ended_by else _ENDS)
-        return bool(ends & wanted)
+        known = self.ended_by is SourceEvent.SHUTDOWN
+        return bool(wanted & ({SourceEvent.SHUTDOWN} if known else _ENDS))
 
 
 _ENDS = frozenset({SourceEvent.SHUTDOWN, SourceEvent.CRASH})

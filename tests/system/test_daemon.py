@@ -119,6 +119,7 @@ def test_a_pause_holds_the_daemon_and_those_after_it(protect: Protect, daemon: S
     grows(protection)
 
 
+@pytest.mark.long
 def test_a_first_copy_that_takes_long_is_paused_at_once_and_nothing_follows_it(
     protect: Protect, daemon: Served
 ) -> None:
@@ -248,3 +249,26 @@ def test_a_machine_that_was_shut_down_while_no_daemon_ran_is_captured_by_the_nex
     assert (run["cause"], run["result"]) == ("event", "published")
     protection.kept[protection.points[-1]] = protection.copy()
     protection.expect_exact(only=protection.points[-1])
+
+
+@pytest.mark.long
+def test_runs_that_go_on_at_once_speak_each_in_a_log_of_its_own(
+    protect: Protect, daemon: Served
+) -> None:
+    both = (protect(32 * MIB), protect(32 * MIB))
+    for protection in both:
+        daemon.protect(protection, transfer={"bandwidth": "2MiB/s"})
+        for number in range(16):
+            protection.guest.write(number * MIB, MIB, 1 + number)
+    daemon.start()
+    with (
+        daemon.cli.started("run", both[0].name) as one,
+        daemon.cli.started("run", both[1].name) as other,
+    ):
+        wait_until(lambda: len(_steps(daemon)) == 2, "two transfers at once", 60, 0.1)
+        assert [command.wait(90) for command in (one, other)] == [0, 0]
+    for mine, others in (both, both[::-1]):
+        (run,) = daemon.cli.json("history", mine.name)["runs"]
+        said = daemon.cli.run("log", run["run"]).stdout
+        assert f"profile={mine.name} phase=publish" in said
+        assert others.name not in said

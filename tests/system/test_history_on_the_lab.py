@@ -101,6 +101,7 @@ def test_a_run_that_fails_is_in_the_history_with_the_type_of_its_error(
     assert said in recorded.run("log", run["run"]).stdout
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("slow_link")
 def test_a_run_by_hand_is_stopped_from_elsewhere_without_a_daemon(
     protect: Protect, recorded: CommandLine
@@ -120,7 +121,7 @@ def test_a_run_by_hand_is_stopped_from_elsewhere_without_a_daemon(
     }
     assert "no run is under way" in recorded.fails("cancel", protection.name, "--yes", status=75)
     with recorded.started("run", protection.name) as command:
-        wait_until(lambda: is_writing(protection), "the copy that goes on", 60, 0.05)
+        wait_until(lambda: runs(recorded)[-1]["result"] == "running", "the next run", 60, 0.2)
         assert "paused since" in recorded.run("pause", protection.name, "--cancel-run").stdout
         assert command.wait(60) == 130
     assert protection.points == ()

@@ -33,7 +33,7 @@ def restart(world: World, *entries: OnEvent, missed: MissedRuns = MissedRuns.ONC
     ("entry", "found", "due"),
     [
         (SHUTDOWN, OFF, True),
-        (SHUTDOWN, CRASHED, False),
+        (SHUTDOWN, CRASHED, True),
         (SHUTDOWN, UNKNOWN, True),
         (SHUTDOWN, ON, False),
         (CRASH, CRASHED, True),
