@@ -15,7 +15,7 @@ import yaml
 
 from bench.run import CHECKOUT, Benchmark, Measured
 from bench.scheduler_driver import percentile
-from bench.site import GIB, MIB, Site, site
+from bench.site import GIB, MIB, PYTHON, Site, site
 from lab import BlockGuest
 from lab.entering import HostProcess
 from lab.waiting import wait_until
@@ -27,7 +27,6 @@ _DISK = 4 * GIB
 _LIMIT = 22
 _RATE = 10 * MIB
 _LOOK_S = 0.1
-_PYTHON = str(CHECKOUT / ".venv/bin/python")
 
 
 @cache
@@ -82,7 +81,7 @@ def _protect(here: Site, guest: BlockGuest) -> str:
 def _writing(here: Site, guest: BlockGuest) -> Iterator[None]:
     """Let the guest write all the time, through its own block layer."""
     entrance = here.lab.entrance("source", env={"PYTHONPATH": str(CHECKOUT)})
-    argv = [_PYTHON, "-m", "bench.rpo_writer", guest.name, str(_DISK), str(_RATE)]
+    argv = [PYTHON, "-m", "bench.rpo_writer", guest.name, str(_DISK), str(_RATE)]
     writer = HostProcess(entrance, argv, stdout=subprocess.DEVNULL, stderr=None)
     try:
         yield
@@ -95,22 +94,10 @@ def _writing(here: Site, guest: BlockGuest) -> Iterator[None]:
 
 @contextmanager
 def _serving(here: Site) -> Iterator[None]:
-    state = here.lab.home / "state"
-    environment = {"PYTHONPATH": str(CHECKOUT), "STANDBY_STATE": str(state)}
-    argv = [_PYTHON, "-m", "standby", "--config", str(here.root), "serve"]
-    with (here.lab.home / "daemon.log").open("w") as log:
-        daemon = HostProcess(
-            here.lab.entrance("manager", env=environment), argv, stdout=log, stderr=log
-        )
-    try:
+    with here.serving() as log:
         yield
-        if daemon.poll() is not None:
-            raise RuntimeError((here.lab.home / "daemon.log").read_text()[-4000:])
-    finally:
-        daemon.terminate()
-        daemon.wait()
-        if kept := os.environ.get("BENCH_RPO_LOG"):
-            Path(kept).write_text((here.lab.home / "daemon.log").read_text())
+    if kept := os.environ.get("BENCH_RPO_LOG"):
+        Path(kept).write_text(log.read_text())
 
 
 def rpo_p99(_: Path) -> Measured:

@@ -29,7 +29,7 @@ from standby.app.observatory import Profiles
 from standby.app.orders import Ended, MergePlaces, Order, Runner, RunWatch
 from standby.app.recording import Recording
 from standby.app.session import WallClock
-from standby.app.source_events import Happened, Listener
+from standby.app.source_events import Happened, Listener, Sighted
 from standby.app.state import StateDirectory
 from standby.daemon.assignment import assignment_of
 from standby.daemon.clock import SystemClock
@@ -80,8 +80,8 @@ class Simulated:
         del merges
         return _Runs(self, profile)
 
-    def events(self, happened: Happened) -> Simulated:
-        del happened
+    def events(self, happened: Happened, sighted: Sighted) -> Simulated:
+        del happened, sighted
         return self
 
     def listen_for(self, listeners: Collection[Listener]) -> None:

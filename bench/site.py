@@ -21,6 +21,7 @@ from lab.entering import HostProcess
 MIB = 1 << 20
 GIB = 1 << 30
 STORAGE = Path("/srv/standby")
+PYTHON = str(CHECKOUT / ".venv/bin/python")
 _STORAGE_BYTES = 24 * GIB
 _numbers = count(1)
 
@@ -72,16 +73,42 @@ class Site:
         return self.order("cycle", profile)
 
     def forget(self, profile: str, guest: BlockGuest) -> None:
-        """Remove a standby and its checkpoints, as if it had never been."""
+        """Remove a standby, its checkpoints and its profile, as if it had never been."""
+        self.forget_standby(profile, guest)
+        self._file(profile).unlink()
+
+    def forget_standby(self, profile: str, guest: BlockGuest) -> None:
+        """Remove a standby and its checkpoints: the next cycle is a first one."""
         self.lab.run("kvm", ["virsh", "undefine", "--nvram", f"{profile}-standby"])
         self.lab.exec("kvm", ["rm", "-rf", str(STORAGE / f"{profile}-standby")])
         self.forget_checkpoints(guest)
-        self._file(profile).unlink()
 
     def forget_checkpoints(self, guest: BlockGuest) -> None:
         """Remove all checkpoints of a guest."""
         for name in self.lab.virsh(guest.host, "checkpoint-list", "--name", guest.name).split():
             self.lab.virsh(guest.host, "checkpoint-delete", guest.name, name)
+
+    @property
+    def state(self) -> Path:
+        """Where the daemon and those who ask it have their state, as the manager's host sees it."""
+        return self.lab.home / "state" if self.where == "manager" else Path("/root/state")
+
+    @contextmanager
+    def serving(self) -> Iterator[Path]:
+        """Run `standby serve`; yield its log."""
+        kept = self.lab.home / "daemon.log"
+        environment = {"PYTHONPATH": str(CHECKOUT), "STANDBY_STATE": str(self.state)}
+        argv = [PYTHON, "-m", "standby", "--config", str(self.root), "serve"]
+        entrance = self.lab.entrance(self.where, env=environment)
+        with kept.open("w") as log:
+            daemon = HostProcess(entrance, argv, stdout=log, stderr=log)
+        try:
+            yield kept
+            if daemon.poll() is not None:
+                raise RuntimeError(kept.read_text()[-4000:])
+        finally:
+            daemon.terminate()
+            daemon.wait()
 
     def close(self) -> None:
         """End the manager."""
@@ -95,7 +122,7 @@ class Site:
     def _warm(self) -> HostProcess:
         if self._process is None:
             entrance = self.lab.entrance(self.where, env={"PYTHONPATH": str(CHECKOUT)})
-            argv = [str(CHECKOUT / ".venv/bin/python"), "-m", "bench.driver", str(self.root)]
+            argv = [PYTHON, "-m", "bench.driver", str(self.root)]
             self._process = HostProcess(entrance, argv, stdin=subprocess.PIPE, stderr=None)
         return self._process
 

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -151,7 +152,11 @@ def _attached(lab: Lab, options: argparse.Namespace, command: list[str]) -> int:
     variables = {"TERM": os.environ.get("TERM", "dumb")}
     entrance = lab.entrance(options.host, user=options.user, env=variables)
     cwd = Path(CHECKOUT) if options.host == "manager" else None
-    return subprocess.run(entrance.argv(command, cwd), check=False).returncode
+    before = signal.signal(signal.SIGINT, lambda *_: None)  # Ctrl-C is for the command alone
+    try:
+        return subprocess.run(entrance.argv(command, cwd), check=False).returncode
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _cut(lab: Lab, options: argparse.Namespace) -> int:

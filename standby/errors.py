@@ -88,6 +88,12 @@ class RepairSource(StandbyError):
     """The source cannot be captured as it is: unknown domain, unusable disk, bad state."""
 
 
+class AwaitHypervisor(StandbyError):
+    """libvirt or QEMU failed at something and does not say for how long: time may mend it."""
+
+    retry = Retry.LATER
+
+
 class RepairStore(StandbyError):
     """The store on the KVM host is not as its manifest says."""
 

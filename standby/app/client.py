@@ -58,12 +58,16 @@ class DaemonClient:
         """Have a run stopped; return what was done, for people."""
         return self.do(AskCancel(run))
 
-    def do(self, ask: Ask, timeout: float | None = _ANSWER_S) -> str:
-        """Have something done; return what, for people. Raises its error."""
+    def do(self, ask: Ask, timeout: float = _ANSWER_S) -> str:
+        """Have something done; return what, for people. Raises its error. `timeout` in seconds."""
+        return self.done(ask, timeout).text
+
+    def done(self, ask: Ask, timeout: float = _ANSWER_S) -> Done:
+        """Have something done, or promised for the end of a run. Raises its error."""
         with self._asked(ask, timeout) as answers:
             found = _said(next(answers, None))
             if isinstance(found, Done):
-                return found.text
+                return found
             raise _odd(found)
 
     @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -42,13 +43,24 @@ class AskCancel:
     run: str
 
 
+class UnderWay(Enum):
+    """What becomes of the run that is under way when a pause is asked for."""
+
+    ENDS = "ends"  # by itself
+    IS_CANCELLED = "is cancelled"
+
+
 @dataclass(frozen=True, slots=True)
 class AskPause:
-    """Let no run of a profile begin by itself until a moment, or until somebody resumes."""
+    """Let no run of a profile begin by itself until a moment, or until somebody resumes.
+
+    The pause begins when the run that is under way is over.
+    """
 
     profile: str
     until: datetime | None = None
     reason: str = ""
+    run: UnderWay = UnderWay.ENDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +109,13 @@ class RunOver:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What was asked for is done; `text` says what, for people."""
+    """What was asked for is done; `text` says what, for people.
+
+    `after` is the run at whose end it will be done, "" when it is.
+    """
 
     text: str
+    after: str = ""
 
 
 @dataclass(frozen=True, slots=True)

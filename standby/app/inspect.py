@@ -24,6 +24,7 @@ from standby.model.observation import (
     SourceObservation,
     TargetObservation,
 )
+from standby.model.pause import Pause
 from standby.model.run import Run
 from standby.model.state import State
 from standby.planning.health import Facts, Seen, condition, without_profile
@@ -71,6 +72,12 @@ class StandbyLook:
         return resting_state(self.manifest.state_at(self.at), self.problems)
 
     @property
+    def waits_for_resume(self) -> bool:
+        """Whether no run begins by itself until somebody ends the pause."""
+        pause = self.manifest.paused
+        return pause is not None and pause.until is None
+
+    @property
     def runs(self) -> tuple[Run, ...] | None:
         """Its last runs, newest first; None without a history."""
         return self.facts.runs
@@ -100,6 +107,11 @@ class NotSeen:
     next_run: datetime | None = None
     lag: timedelta | None = None  # by the history
     runs: tuple[Run, ...] | None = None
+
+    @property
+    def waits_for_resume(self) -> bool:
+        """Whether it is paused until somebody ends that: only its KVM host could say."""
+        return False
 
 
 def look_at(
@@ -141,8 +153,17 @@ def judge(
         condition=condition(facts, now),
         at=now,
         doing=known.doing(place.profile.name, target.manifest.state_at(now)),
-        next_run=known.next_run(place.profile.name),
+        next_run=_not_while_paused(known.next_run(place.profile.name), target.manifest.paused, now),
     )
+
+
+def _not_while_paused(
+    planned: datetime | None, pause: Pause | None, now: datetime
+) -> datetime | None:
+    """Return when the next run begins: none begins by itself during a pause."""
+    if planned is None or pause is None or not pause.holds(now):
+        return planned
+    return max(planned, pause.until) if pause.until is not None else None
 
 
 def survey(

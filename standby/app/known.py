@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from standby.app.live import Live, LiveRun, Outlook
+from standby.model.pause import Then
 from standby.model.run import Run
 from standby.model.state import State
 from standby.planning.states import state_at_work
@@ -15,15 +16,21 @@ from standby.planning.statistics import Statistics
 
 @dataclass(frozen=True, slots=True)
 class Doing:
-    """What is being done to a standby now. `share` is from 0 to 1, None when nobody can tell."""
+    """What is being done to a standby now. `share` is from 0 to 1, None when nobody can tell.
+
+    `then` is what it will be after that, since somebody asked for it.
+    """
 
     state: State
     share: float | None = None
+    then: Then | None = None
 
     @property
     def text(self) -> str:
-        """The state with how far it is: seeding (73 %)."""
-        return self.state.value + ("" if self.share is None else f" ({int(self.share * 100)} %)")
+        """The state with how far it is, and what follows: seeding (73 %), then paused."""
+        share = "" if self.share is None else f" ({int(self.share * 100)} %)"
+        then = f", then {self.then.value}" if self.then else ""
+        return self.state.value + share + then
 
 
 def no_runs(profile: str) -> tuple[Run, ...] | None:
@@ -67,7 +74,7 @@ class Known:
         """Return what is done to a profile's standby now; `lasting` is its state without that."""
         run = self._running.get(profile)
         state = state_at_work(run.kind, run.phase, lasting, run.way) if run else None
-        return Doing(state, _share(run)) if run and state else None
+        return Doing(state, _share(run), run.then) if run and state else None
 
     def outdated(self, profile: str) -> str:
         """Say what is wrong with a profile of which an earlier version is in effect; else ""."""

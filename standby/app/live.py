@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from standby.model.pause import Then
 from standby.model.point import Way
 from standby.model.run import Cause, RunKind
 
@@ -39,6 +40,7 @@ class LiveRun:
     steps: tuple[LiveStep, ...] = ()
     stopping: bool = False  # somebody asked it to stop
     way: Way | None = None  # how it brings the machine over; None before it is planned
+    then: Then | None = None  # what becomes of the machine after it, since somebody asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ class Outlook:
     failures: int = 0  # in a row
     trouble: str = ""
     waits_for_change: bool = False  # trying again cannot help before somebody changes something
+    then: Then | None = None  # asked for, and not written on the KVM host yet
 
 
 @dataclass(frozen=True, slots=True)

@@ -173,6 +173,9 @@ class _Both:
         self.recorder.planned(plan)
         self.watch.planned(plan.way)
 
+    def moving(self, moved: Moved) -> None:
+        self.recorder.moving(moved)
+
     def replicated(self, plan: CyclePlan, point: BootPoint, moved: Moved) -> None:
         self.recorder.replicated(plan, point, moved)
 

@@ -19,6 +19,7 @@ from standby.model.point import BootPoint
 from standby.model.run import Amounts, Failure, Run, RunPhase, RunResult
 
 _KEPT_EVERY_S: Final = 1.0  # what a kill may take of the phases of a run under way
+_AMOUNTS_EVERY_S: Final = 30.0  # and of what it moved
 
 
 class RunRecorder:
@@ -43,6 +44,12 @@ class RunRecorder:
         reason = "; ".join(filter(None, (self._asked, plan.reason)))
         self.run = replace(self.run, way=plan.way, reason=reason)
 
+    def moving(self, moved: Moved) -> None:
+        """Take what was moved so far: all that is known of a transfer that fails."""
+        amounts = Amounts(moved.read, moved.data, self.run.amounts.stored, moved.changed)
+        self.run = replace(self.run, amounts=amounts)
+        self._keep_now_and_then(_AMOUNTS_EVERY_S)
+
     def replicated(self, plan: CyclePlan, point: BootPoint, moved: Moved) -> None:
         """Take the point that was published, or found still true."""
         made = point.name == plan.point
@@ -65,7 +72,10 @@ class RunRecorder:
         self.phase = None
         ended = RunPhase(name, begun, seconds)
         self.run = replace(self.run, phases=(*self.run.phases, ended))
-        if time.monotonic() - self._kept >= _KEPT_EVERY_S:
+        self._keep_now_and_then(_KEPT_EVERY_S)
+
+    def _keep_now_and_then(self, every: float) -> None:
+        if time.monotonic() - self._kept >= every:
             self._progress(self.run)
             self._kept = time.monotonic()
 

@@ -63,6 +63,10 @@ class Recording:
         self._owner.release()
         self.history.close()
 
+    def take_untold(self) -> tuple[Run, ...]:
+        """Return the runs that died with their manager and that nobody was told of yet."""
+        return self._write(lambda history: history.take_untold()) or ()
+
     @contextmanager
     def run(
         self,

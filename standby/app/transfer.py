@@ -17,6 +17,7 @@ from standby.transfer.build import build_table
 from standby.transfer.engine import copy_disks, pending
 from standby.transfer.job import (
     Changed,
+    CopyResult,
     Differing,
     DigestTable,
     DiskCopy,
@@ -56,6 +57,7 @@ class ProfileTransfer:
         pairs: Sequence[tuple[CapturedDisk, IncomingDisk]],
         expected: Sequence[Pending],
         alive: Callable[[], None],
+        moving: Callable[[Moved], None],
     ) -> Moved:
         """Move it; flushed when it returns."""
         copies = [
@@ -67,16 +69,21 @@ class ProfileTransfer:
             limiter=self.limiter,
             read_limiter=all_of(self.reading, self.resyncing if _reads_all(pairs) else None),
             progress=self.progress,
+            told=lambda so_far: moving(_moved(so_far)),
             cancel=self.cancel,
             alive=alive,
         )
-        return Moved(
-            data=sum(result.data_bytes for result in results),
-            zero=sum(result.zero_bytes for result in results),
-            unchanged=sum(result.unchanged_bytes for result in results),
-            read=sum(result.read_bytes for result in results),
-            changed=sum(blocks_of(result.data_bytes + result.zero_bytes) for result in results),
-        )
+        return _moved(results)
+
+
+def _moved(results: Sequence[CopyResult]) -> Moved:
+    return Moved(
+        data=sum(result.data_bytes for result in results),
+        zero=sum(result.zero_bytes for result in results),
+        unchanged=sum(result.unchanged_bytes for result in results),
+        read=sum(result.read_bytes for result in results),
+        changed=sum(blocks_of(result.data_bytes + result.zero_bytes) for result in results),
+    )
 
 
 def _reads_all(pairs: Sequence[tuple[CapturedDisk, IncomingDisk]]) -> bool:

@@ -9,10 +9,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from standby.cli.output import NOTHING, local, print_note, print_table, utc
+from standby.model.amount import readable
 from standby.model.records import Gap, Page
 from standby.model.run import Failure, Run, RunResult
 from standby.planning.durations import readable_duration
-from standby.planning.space import readable
 from standby.profile.mistakes import Plain
 
 if TYPE_CHECKING:

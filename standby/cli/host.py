@@ -12,7 +12,7 @@ import typer
 from standby.cli.options import ConfigOption, JsonOption
 from standby.cli.output import print_facts, print_json, print_table
 from standby.cli.work import looking
-from standby.planning.space import readable
+from standby.model.amount import readable
 from standby.profile.mistakes import Plain
 
 if TYPE_CHECKING:

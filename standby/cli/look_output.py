@@ -75,8 +75,13 @@ def _row(look: StandbyLook) -> tuple[str, ...]:
 def next_run(look: StandbyLook | NotSeen, now: datetime) -> str:
     """Say how far away the next run is; unknown when no daemon says so."""
     if look.next_run is None:
-        return UNKNOWN
+        return no_next_run(look)
     return f"in {readable_duration(look.next_run - now)}" if look.next_run > now else "due"
+
+
+def no_next_run(look: StandbyLook | NotSeen) -> str:
+    """Say why no moment can be told for the next run."""
+    return "when resumed" if look.waits_for_resume else UNKNOWN
 
 
 def _row_not_seen(seen: NotSeen) -> tuple[str, ...]:
@@ -138,6 +143,7 @@ def look_as_json(look: StandbyLook) -> dict[str, Plain]:
         "directory": look.place.directory.path,
         "state": look.state.value,
         "share": look.doing.share if look.doing else None,
+        "then": look.doing.then.value if look.doing and look.doing.then else None,
         "health": look.condition.health.value,
         "domain": {
             "found": target.domain.value,

@@ -12,8 +12,8 @@ from standby.cli.options import ConfigOption, JsonOption, PointArgument, Standby
 from standby.cli.output import local, print_facts, print_json, print_note
 from standby.cli.points import spoilt_as_json
 from standby.cli.work import working
+from standby.model.amount import readable
 from standby.planning.damage import damage
-from standby.planning.space import readable
 from standby.profile.zone import local_zone
 
 if TYPE_CHECKING:

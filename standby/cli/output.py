@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import typer
 from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -19,6 +20,8 @@ from standby.profile.zone import local_zone
 
 PIPED_WIDTH = 200  # columns; what reads a pipe wants whole lines
 _NEVER_BROKEN = 24  # characters
+_BROKEN = 16  # characters that a column keeps whose cells may be broken
+_BETWEEN = 3  # characters between columns
 NOTHING = "-"
 _SECOND = timedelta(seconds=1)
 
@@ -32,26 +35,48 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]
     """Print rows of cells under a title; columns that are empty in all of them are left out.
 
     The first column names what the row is about, so it is never broken; nor is what is short, such
-    as a boot point's name, since nobody finds half of it.
+    as a boot point's name, since nobody finds half of it. Where a terminal is too narrow for that,
+    it breaks the lines, and nothing is cut off.
     """
-    out = console()
+    cells = [tuple(row) for row in rows]
+    out = console(least=_least_width(columns, cells))
     if title:
         out.print(Text(title, style="bold"))
-    out.print(table_of("", columns, rows))
+    out.print(table_of("", columns, cells))
 
 
 def table_of(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
     """Return such a table."""
     cells = [tuple(row) for row in rows]
-    shown = [n for n in range(len(columns)) if not cells or any(row[n] for row in cells)]
+    shown = _shown(columns, cells)
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, title=title or None)
     table.title_justify = "left"
     for n in shown:
-        longest = max((len(row[n]) for row in cells), default=0)
-        table.add_column(columns[n], overflow="fold", no_wrap=n == 0 or longest <= _NEVER_BROKEN)
+        width = _widest(columns, cells, n)
+        whole = n == 0 or width <= _NEVER_BROKEN
+        least = width if whole else _BROKEN
+        table.add_column(columns[n], overflow="fold", no_wrap=whole, min_width=least)
     for row in cells:
         table.add_row(*(Text(row[n]) for n in shown))
     return table
+
+
+def _shown(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> list[int]:
+    return [n for n in range(len(columns)) if not cells or any(row[n] for row in cells)]
+
+
+def _widest(columns: Sequence[str], cells: Sequence[Sequence[str]], n: int) -> int:
+    return max(cell_len(text) for text in (columns[n], *(row[n] for row in cells)))
+
+
+def _least_width(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> int:
+    """Return the characters that a line needs for nothing to be cut off."""
+    shown = _shown(columns, cells)
+    widths = [_widest(columns, cells, n) for n in shown]
+    needed = (
+        w if n == 0 or w <= _NEVER_BROKEN else _BROKEN for n, w in zip(shown, widths, strict=True)
+    )
+    return sum(needed) + _BETWEEN * len(shown)
 
 
 def print_facts(facts: Iterable[tuple[str, str]]) -> None:
@@ -73,9 +98,13 @@ def print_note(text: str) -> None:
     typer.echo(text, err=True)
 
 
-def console() -> Console:
-    """Return where tables are printed: as wide as the terminal, wide in a pipe."""
-    return Console(width=None if sys.stdout.isatty() else PIPED_WIDTH)
+def console(least: int = 0) -> Console:
+    """Return where tables are printed: as wide as the terminal, wide in a pipe.
+
+    `least` characters wide in any case.
+    """
+    out = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH)
+    return out if out.width >= least else Console(width=least)
 
 
 def local(moment: datetime) -> str:

@@ -10,9 +10,9 @@ import typer
 from standby.cli.options import ConfigOption, JsonOption, StandbyArgument
 from standby.cli.output import local, print_json, print_table, readable_age, utc
 from standby.cli.work import looking
+from standby.model.amount import readable
 from standby.model.point import BootPoint, Standing
 from standby.planning.damage import damage
-from standby.planning.space import readable
 from standby.profile.mistakes import Plain
 
 if TYPE_CHECKING:

@@ -14,15 +14,17 @@ from rich.progress import (
     BarColumn,
     DownloadColumn,
     Progress,
+    ProgressColumn,
+    Task,
     TaskID,
     TextColumn,
     TimeRemainingColumn,
-    TransferSpeedColumn,
 )
+from rich.text import Text
 
 from standby.cli.logs import phases_are_shown
 from standby.cli.work import Report
-from standby.planning.space import readable
+from standby.model.amount import readable
 
 log = logging.getLogger("standby.progress")
 
@@ -40,11 +42,20 @@ def progress_display() -> Generator[Report]:
         TextColumn("{task.description}"),
         BarColumn(),
         DownloadColumn(binary_units=True),
-        TransferSpeedColumn(),
+        _Rate(),
         TimeRemainingColumn(compact=True),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
         yield Bars(bars)
+
+
+class _Rate(ProgressColumn):
+    """The rate in the units in which sizes stand beside it."""
+
+    def render(self, task: Task) -> Text:
+        """Write the rate of the last seconds, "?" while nobody can tell it."""
+        speed = task.finished_speed or task.speed
+        return Text("?" if speed is None else f"{readable(int(speed))}/s")
 
 
 class Bars:

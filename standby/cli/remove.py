@@ -11,8 +11,8 @@ from standby.cli.asking import require_consent
 from standby.cli.options import ConfigOption, JsonOption, StandbyArgument, YesOption
 from standby.cli.output import print_json, print_note
 from standby.cli.work import working
+from standby.model.amount import readable
 from standby.model.point import BootPoint
-from standby.planning.space import readable
 from standby.profile.mistakes import Plain
 
 if TYPE_CHECKING:
@@ -80,7 +80,9 @@ def _announced(removal: Removal, *, deletes: bool) -> Iterator[str]:
 
 def _told(done: Removed, *, deletes: bool) -> Iterator[str]:
     removal = done.removal
-    yield f"{len(removal.checkpoints)} checkpoints of {removal.manifest.machine.name} deleted"
+    if removal.checkpoints:
+        names = ", ".join(removal.checkpoints)
+        yield f"deleted on {removal.place.profile.source_host.name}: {names}"
     if deletes:
         yield f"{removal.manifest.standby} deleted, {readable(removal.stored)} freed"
     if done.strangers:

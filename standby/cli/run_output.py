@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import typer
 
 from standby.cli.output import local, print_facts, print_table, utc
+from standby.model.amount import readable
 from standby.planning.forecast import Forecast
 from standby.planning.retention import MergePlan
-from standby.planning.space import readable
 from standby.profile.mistakes import Plain
 
 if TYPE_CHECKING:

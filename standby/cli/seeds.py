@@ -12,7 +12,7 @@ from standby.cli.output import print_facts, print_json
 from standby.cli.progress import progress_display
 from standby.cli.work import working
 from standby.errors import FixRequest
-from standby.planning.space import readable
+from standby.model.amount import readable
 
 EXPORT_EPILOG = "Example: standby export-seed web1 /media/usb"
 IMPORT_EPILOG = "Example: standby import-seed web1 /mnt/usb"

@@ -8,15 +8,21 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from standby.cli.look_output import UNKNOWN, look_as_json, newest_and_age, state
+from standby.cli.look_output import (
+    UNKNOWN,
+    look_as_json,
+    newest_and_age,
+    no_next_run,
+    state,
+)
 from standby.cli.options import ConfigOption, JsonOption, StandbyArgument
 from standby.cli.output import local, print_facts, print_json
 from standby.cli.run_output import merge_lines
 from standby.cli.stats import statistics_as_json, statistics_facts
 from standby.cli.work import looking
+from standby.model.amount import readable
 from standby.planning.durations import readable_duration
 from standby.planning.replicate import checkpoint_owner
-from standby.planning.space import readable
 from standby.profile.mistakes import Plain
 
 if TYPE_CHECKING:
@@ -87,7 +93,7 @@ def facts(look: StandbyLook) -> Iterator[tuple[str, str]]:
     yield "health", look.condition.health.value
     yield "newest boot point", newest_and_age(look)
     yield "may be behind", _most(look)
-    yield "next run", local(look.next_run) if look.next_run else UNKNOWN
+    yield "next run", local(look.next_run) if look.next_run else no_next_run(look)
     yield "boot points", f"{len(manifest.points)} of at most {look.merges.keep.limit}"
     yield "next merge", _next_merge(look)
     yield "head", _head(look)

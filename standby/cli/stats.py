@@ -15,8 +15,8 @@ from standby.cli.output import facts_as_lines, local, print_note, utc
 from standby.cli.periods import LastOption, period
 from standby.cli.saving import save
 from standby.cli.work import looking
+from standby.model.amount import readable
 from standby.planning.durations import readable_duration
-from standby.planning.space import readable
 from standby.planning.statistics import Measure, Statistics
 from standby.profile.mistakes import Plain
 

@@ -13,9 +13,9 @@ from standby.cli.output import print_json, print_note, print_table
 from standby.cli.progress import progress_display
 from standby.cli.work import working
 from standby.errors import ExitStatus, FixRequest
+from standby.model.amount import readable
 from standby.model.priority import GIVES_WAY, NO_PRIORITY
 from standby.model.spoilt import Range, total
-from standby.planning.space import readable
 from standby.profile.mistakes import Plain
 from standby.profile.units import parse_rate
 from standby.profile.zone import local_zone

@@ -16,7 +16,8 @@ from standby.cli.asked import required_daemon
 from standby.cli.options import ConfigOption, JsonOption
 from standby.cli.output import PIPED_WIDTH, local, print_json, readable_age, table_of
 from standby.cli.work import looking
-from standby.planning.space import readable
+from standby.model.amount import readable
+from standby.model.pause import Then
 
 if TYPE_CHECKING:
     from standby.app.live import Live, LiveRun, LiveStep, LiveWait
@@ -73,12 +74,22 @@ def shown(live: Live) -> RenderableType:
 
 def _rows(run: LiveRun, live: Live) -> Iterator[tuple[str, ...]]:
     """Yield a row for each disk or merge of a run; the first one says what run it is."""
-    phase = f"{run.phase}, stopping" if run.stopping else run.phase
+    phase = ", ".join(filter(None, (run.phase, "stopping" if run.stopping else "", _then(run))))
     why = f"{run.kind.value}, {run.cause.value}"
     names = (run.profile, run.id, why, readable_age(live.at - run.begun), phase)
     steps = [_step(step) for step in run.steps] or [("", "", "", "")]
     for number, step in enumerate(steps):
         yield (*(names if number == 0 else ("",) * len(names)), *step)
+
+
+def _then(run: LiveRun) -> str:
+    """Say what somebody asked for that begins when the run is over."""
+    match run.then:
+        case Then.PAUSED:
+            return "pausing after this run"
+        case Then.RESUMED:
+            return "resuming after this run"
+    return ""
 
 
 def _step(step: LiveStep) -> tuple[str, str, str, str]:

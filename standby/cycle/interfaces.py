@@ -211,11 +211,13 @@ class Transfer(Protocol):
         pairs: Sequence[tuple[CapturedDisk, IncomingDisk]],
         expected: Sequence[Pending],
         alive: Callable[[], None],
+        moving: Callable[[Moved], None],
     ) -> Moved:
         """Move it; flushed when it returns. Raises TransferFailed, Cancelled.
 
         `expected` is what the survey of each pair found, for progress. `alive` is called now
-        and then and raises when there is no point in going on.
+        and then and raises when there is no point in going on. `moving` hears now and then what
+        was moved so far, and at last when the transfer has ended, well or badly.
         """
 
 

@@ -225,7 +225,7 @@ class Cycle:
                 self.store.require_lock()
 
             try:
-                moved = self.transfer.copy(pairs, pending, alive)
+                moved = self.transfer.copy(pairs, pending, alive, self.journal.listener.moving)
             except TransferFailed:
                 alive()  # whoever ended the connection knows why
                 raise

@@ -93,6 +93,9 @@ class CycleListener(Protocol):
     def planned(self, plan: CyclePlan) -> None:
         """Hear what will be done; again when what was found meanwhile changed the plan."""
 
+    def moving(self, moved: Moved) -> None:
+        """Hear what was moved so far; at last when a transfer has ended, well or badly."""
+
     def replicated(self, plan: CyclePlan, point: BootPoint, moved: Moved) -> None:
         """Hear that a point was published, or found still true; whatever follows may fail."""
 
@@ -110,6 +113,9 @@ class NobodyListens:
     """Is told, and tells nobody."""
 
     def planned(self, plan: CyclePlan) -> None:
+        """Do nothing."""
+
+    def moving(self, moved: Moved) -> None:
         """Do nothing."""
 
     def replicated(self, plan: CyclePlan, point: BootPoint, moved: Moved) -> None:

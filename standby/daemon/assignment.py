@@ -29,6 +29,11 @@ class Assignment:
         return frozenset(event for entry in entries for event in entry.events)
 
     @property
+    def machine(self) -> str:
+        """What is protected: another host or domain is another machine."""
+        return f"{self.source_host}/{self.domain}"
+
+    @property
     def runs_once_now(self) -> bool:
         """Whether a run is asked for without a time: one, as soon as the profile is known."""
         return any(isinstance(it, Once) and it.at is None for it in self.schedule.entries)

@@ -23,12 +23,15 @@ from standby.daemon.clock import Clock, JumpWatch
 from standby.daemon.endings import died, ended_by
 from standby.daemon.machine import Begun, Machine, shown
 from standby.daemon.memory import Memory
+from standby.daemon.sightings import Sightings
 from standby.daemon.timetable import Timetable
+from standby.daemon.wishes import Wishes
 from standby.errors import Cancelled, FixRequest, Paused, StandbyError, TryLater
-from standby.model.pause import Pause
+from standby.model.pause import Pause, Then, Wish
 from standby.model.queue import AtOnce, UnderWay, Waiting
 from standby.model.run import Cause, Run, RunKind, RunResult
-from standby.model.schedule import Every, MissedRuns
+from standby.model.schedule import Every, MissedRuns, SourceEvent
+from standby.model.sighting import Sighting
 from standby.planning import retries
 from standby.planning.dispatch import in_order, to_begin
 from standby.planning.schedule import missed
@@ -45,6 +48,8 @@ class Conductor:
         self._clock = clock
         self._runner = runner
         self._memory = memory
+        self.wishes = Wishes(clock, memory)
+        self._sightings = Sightings(clock, memory)
         self._jumps = JumpWatch(clock)
         self._timetable = Timetable(clock, self._scheduled)
         self._machines: dict[str, Machine] = {}
@@ -71,6 +76,10 @@ class Conductor:
         now = self._clock.now()
         waits = [] if wait is None else [wait]
         waits += self._retry_those_due(now)
+        for machine in self._machines.values():
+            if machine.waiting is None and machine.active is None:
+                self._begin_what_is_owed(machine, now)
+        waits += self.wishes.settle_those_due(tuple(self._machines.values()))
         self._begin(now)
         self._memory.save_now_and_then(self._clock.steady())
         return max(min(waits, default=_LONGEST_WAIT_S), 0.0)
@@ -86,6 +95,8 @@ class Conductor:
         now = self._clock.now()
         if machine is None:
             self._machines[assignment.name] = Machine(assignment, newest)
+            self.wishes.recall(self._machines[assignment.name])
+            self._sightings.recall(self._machines[assignment.name])
             self._timetable.set(assignment.name, assignment.schedule)
             self._make_up(self._machines[assignment.name], now)
         else:
@@ -100,10 +111,8 @@ class Conductor:
         self._timetable.forget(name)
         self._drop_waiting(machine, "its profile was removed")
         machine.retry = None
-        if machine.active is None:
-            del self._machines[name]
-        else:
-            machine.leaving = True
+        machine.leaving = True
+        self._forget_one_that_left(machine)
 
     def names(self) -> frozenset[str]:
         """Return the machines in the daemon's care."""
@@ -116,10 +125,7 @@ class Conductor:
             return
         machine.set_newest(newest)
         machine.paused = paused
-        if machine.waiting is not None and not machine.may_begin(
-            machine.waiting.cause, self._clock.now()
-        ):
-            machine.waiting = None
+        machine.drop_what_may_not_begin(self._clock.now())
 
     def paused(self) -> frozenset[str]:
         """Return the machines that were paused when they were last looked at."""
@@ -139,9 +145,35 @@ class Conductor:
             # Its profile may have been removed and have come back meanwhile.
             self._machines[name].held = max(self._machines[name].held - 1, 0)
 
-    def is_at_work(self, name: str) -> bool:
-        """Whether a run of a machine is under way."""
-        return name in self._machines and self._machines[name].active is not None
+    def hold_or_wish(self, name: str, wish: Wish) -> str:
+        """Hold a machine for whoever writes a wish now; during a run only take the wish.
+
+        Return the run's id, "" when the machine is held.
+        """
+        machine = self._machines.get(name)
+        if machine is not None and machine.active is not None:
+            self.wishes.take(machine, wish)
+            return machine.active.order.id
+        self.hold(name)
+        if machine is not None and wish.then is Then.RESUMED:
+            self.wishes.drop(machine, f"{wish.by} wants it to be {wish.then.value}")
+        return ""
+
+    def wish_of(self, name: str) -> Wish | None:
+        """Return what is to be written of a machine as soon as no run goes on."""
+        return self._machines[name].wish if name in self._machines else None
+
+    def supersede(self, name: str) -> None:
+        """Forget what was to be written of a machine: something newer has been."""
+        if name in self._machines:
+            self.wishes.drop(self._machines[name], "something newer was written")
+
+    def settled(self, name: str, wish: Wish, error: StandbyError | None) -> None:
+        """Take that a wish was written on the KVM host, or why it was not."""
+        machine = self._machines.get(name)
+        if machine is not None:
+            self.wishes.settled(machine, wish, error)
+            self._forget_one_that_left(machine)
 
     # ---- asking ------------------------------------------------------------------------
 
@@ -185,20 +217,33 @@ class Conductor:
             if machine.active is not None and not machine.active.cancel.is_set():
                 self.cancel(machine.assignment.name, why)
 
-    def happened(self, name: str, what: str) -> None:
-        """Begin a run since something happened to a machine."""
+    def happened(self, name: str, what: str, event: SourceEvent = SourceEvent.SHUTDOWN) -> None:
+        """Begin a run, as soon as one may, since something happened to a machine."""
         machine = self._machines.get(name)
-        now = self._clock.now()
-        if machine is not None and not machine.leaving and machine.may_begin(Cause.EVENT, now):
-            machine.reason = what
-            machine.wait_for_turn(RunKind.CYCLE, Cause.EVENT, now)
+        if machine is None or machine.leaving:
+            return
+        if event is not SourceEvent.REBOOT:
+            self._sightings.went_off(machine)
+        self._owe(machine, what)
+
+    def sighted(self, name: str, sighting: Sighting) -> None:
+        """Take what a machine does; begin a run if something happened that nobody heard."""
+        machine = self._machines.get(name)
+        if machine is None or machine.leaving:
+            return
+        what = self._sightings.compare(machine, sighting)
+        if what:
+            log.info("profile=%s %s", name, what)
+            self._owe(machine, what)
 
     # ---- looking -----------------------------------------------------------------------
 
     def running(self) -> tuple[LiveRun, ...]:
         """Return what is under way, in the order it began."""
         active = [it.active for it in self._machines.values() if it.active is not None]
-        return tuple(it.live() for it in sorted(active, key=lambda it: it.begun))
+        then = {name: it.wish.then for name, it in self._machines.items() if it.wish}
+        found = (it.live() for it in sorted(active, key=lambda it: it.begun))
+        return tuple(replace(it, then=then.get(it.profile)) for it in found)
 
     def waiting(self) -> tuple[LiveWait, ...]:
         """Return what waits, the most urgent first."""
@@ -211,9 +256,13 @@ class Conductor:
             it.outlook(self._timetable.next_of(name)) for name, it in sorted(self._machines.items())
         )
 
+    def problems(self) -> tuple[str, ...]:
+        """Return what was promised and cannot be done yet."""
+        return tuple(it.wish_problem for it in self._machines.values() if it.wish_problem)
+
     def is_idle(self) -> bool:
         """Whether nothing is under way."""
-        return all(machine.active is None for machine in self._machines.values())
+        return all(it.active is None and not it.settling for it in self._machines.values())
 
     # ---- what is due -------------------------------------------------------------------
 
@@ -232,6 +281,16 @@ class Conductor:
             due, machine.retry = machine.retry, None
             if machine.may_begin(Cause.RETRY, now):
                 machine.wait_for_turn(RunKind.CYCLE, Cause.RETRY, due)
+
+    def _owe(self, machine: Machine, what: str) -> None:
+        self._sightings.owe(machine, what)
+        self._begin_what_is_owed(machine, self._clock.now())
+
+    def _begin_what_is_owed(self, machine: Machine, now: datetime) -> None:
+        """Let a run wait for what happened to a machine; while that may not be it is owed still."""
+        if machine.owed and not machine.leaving and machine.may_begin(Cause.EVENT, now):
+            machine.reason = machine.owed
+            machine.wait_for_turn(RunKind.CYCLE, Cause.EVENT, now)
 
     def _make_up(self, machine: Machine, now: datetime) -> None:
         """Begin what nobody could begin since the schedule was last followed."""
@@ -285,7 +344,8 @@ class Conductor:
     # ---- runs --------------------------------------------------------------------------
 
     def _queue(self) -> list[Waiting]:
-        return [it.waiting for it in self._machines.values() if it.waiting and not it.held]
+        machines = [it for it in self._machines.values() if not it.held and not it.settling]
+        return [it.waiting for it in machines if it.waiting]
 
     def _begin(self, now: datetime) -> None:
         queue = [] if self.stopping else self._queue()
@@ -304,7 +364,7 @@ class Conductor:
         place = UnderWay(chosen.profile, chosen.source_host, chosen.kvm_host, chosen.is_first_copy)
         active = Active(order, place, now, Meter(self._clock.steady))
         machine.active, machine.due = active, chosen.due
-        machine.waiting, machine.reason = None, ""
+        machine.waiting, machine.reason, machine.owed = None, "", ""
         if chosen.cause is not Cause.HAND:
             machine.retry = None
         begun, machine.begun = machine.begun, ()
@@ -346,17 +406,24 @@ class Conductor:
         machine.active = None
         if isinstance(ended.error, Paused):
             machine.paused = Pause(run.begun, ended.error.until)
+            machine.owed = self._memory.owed(name)
         machine.ran(run)
         if self._is_settled(run):
             self._remember(machine)
+            self._sightings.settle(machine)
         self._note_trouble(machine, run)
         log.info("profile=%s run=%s ended: %s", name, run.id, run.result.value)
         for tell in active.told:
             tell(ended)
         for hear in self.ended:
             hear(run)
-        if machine.leaving:
-            del self._machines[name]
+        self.wishes.settle_now(machine)
+        self._forget_one_that_left(machine)
+
+    def _forget_one_that_left(self, machine: Machine) -> None:
+        if machine.leaving and machine.active is None and not machine.settling:
+            self.wishes.drop(machine, "its profile was removed")
+            del self._machines[machine.assignment.name]
 
     def _is_settled(self, run: Run) -> bool:
         """Tell whether a run was all that was due.
@@ -388,6 +455,8 @@ class Conductor:
 
     def _drop_waiting(self, machine: Machine, why: str) -> None:
         waiting, machine.waiting = machine.waiting, None
+        machine.owed = ""
+        self._sightings.settle(machine)
         begun, machine.begun = machine.begun, ()
         if waiting is None:
             return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import Final
@@ -24,6 +25,7 @@ from standby.app.control import (
     Refused,
     RunBegins,
     RunOver,
+    UnderWay,
 )
 from standby.app.live import Live
 from standby.app.orders import Ended
@@ -35,7 +37,7 @@ from standby.daemon.instance import Instance
 from standby.daemon.pauses import Pauses
 from standby.daemon.reloading import Reloading
 from standby.daemon.roster import Roster
-from standby.errors import FixProfile, FixRequest
+from standby.errors import FixProfile, FixRequest, TryLater
 from standby.model.run import Cause
 
 log = logging.getLogger("standby.daemon")
@@ -65,10 +67,11 @@ class DaemonDesk:
                 yield from self._run(ask, who)
             case AskCancel(run):
                 yield self._cancel(run, who)
-            case AskPause(profile, until, reason):
-                yield Done(self.pauses.pause(self._known(profile), until, reason, who))
+            case AskPause():
+                yield self._pause(ask, who)
             case AskResume(profile):
-                yield Done(self.pauses.resume(self._known(profile), who))
+                said = self.pauses.resume(self._known(profile), who)
+                yield Done(said.text, said.run)
             case AskReload():
                 self.reloading.now(sure=True)
                 yield Done(f"{len(self.roster.names())} profiles")
@@ -119,6 +122,15 @@ class DaemonDesk:
                     return
         finally:
             following.is_over = True
+
+    def _pause(self, ask: AskPause, who: str) -> Done:
+        name = self._known(ask.profile)
+        said = self.pauses.pause(name, ask.until, ask.reason, who)
+        if not said.run or ask.run is not UnderWay.IS_CANCELLED:
+            return Done(said.text, said.run)
+        with suppress(TryLater):  # it has come to its end meanwhile
+            self._cancel(said.run, who)
+        return Done(f"{said.text} and is asked to stop", said.run)
 
     def _cancel(self, wanted: str, who: str) -> Done:
         def cancel() -> tuple[str, str]:

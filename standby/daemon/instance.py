@@ -68,7 +68,11 @@ def only_one(directory: Path, mine: Instance) -> Generator[None]:
         raise _not_ours(directory, f"daemon.lock cannot be written: {error.strerror}") from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        content = {"pid": mine.pid, "root": str(mine.root), "since": mine.since.isoformat()}
+        content = {
+            "pid": mine.pid,
+            "root": str(mine.root),
+            "since": mine.since.isoformat(timespec="seconds"),
+        }
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, json.dumps(content).encode(), 0)
         yield

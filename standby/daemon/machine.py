@@ -10,7 +10,7 @@ from typing import Final
 from standby.app.live import LiveWait, Outlook
 from standby.daemon.active import Active
 from standby.daemon.assignment import Assignment
-from standby.model.pause import Pause
+from standby.model.pause import Pause, Wish
 from standby.model.queue import Waiting
 from standby.model.run import Cause, Run, RunKind, RunResult
 from standby.planning import retries
@@ -40,6 +40,12 @@ class Machine:
     paused: Pause | None = None  # as last seen on the KVM host
     lately: tuple[Run, ...] = ()  # its last good cycles since we began, newest first
     held: int = 0  # by so many who want nothing to begin for a moment
+    owed: str = ""  # what happened to it, as long as no run has begun since
+    wish: Wish | None = None  # to be written on the KVM host when no run goes on
+    wish_failures: int = 0  # in a row
+    wish_due: float = 0.0  # by the steady clock
+    wish_problem: str = ""
+    settling: bool = False  # its wish is being written
 
     @property
     def is_at_rest(self) -> bool:
@@ -50,12 +56,21 @@ class Machine:
         """Tell whether a run that is due is to be tried at all."""
         if cause is Cause.HAND:
             return True
-        paused = self.paused is not None and self.paused.holds(now)
         return (
-            not paused
+            not self._is_paused(now)
             and not self._seeds_later(now)
             and retries.may_begin(cause, self.trouble, now)
         )
+
+    def _is_paused(self, now: datetime) -> bool:
+        if self.wish is not None and self.wish.pauses(now):
+            return True
+        return self.paused is not None and self.paused.holds(now)
+
+    def drop_what_may_not_begin(self, now: datetime) -> None:
+        """Let nothing wait that would not be tried if it became due now."""
+        if self.waiting is not None and not self.may_begin(self.waiting.cause, now):
+            self.waiting = None
 
     def _seeds_later(self, now: datetime) -> bool:
         seed_at = self.assignment.seed_at
@@ -123,6 +138,7 @@ class Machine:
             failures=trouble.failures if trouble else 0,
             trouble=trouble.why if trouble else "",
             waits_for_change=trouble is not None and trouble.is_lasting,
+            then=self.wish.then if self.wish else None,
         )
 
 

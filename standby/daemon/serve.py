@@ -35,6 +35,7 @@ from standby.daemon.roster import Roster
 from standby.daemon.work import RealWork, Work
 from standby.errors import StandbyError
 from standby.model.schedule import SourceEvent
+from standby.model.sighting import Sighting
 from standby.profile import Configuration
 from standby.profile.manager import ManagerSettings
 
@@ -76,10 +77,10 @@ class Daemon:
         self._reloading = Reloading(self._roster, self._conductor, self._configured)
         self._looker = Looker(self._conductor, self._look, self._kvm_host)
         self._conductor.ended.append(work.hear)
-        self._events = work.events(self._happened)
+        self._events = work.events(self._happened, self._sighted)
         self._settings_problem = ""
         self._is_up = False
-        pauses = Pauses(self._conductor, self._roster.profile, work)
+        pauses = Pauses(self._conductor, self._roster.profile, work, clock.now)
         self._desk = DaemonDesk(
             me, clock, self._conductor, self._roster, self._reloading, pauses,
             self._problems, lambda name, who: work.cancelled(self._roster.profile(name), who),
@@ -193,9 +194,12 @@ class Daemon:
 
     def _happened(self, name: str, event: SourceEvent) -> None:
         """Take what happened to a machine, in the thread that heard it."""
-        self._conductor.post(
-            partial(self._conductor.happened, name, f"{event.value} of the machine")
-        )
+        what = f"{event.value} of the machine"
+        self._conductor.post(partial(self._conductor.happened, name, what, event))
+
+    def _sighted(self, name: str, sighting: Sighting) -> None:
+        """Take what a machine was found doing, in the thread that looked."""
+        self._conductor.post(partial(self._conductor.sighted, name, sighting))
 
     def _look(self, name: str) -> Glance:
         return self._work.look(self._roster.profile(name))
@@ -208,6 +212,7 @@ class Daemon:
             self._roster.problem,
             self._settings_problem,
             self._memory.problem,
+            *self._conductor.problems(),
             *self._work.problems(),
         )
         return tuple(problem for problem in found if problem)

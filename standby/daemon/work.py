@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from functools import partial
@@ -18,12 +19,14 @@ from standby.app.pausing import pause, resume
 from standby.app.places import place_of
 from standby.app.recording import Recording
 from standby.app.session import Session
-from standby.app.source_events import Happened, Listener, SourceEvents
+from standby.app.source_events import Happened, Listener, Sighted, SourceEvents
 from standby.daemon.figures import FiguresOffered
 from standby.model.pause import Pause
 from standby.model.run import Cause, Run, RunKind
 from standby.profile import Profile
 from standby.profile.manager import ManagerSettings
+
+log = logging.getLogger("standby.daemon")
 
 _NEWS_WITHIN: Final = timedelta(seconds=10)
 
@@ -41,7 +44,7 @@ class Work(Protocol):
     def runner(self, profile: Callable[[str], Profile], merges: MergePlaces) -> Runner:
         """Return what does runs."""
 
-    def events(self, happened: Happened) -> Events:
+    def events(self, happened: Happened, sighted: Sighted) -> Events:
         """Return what hears of machines."""
 
     def look(self, profile: Profile) -> Glance:
@@ -97,6 +100,9 @@ class RealWork:
         self._news.start()
         self._idle.start()
         self._figures.use(self._settings.metrics)
+        for run in self._recording.take_untold():
+            log.warning("profile=%s run=%s was lost with its manager", run.profile, run.id)
+            self.hear(run)
 
     def hear(self, run: Run) -> None:
         """Hear of a run that has ended."""
@@ -107,9 +113,9 @@ class RealWork:
         """Return what does runs of profiles."""
         return ProfileRunner(self._session, profile, merges, self._recording)
 
-    def events(self, happened: Happened) -> SourceEvents:
+    def events(self, happened: Happened, sighted: Sighted) -> SourceEvents:
         """Return what hears of machines by their libvirt."""
-        return SourceEvents(self._session, happened)
+        return SourceEvents(self._session, happened, sighted)
 
     def look(self, profile: Profile) -> Glance:
         """Look at a standby's manifest on its KVM host."""

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import Connection, Select, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, delete, func, insert, select, update
 
 from standby.errors import FixRequest, RepairHistory
 from standby.history.database import Damaged, Database, Use
@@ -17,7 +17,7 @@ from standby.history.queries import conditions, gaps_within, next_of, page_of
 from standby.history.rows import run_of, values_of
 from standby.history.tables import gaps, resets, runs, versions
 from standby.model.records import ALL_RUNS, PAGE_SIZE, Gap, Page, RunFilter, RunOrder
-from standby.model.run import Run, RunResult
+from standby.model.run import Run, RunKind, RunResult
 
 Value = TypeVar("Value")
 
@@ -95,7 +95,8 @@ class History:
     def lost(self, is_alive: Callable[[str], bool]) -> tuple[Run, ...]:
         """Mark the runs whose recorder is dead as lost, and return them.
 
-        Nobody knows when they ended: the last that is known of them is taken.
+        Nobody knows when they ended: the last that is known of them is taken. They keep their
+        owner until somebody was told of them, see `take_untold`.
         """
         running = self._do(Use.READ, _running)
         owners = {owner for owner, _ in running}
@@ -107,11 +108,25 @@ class History:
         def work(connection: Connection) -> None:
             still = _UPDATE.where(runs.c.result == RunResult.RUNNING)
             for run in ended:
-                values = {"result": run.result, "ended": run.ended, "owner": None}
+                values = {"result": run.result, "ended": run.ended}
                 connection.execute(still, {**values, "this": run.id})
 
         self._do(Use.WRITE, work)
         return tuple(ended)
+
+    def take_untold(self) -> tuple[Run, ...]:
+        """Return the lost runs that nobody was told of, oldest first: each of them once.
+
+        Not those that a good run of their kind has followed: what was wrong is over.
+        """
+        lost = (runs.c.result == RunResult.LOST) & (runs.c.owner.is_not(None))
+
+        def work(connection: Connection) -> tuple[Run, ...]:
+            found = connection.execute(select(runs).where(lost).order_by(runs.c.begun)).all()
+            connection.execute(update(runs).where(lost).values(owner=None))
+            return tuple(run_of(row) for row in found if not _was_good_since(connection, row))
+
+        return self._do(Use.WRITE, work)
 
     def prune(self, before: datetime, profile: str = "") -> tuple[str, ...]:
         """Forget runs that began before a moment, some at a time; return their ids.
@@ -241,6 +256,13 @@ class History:
 def _running(connection: Connection) -> list[tuple[str, Run]]:
     rows = connection.execute(select(runs).where(runs.c.result == RunResult.RUNNING)).all()
     return [(row.owner or "", run_of(row)) for row in rows]
+
+
+def _was_good_since(connection: Connection, row: Row[Any]) -> bool:
+    kinds = [it for it in RunKind if it.is_cycle] if row.kind.is_cycle else [row.kind]
+    good = [it for it in RunResult if it.is_good]
+    since = RunFilter(row.profile, frozenset(kinds), frozenset(good), since=row.begun)
+    return connection.scalar(select(runs.c.id).where(*conditions(since)).limit(1)) is not None
 
 
 def _ended_as_lost(run: Run) -> Run:

@@ -12,6 +12,7 @@ from urllib.parse import quote
 import libvirt
 
 from standby.errors import (
+    AwaitHypervisor,
     FreeSpace,
     GrantAccess,
     InstallPrograms,
@@ -40,6 +41,16 @@ _REFUSED: Final = frozenset(
         libvirt.VIR_ERR_OPERATION_DENIED,
     }
 )
+# What libvirt says when a program, a file or QEMU failed it: mostly for a moment, and when not,
+# whoever tries again and again sees it all the same.
+_UNNAMED: Final = frozenset(
+    {
+        libvirt.VIR_ERR_INTERNAL_ERROR,
+        libvirt.VIR_ERR_OPERATION_FAILED,
+        libvirt.VIR_ERR_SYSTEM_ERROR,
+    }
+)
+_NO_SPACE: Final = "No space left on device"
 _NO_MEMORY: Final = "Cannot allocate memory"
 _TOO_OLD: Final = frozenset({libvirt.VIR_ERR_NO_SUPPORT, libvirt.VIR_ERR_CONFIG_UNSUPPORTED})
 
@@ -92,6 +103,11 @@ def translate(error: libvirt.libvirtError, subject: str) -> StandbyError:
 def _refusal(code: int, subject: str, found: str) -> StandbyError:
     if code == libvirt.VIR_ERR_NO_MEMORY or _NO_MEMORY in found:
         return FreeSpace(subject, found, "memory that is free on that host")
+    if _NO_SPACE in found:
+        return FreeSpace(subject, found, "space that is free on that host")
+    if code in _UNNAMED:
+        remedy = "if it stays so, look there: journalctl -u libvirtd, /var/log/libvirt/qemu"
+        return AwaitHypervisor(subject, found, remedy=remedy)
     return RepairSource(subject, found)
 
 

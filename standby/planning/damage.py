@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from standby.model.amount import readable
 from standby.model.point import BootPoint
-from standby.planning.space import readable
 
 
 def damage(point: BootPoint) -> str:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
+from standby.model.amount import readable
 from standby.model.health import Concern, Problem, Severity
 from standby.model.keep import Keep
 from standby.model.point import BootPoint, Way
 from standby.planning.durations import readable_duration
-from standby.planning.space import readable
 
 SOON: Final = timedelta(days=7)
 VERY_SOON: Final = timedelta(days=1)

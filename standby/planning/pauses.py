@@ -17,12 +17,7 @@ def begin_pause(manifest: Manifest, asked: Pause) -> Manifest:
     Raises FixRequest for a pause that is over as it begins, and in the midst of a failover.
     """
     now = asked.since
-    if not asked.holds(now):
-        raise FixRequest(
-            f"standby {manifest.standby}",
-            f"a pause until {_shown(asked.until or now)}, which has passed",
-            "a time to come",
-        )
+    refuse_past_pause(f"standby {manifest.standby}", asked.until, now)
     if manifest.failover in {State.FAILED_OVER, State.PREPARED}:
         raise FixRequest(
             f"standby {manifest.standby}",
@@ -31,6 +26,14 @@ def begin_pause(manifest: Manifest, asked: Pause) -> Manifest:
     running = manifest.paused
     since = running.since if running is not None and running.holds(now) else now
     return manifest.with_pause(Pause(min(since, now), asked.until, asked.reason, asked.by))
+
+
+def refuse_past_pause(subject: str, until: datetime | None, now: datetime) -> None:
+    """Raise FixRequest for a pause that is over as it begins."""
+    if until is not None and until <= now:
+        raise FixRequest(
+            subject, f"a pause until {_shown(until)}, which has passed", "a time to come"
+        )
 
 
 def refuse_while_paused(manifest: Manifest, called: str, cause: Cause, now: datetime) -> None:

@@ -8,13 +8,13 @@ from itertools import takewhile
 from typing import Final
 
 from standby.errors import Retry
+from standby.model.amount import readable
 from standby.model.digest import BLOCK
 from standby.model.health import Concern, Problem, Severity
 from standby.model.run import Run, RunResult
 from standby.model.schedule import Schedule
 from standby.planning.durations import readable_duration
 from standby.planning.lag import good_cycles, time_between
-from standby.planning.space import readable
 
 GRAVE_STREAK: Final = 6  # by then it was tried for half an hour
 _ENOUGH: Final = 3  # cycles, to call something usual

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from standby.model.amount import readable
 from standby.model.health import Concern, Problem, Severity
 from standby.model.observation import SourceObservation
-from standby.planning.space import readable
 
 
 def source_problems(source: SourceObservation, called: str) -> Iterator[Problem]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -25,7 +25,7 @@ from standby.model.spoilt import total
 from standby.planning.naming import next_point_name
 from standby.planning.obstacles import obstacles
 from standby.planning.retention import plan_merges, require_point_allowed
-from standby.planning.seeds import given_up, going_on, with_images
+from standby.planning.seeds import given_up, going_on, with_former_names, with_images
 
 
 def plan_cycle(
@@ -58,7 +58,8 @@ def plan_cycle(
     # A full copy that somebody asked for believes nothing of what is there.
     full = request.copying is Copying.EVERYTHING
     believed, images = ((), NO_IMAGES) if full else (target.unfinished, request.images)
-    disks = going_on(with_images(planned, images), believed)
+    begun = with_images(planned, images)
+    disks = going_on(begun if full else with_former_names(begun, manifest.newest), believed)
     incremental = any(plan.way is Way.INCREMENTAL for plan in disks)
     way, reason = _overall(disks)
     return CyclePlan(
@@ -82,7 +83,7 @@ def plan_cycle(
             for disk in source.left_out
             if disk.stands_as is ExcludedAs.EMPTY
         ),
-        warnings=(*source.warnings, *_renamed(source.disks, manifest.newest)),
+        warnings=source.warnings,
     )
 
 
@@ -161,20 +162,6 @@ def _disk_plan(
     return DiskPlan(disk, Way.INCREMENTAL, "changes since the newest point", before.file)
 
 
-def _renamed(disks: Sequence[SourceDisk], newest: BootPoint | None) -> Iterator[str]:
-    """Say of disks under another name that they are sent whole: points know them by their names."""
-    if newest is None:
-        return
-    here = {disk.name for disk in disks}
-    gone = {it.image: it.disk for it in newest.deltas if it.image and it.disk not in here}
-    for disk in disks:
-        if newest.delta_of(disk.name) is None and disk.image in gone:
-            yield (
-                f"disk {disk.name} is {gone[disk.image]} of the newest boot point under another "
-                "name, and is sent whole: boot points know disks by their names"
-            )
-
-
 def _nothing_vouches(disk: SourceDisk, manifest: Manifest) -> RepairStore:
     return RepairStore(
         f"disk {disk.name} of {manifest.standby}",
@@ -212,11 +199,16 @@ def _overall(disks: Sequence[DiskPlan]) -> tuple[Way, str]:
     differing = [plan for plan in disks if plan.way is Way.RESYNC]
     if differing:
         return Way.RESYNC, "; ".join(f"{plan.disk.name}: {plan.reason}" for plan in differing)
-    added = [plan.disk.name for plan in disks if plan.below is None]
+    added = [_said_of_added(plan) for plan in disks if plan.below is None]
     if added:
-        return Way.INCREMENTAL, f"changes since the newest point; {', '.join(added)} added"
+        return Way.INCREMENTAL, f"changes since the newest point; {', '.join(added)}"
     anew = [plan for plan in disks if plan.again or plan.way is Way.SEED]
     return Way.INCREMENTAL, (anew or disks)[0].reason
+
+
+def _said_of_added(plan: DiskPlan) -> str:
+    name = plan.disk.name
+    return f"{name} added" if plan.image is None else f"{name}: {plan.reason}"
 
 
 def _unfinished(manifest: Manifest) -> tuple[PointName, ...]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from standby.errors import FixProfile, TryLater, UseOtherImage
 from standby.model.manifest import Manifest
 from standby.model.plan import DiskPlan
-from standby.model.point import Way
+from standby.model.point import BootPoint, Delta, Way
 from standby.model.seed import ImageFound, SeedImages, SeedOrigin, UnfinishedSeed
 
 
@@ -57,6 +57,31 @@ def _with_image(plan: DiskPlan, images: SeedImages) -> DiskPlan:
     if path is None or plan.below is not None:
         return plan
     return replace(plan, image=path, reason=f"{plan.reason}, what differs from image {path}")
+
+
+def with_former_names(disks: Sequence[DiskPlan], newest: BootPoint | None) -> tuple[DiskPlan, ...]:
+    """Let disks that the newest point has under another name begin from what it has of them.
+
+    Boot points know disks by their names, which change with the bus: vda is sda on SATA.
+    """
+    if newest is None:
+        return tuple(disks)
+    here = {plan.disk.name for plan in disks}
+    gone = {
+        delta.image: delta
+        for delta in newest.deltas
+        if delta.image and delta.disk not in here and not newest.is_spoilt_whole(delta)
+    }
+    return tuple(_with_former_name(plan, gone.get(plan.disk.image)) for plan in disks)
+
+
+def _with_former_name(plan: DiskPlan, delta: Delta | None) -> DiskPlan:
+    if delta is None or plan.below is not None or plan.image is not None:
+        return plan
+    if delta.size > plan.disk.size:
+        return plan
+    reason = f"{delta.disk} of the newest boot point under another name, what differs from it"
+    return replace(plan, image=delta.file, reason=reason)
 
 
 def require_fit(plan: DiskPlan, image: ImageFound) -> None:

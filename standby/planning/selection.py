@@ -8,6 +8,7 @@ from datetime import datetime, tzinfo
 from enum import Enum
 
 from standby.errors import FixRequest
+from standby.model.amount import readable
 from standby.model.names import PointName
 from standby.model.point import BootPoint, Standing
 from standby.planning.localtime import moments
@@ -36,7 +37,7 @@ def select_good_point(
     point = select_point(points, text, now, zone)
     if point.good or spoilt is Spoilt.TAKEN:
         return point
-    disks = ", ".join(f"{it.bytes} bytes of {it.disk}" for it in point.spoilt)
+    disks = ", ".join(f"{readable(it.bytes)} of {it.disk}" for it in point.spoilt)
     good = [it for it in points if it.good]
     raise FixRequest(
         f"boot point {point.name}",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 from standby.errors import FreeSpace
+from standby.model.amount import readable
 from standby.model.extent import Extent, ExtentKind
 from standby.model.names import PointName
 from standby.model.point import Base, BootPoint, Delta
@@ -16,8 +17,6 @@ CLUSTER = 64 * 1024  # qcow2's default, which our deltas use: the smallest piece
 _L2_ENTRY = 8  # bytes of mapping for each cluster of the disk (qcow2 specification)
 _REFCOUNT = 2  # bytes for each cluster of the file, at the default refcount width of 16 bits
 _FIXED_CLUSTERS = 4  # header, first refcount table and block, first cluster of the L1 table
-_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
-_STEP = 1024
 
 
 class Allocation(Enum):
@@ -121,16 +120,6 @@ def merge_space(
         needed_bytes=needed,
         available_bytes=available,
     )
-
-
-def readable(size: int) -> str:
-    """Write a size for people: 1.2 GiB."""
-    amount, unit = float(size), _UNITS[0]
-    for unit in _UNITS:
-        if amount < _STEP or unit == _UNITS[-1]:
-            break
-        amount /= _STEP
-    return f"{size} B" if unit == _UNITS[0] else f"{amount:.1f} {unit}"
 
 
 def _in_clusters(size: int) -> int:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from standby.model.machine import MachineDefinition
 from standby.model.manifest import DefinedDomain
 from standby.model.observation import DomainFound
+from standby.model.plan import HeadMove
 from standby.model.point import BootPoint
 from standby.target import layout
 from standby.target.definitions import Definitions
@@ -31,22 +32,22 @@ class DormantMachine:
         """Tell whether it boots `point` already, with nothing left to do."""
         return self._heads.stands_on(point, listing) and self._is_defined(known)
 
-    def set_aside(self) -> None:
-        """Keep the head that somebody ran, with the TPM its disks may be sealed to."""
-        self._domain.keep_tpm(self._directory / f"{layout.HEAD}/{layout.TPM}")
-        self._heads.set_aside()
-
     def stand_on(
-        self, point: BootPoint, listing: Listing, known: DefinedDomain | None
+        self, point: BootPoint, listing: Listing, known: DefinedDomain | None, move: HeadMove
     ) -> DefinedDomain:
         """Let it boot `point`; return the domain as it is now.
 
+        With SET_ASIDE by a fresh head in any case: the one that somebody ran is kept, with the TPM
+        that its disks may be sealed to. At every moment there is a head that can be started.
         Raises StandbyStarted when it was started meanwhile, and as DormantDomain.define.
         """
         definition = self._definitions.read(point.name)
         copied = self._domain.takes_variables(definition, point)
         variables = Variables.COPIED if copied else Variables.FRESH
-        self._heads.stand_on(point, listing, variables)
+        if move is HeadMove.SET_ASIDE:
+            self._domain.keep_tpm(self._directory / f"{layout.HEAD}/{layout.TPM}")
+        if move is HeadMove.SET_ASIDE or not self._heads.stands_on(point, listing):
+            self._heads.stand_on(point, listing, variables)
         defined = self._domain.define(definition, point, known)
         return defined if definition.tpm is None else self._with_tpm(defined, definition, point)
 

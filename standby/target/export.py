@@ -25,6 +25,8 @@ from standby.model.point import Delta
 from standby.model.priority import NO_PRIORITY, Priority
 from standby.target import layout
 from standby.target.layout import StandbyDirectory
+from standby.target.listing import manifest_of
+from standby.target.looking import look
 from standby.target.nodes import Access, Caching, image_node
 
 _TOKEN_BYTES: Final = 4
@@ -42,7 +44,7 @@ def serve_point(
     """Serve these disks of a point, each under its own name, until the context is left.
 
     The digests of each are served beside it, under `digests_export` of its name. Raises TryLater
-    while a merge writes into one of their files.
+    while a merge writes into one of their files, or when one did since the deltas were looked up.
     """
     pidfile = directory / layout.mount_pidfile(point, secrets.token_hex(_TOKEN_BYTES))
     files = [pair for delta in deltas for pair in _exported(delta)]
@@ -53,8 +55,32 @@ def serve_point(
         try:
             serving = stack.enter_context(daemon)
         except CommandFailed as error:
+            if not refused_lock(error):
+                _require_unmerged(host, directory, point, deltas)
             raise _why(error, point) from error
+        _require_unmerged(host, directory, point, deltas)
         yield serving
+
+
+def _require_unmerged(
+    host: Host, directory: StandbyDirectory, point: PointName, deltas: Sequence[Delta]
+) -> None:
+    """Raise TryLater when these files are not what the point consists of any more.
+
+    A merge gives the older point's file the younger's state and keeps its name. Now that the files
+    are open none can write to them; what they hold was decided before.
+    """
+    listing = look(host, directory)
+    manifest = manifest_of(listing, directory.manifest) if listing else None
+    whole = manifest.whole_points if manifest else ()
+    now = {delta.file for it in whole if it.name == point for delta in it.deltas}
+    if not now.issuperset(delta.file for delta in deltas):
+        raise TryLater(
+            f"boot point {point}",
+            "was merged while it was opened",
+            "a point that stays as it is",
+            "see what there is now: standby points STANDBY",
+        )
 
 
 def digests_export(disk: str) -> str:

@@ -8,7 +8,9 @@ two points, and the domain's definition names the same paths for ever.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+import time
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from enum import Enum
 from typing import Final
 
@@ -24,6 +26,9 @@ from standby.target.writer import Writer
 log = logging.getLogger(__name__)
 
 _HEAD_S: Final = 120.0
+# A start runs the host's hook scripts before it opens images.
+_START_S: Final = 60.0
+_LOOK_EVERY_S: Final = 0.2
 
 
 class _State(Enum):
@@ -59,37 +64,41 @@ class Heads:
         return layout.point_of_head(listing.head) == point.name and listing.head_exists
 
     def stand_on(self, point: BootPoint, listing: Listing, variables: Variables) -> None:
-        """Let the head be a fresh overlay on `point`, unless it is one already.
+        """Let the head be a fresh overlay on `point`. One that was run is kept under kept/.
 
         Raises StandbyStarted when the standby was started meanwhile: then the link is as it
         was, since that machine writes to the old head.
         """
-        if self.stands_on(point, listing):
-            return
         directory = layout.head_directory(point.name, listing.next_head_number())
-        old = self._relative(self._stand(directory, point, variables))
-        state = self._state(old) if old else _State.FRESH
-        if old and self._is_used(state, directory):
-            self._run(programs.TURN_HEAD, "standby-turn", old)
-            raise StandbyStarted(
-                f"standby in {self._directory.path}",
-                "was started while its head was to be moved",
-                "a dormant standby",
-                "nothing is lost: the point is published; stop the standby to let the head move",
-            )
+        with self._standing(directory, point, variables) as old:
+            state = self._state_when_nobody_starts(old) if old else _State.FRESH
+            if state is _State.OPEN:
+                self._run(programs.TURN_HEAD, "standby-turn", old)
+                raise self._started()
         if old:
-            # Once the link names another nobody opens it any more: what was seen still holds.
+            # Since the link names another nobody opens it any more: what was seen still holds.
             self._retire(old, state)
 
-    def _is_used(self, old: _State, new: str) -> bool:
-        """Tell whether the standby was started on its old head; on the new one it may run."""
-        if old is _State.OPEN:
-            return True
-        return self._domain.is_active() and self._state(new) is not _State.OPEN
+    def _state_when_nobody_starts(self, head: str) -> _State:
+        """Return what became of the old head, once no start is under way that looked at it.
 
-    def set_aside(self) -> None:
-        """Keep the head that somebody ran under kept/; the link names nothing then."""
-        self._run(programs.KEEP_HEAD, "standby-keep", "")
+        The link names another already, whose images are locked: such a start uses the old one, or
+        has to fail. One that neither ends nor fails counts as using it.
+        """
+        end = time.monotonic() + _START_S
+        while (state := self._state(head)) is not _State.OPEN and self._domain.is_active():
+            if time.monotonic() > end:
+                return _State.OPEN
+            time.sleep(_LOOK_EVERY_S)
+        return state
+
+    def _started(self) -> StandbyStarted:
+        return StandbyStarted(
+            f"standby in {self._directory.path}",
+            "was started while its head was to be moved",
+            "a dormant standby",
+            "nothing is lost: the head is as it was; stop the standby to let it move",
+        )
 
     def retire(self, head: str) -> None:
         """Remove a head that the link does not name; if somebody wrote to it, keep it.
@@ -120,13 +129,25 @@ class Heads:
         accept = frozenset(state.value for state in _State)
         return _State(self._writer.host.run(argv, timeout=_HEAD_S, accept=accept).status)
 
-    def _stand(self, directory: str, point: BootPoint, variables: Variables) -> str:
-        """Make a head and let the link name it; return what it named before."""
+    @contextmanager
+    def _standing(self, directory: str, point: BootPoint, variables: Variables) -> Generator[str]:
+        """Make a head and let the link name it; yield what it named before.
+
+        Until the context is left no machine can open the new head.
+        """
         made_as = f"{directory}{layout.UNFINISHED_HEAD}"
         words = [word for image in _images(made_as, point) for word in image.words]
         nvram = f"{layout.point_directory(point.name)}/{layout.NVRAM}"
         copied = nvram if variables is Variables.COPIED else ""
-        return self._run(programs.STAND_HEAD, "standby-head", directory, copied, *words).strip()
+        with self._writer.held(
+            programs.STAND_HEAD,
+            "standby-head",
+            *(directory, copied, *words),
+            ready=b"turned",
+            timeout=_HEAD_S,
+        ) as held:
+            before = held.read_line(_HEAD_S)
+            yield self._relative((before or b"").decode("utf-8", "surrogateescape"))
 
     def _run(self, program: str, name: str, *words: str) -> str:
         return self._writer.run(program, name, *words, timeout=_HEAD_S)

@@ -74,5 +74,11 @@ def _why_refused(error: CommandFailed, subject: str) -> CommandFailed | TryLater
             "try again when it is done",
         )
     if error.status == _STATUS_NO_DIRECTORY:
-        return RepairStore(subject, "cannot be opened for locking", "a directory we may write")
+        why = error.stderr.strip().rpartition(": ")[2] or "no message"
+        return RepairStore(
+            subject,
+            f"cannot be opened for locking: {why}",
+            "a directory we may write",
+            "standby check says what is missing",
+        )
     return error

@@ -60,6 +60,16 @@ mount_options() {
 }
 """
 
+# Prints size and name of all in the directory of a head that tells whether it was run: its images,
+# and whatever else somebody put there, such as the overlay of a snapshot that libvirt made of a
+# standby that was off. What is written then is written there, and the images stay as they were.
+_HEAD_NOW: Final = """
+for file in *; do
+  case $file in fresh|nvram.fd|tpm.permall) continue;; esac
+  [ ! -e "$file" ] || stat -c '%s %n' -- "$file"
+done
+"""
+
 # Arguments: directory. Prints sections that `listing.parse_listing` reads: what is there, sizes in
 # bytes. Names that are not ours may hold anything: a newline in one is printed as octal 001, so
 # that no name can be taken for a line or a section. What comes and goes meanwhile is no failure;
@@ -76,7 +86,12 @@ readlink head || true
 echo '== fresh'
 cat head/fresh 2>/dev/null || true
 echo '== now'
-[ ! -d head ] || (cd head && stat -c '%s %n' -- *.qcow2 2>/dev/null) || true
+[ ! -d head ] || (
+cd head
+"""
+    + _HEAD_NOW
+    + """
+) 2>/dev/null || true
 echo '== available'
 df -B1 --output=avail . | tail -n 1
 echo '== type'
@@ -300,9 +315,8 @@ mv -T -- "$new" "$head"
 sync heads
 """
 
-# Argument: head's directory. Prints what the link named before.
+# Argument: head's directory.
 _TURN_HEAD = """
-readlink head || true
 rm -f head.new
 ln -s -- "$1" head.new
 mv -T head.new head
@@ -312,32 +326,69 @@ sync .
 # Arguments: directory, generation expected, head's directory.
 TURN_HEAD: Final = _FENCED + _TURN_HEAD
 
-# As MAKE_HEAD would be, then TURN_HEAD.
-STAND_HEAD: Final = _FENCED + _MAKE_HEAD + 'set -- "$head"\n' + _TURN_HEAD
+# As _MAKE_HEAD, then the link is turned to that head. Prints "turned", then what the link named
+# before. Until its input ends or falls silent for 30 s it holds the locks that a running machine
+# takes, on the images of the new head: libvirt reads what images stand on before it runs QEMU, and
+# a start that looked at the old head and opens the new one would run the new overlay on the chain
+# of another boot point. It fails instead. The locks are qemu-io's, which ends with this program,
+# whatever kills that.
+STAND_HEAD: Final = (
+    _FENCED
+    + _MAKE_HEAD
+    + """
+hold=$(mktemp -d)
+trap 'rm -rf "$hold"' EXIT
+mkfifo "$hold/in"
+exec 7<>"$hold/in"
+pids=
+for image in "$PWD/$head"/*.qcow2; do
+  said=$hold/said.$(basename -- "$image")
+  alone="json:{\\"driver\\":\\"qcow2\\",\\"backing\\":null,\\"file\\":{\\"driver\\":\\"file\\",\\"filename\\":\\"$image\\"}}"
+  qemu-io "$alone" <"$hold/in" >"$said" 2>&1 7>&- &
+  pids="$pids $!"
+  until grep -q '^qemu-io' "$said"; do
+    kill -0 "$!" 2>/dev/null || { cat "$said" >&2; exit 70; }
+    sleep 0.01
+  done
+done
+before=$(readlink head || true)
+set -- "$head"
+"""
+    + _TURN_HEAD
+    + """
+printf 'turned\\n%s\\n' "$before"
+while read -r -t 30 _; do :; done
+exec 7>&-
+wait
+"""
+)
 
 # Arguments: directory, head. Exit status 77 when one of its images is open somewhere (qemu-img
 # takes the locks that a running machine holds), 78 when one was written to or nobody knows, 0 when
 # it is fresh or gone.
-PROBE_HEAD: Final = """
+PROBE_HEAD: Final = (
+    """
 cd "$1/$2" 2>/dev/null || exit 0
-for image in *.qcow2; do
-  [ ! -e "$image" ] || qemu-img info -f qcow2 "$image" >/dev/null || exit 77
+for image in *; do
+  case $image in fresh|nvram.fd|tpm.permall) continue;; *.qcow2) set -- -f qcow2;; *) set --;; esac
+  [ ! -e "$image" ] || qemu-img info "$@" "$image" >/dev/null || exit 77
 done
-[ "$(stat -c '%s %n' -- *.qcow2 2>/dev/null)" = "$(cat fresh 2>/dev/null)" ] || exit 78
+now=$(
 """
+    + _HEAD_NOW
+    + """
+)
+[ "$now" = "$(cat fresh 2>/dev/null)" ] || exit 78
+"""
+)
 
-# Arguments: directory, generation expected, head (empty: the one that the link names). It is moved
-# before the link goes, so that a kill in between cannot leave a head that was run where debris is
-# looked for.
+# Arguments: directory, generation expected, a head that the link does not name.
 KEEP_HEAD: Final = (
     _FENCED
     + """
-head=$1
-[ -n "$head" ] || head=$(readlink head)
-kept=kept/$(basename -- "$head")
+kept=kept/$(basename -- "$1")
 [ ! -e "$kept" ] || kept=$kept-$(date -u +%Y%m%d%H%M%S)
-[ ! -d "$head" ] || mv -T -- "$head" "$kept"
-[ -e head ] || rm -f head
+[ ! -d "$1" ] || mv -T -- "$1" "$kept"
 sync heads kept .
 """
 )

@@ -12,7 +12,7 @@ from standby.model.manifest import Manifest
 from standby.target import programs
 from standby.target.layout import StandbyDirectory
 from standby.target.manifest_format import write_manifest
-from standby.target.writer import overtaken
+from standby.target.writer import no_space, overtaken
 
 # Flushing what a seed wrote can take minutes on slow storage; nothing is wrong until then.
 _PUBLISH_S: Final = 1800.0
@@ -80,4 +80,4 @@ def _why(error: CommandFailed, host: Host, directory: StandbyDirectory) -> Stand
             return RepairStore(
                 subject, "a storage daemon of this cycle has not ended", "no writer left"
             )
-    return error
+    return no_space(error, subject) or error

@@ -23,9 +23,11 @@ from standby.host.storage_daemon import (
 from standby.model.digest import table_bytes
 from standby.model.disk import ImageFormat
 from standby.model.extent import NbdEndpoint
+from standby.model.manifest import Manifest
 from standby.model.plan import DiskPlan
 from standby.model.seed import ImageFound, SeedOrigin
 from standby.target import layout, programs
+from standby.target.layout import StandbyDirectory
 from standby.target.nodes import Access, Caching, image_node
 from standby.target.qcow2 import DIGESTS_CLUSTER, Allocation, NewImage
 from standby.target.writer import Writer
@@ -64,6 +66,17 @@ def find_image(host: Host, path: str) -> ImageFound:
     return ImageFound(
         path, ImageFormat(found["format"]), found["virtual-size"], found["actual-size"]
     )
+
+
+def own_image(directory: StandbyDirectory, manifest: Manifest, file: str) -> ImageFound:
+    """Describe a delta of the newest boot point as an image: all that its disk holds there."""
+    deltas = manifest.newest.deltas if manifest.newest else ()
+    delta = next((it for it in deltas if it.file == file), None)
+    if delta is None:
+        raise UseOtherImage(f"image {file}", "of no boot point", "a disk of the newest boot point")
+    chain = (it for point in manifest.points if (it := point.delta_of(delta.disk)))
+    stored = min(sum(it.stored for it in chain), delta.size)
+    return ImageFound(directory / file, ImageFormat.QCOW2, delta.size, stored)
 
 
 @contextmanager

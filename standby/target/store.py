@@ -36,7 +36,7 @@ from standby.target.mending import DeltaMending, Rebuilding, mending, rebuilding
 from standby.target.merging import MergeSpeed, merge_pair
 from standby.target.publication import NOTHING_TO_MOVE, Moves, publish_manifest
 from standby.target.qcow2 import Allocation
-from standby.target.seed_images import copied_image, find_image
+from standby.target.seed_images import copied_image, find_image, own_image
 from standby.target.standing import read_images, users_by_domains
 from standby.target.users import unexpected_users
 from standby.target.writer import Writer
@@ -128,7 +128,13 @@ class KvmStore:
             raise
 
     def find_image(self, path: str) -> ImageFound:
-        """Look at an image that is not ours. Raises UseOtherImage, GrantAccess, TryLater."""
+        """Look at an image that a first copy begins from.
+
+        One that is not ours has an absolute path; ours are named as in the manifest. Raises
+        UseOtherImage, GrantAccess, TryLater.
+        """
+        if path in self._manifest.files():
+            return own_image(self._directory, self._manifest, path)
         return find_image(self._host, path)
 
     def copied_image(
@@ -185,15 +191,13 @@ class KvmStore:
         point = self._head_point()
         if move is HeadMove.LEAVE or point is None:
             return
-        if move is HeadMove.SET_ASIDE:
-            self._dormant.set_aside()
-            self._seen = None
+        known = self._manifest.domain
         # Nobody but us moves heads while we hold the lock.
         listing = self._seen or self._look()
-        if self._dormant.stands_on(point, listing, self._manifest.domain):
+        if move is not HeadMove.SET_ASIDE and self._dormant.stands_on(point, listing, known):
             return
         self._first = self._seen = None
-        defined = self._dormant.stand_on(point, listing, self._manifest.domain)
+        defined = self._dormant.stand_on(point, listing, known, move)
         if defined != self._manifest.domain:
             self._publish(self._manifest.with_domain(defined))
 

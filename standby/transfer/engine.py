@@ -16,6 +16,7 @@ from standby.transfer.job import (
     Pending,
     Progress,
     Scope,
+    Told,
 )
 from standby.transfer.lane import Lane
 from standby.transfer.lines import Lines
@@ -47,19 +48,21 @@ def pending(
     return Pending(count.bytes[ExtentKind.DATA], count.bytes[ExtentKind.ZERO])
 
 
-def copy_disks(
+def copy_disks(  # noqa: PLR0913 - but for the first all may be left out
     copies: Sequence[DiskCopy],
     *,
     limiter: Limit | None = None,
     read_limiter: Limit | None = None,
     progress: Progress | None = None,
+    told: Told | None = None,
     cancel: CancelToken | None = None,
     alive: AliveCheck | None = None,
     stall_limit: float = STALL_LIMIT,
 ) -> tuple[CopyResult, ...]:
     """Copy all disks side by side; when it returns every target is flushed.
 
-    `limiter` paces what is sent, `read_limiter` what is read of the sources.
+    `limiter` paces what is sent, `read_limiter` what is read of the sources. `told` hears now and
+    then what was moved so far, and at last when the copy has ended, well or badly.
     `stall_limit`: seconds without any byte moved after which a server counts as gone. When
     one disk fails all stop, and every connection is closed, whatever is in flight.
 
@@ -75,8 +78,11 @@ def copy_disks(
         lines.poller()  # sizes and such are known when all are ready
         lanes = [ends.lane(lines, pool, limits) for ends in disks]
         poller = lines.poller()
-        loop = _Loop(lanes, progress)
-        poller.until(loop.complete, loop.pump)
+        loop = _Loop(lanes, progress, told)
+        try:
+            poller.until(loop.complete, loop.pump)
+        finally:
+            loop.tell()
         if alive is not None:
             alive()
         loop.report()
@@ -105,9 +111,10 @@ class _Count:
 class _Loop:
     """All lanes together, taking turns at who comes first to the shared buffers."""
 
-    def __init__(self, lanes: list[Lane], progress: Progress | None) -> None:
+    def __init__(self, lanes: list[Lane], progress: Progress | None, told: Told | None) -> None:
         self._lanes = list(lanes)
         self._progress = progress
+        self._told = told
         self._next_report = 0.0
 
     def complete(self) -> bool:
@@ -116,8 +123,10 @@ class _Loop:
     def pump(self) -> float | None:
         self._lanes.append(self._lanes.pop(0))
         pauses = [lane.pump() for lane in self._lanes if not lane.finished()]
-        if self._progress is not None and time.monotonic() >= self._next_report:
+        if time.monotonic() >= self._next_report:
             self.report()
+            self.tell()
+            self._next_report = time.monotonic() + _REPORT_EVERY
         return min((pause for pause in pauses if pause is not None), default=None)
 
     def report(self) -> None:
@@ -125,4 +134,8 @@ class _Loop:
         if self._progress is not None:
             for lane in self._lanes:
                 self._progress(*lane.progress())
-            self._next_report = time.monotonic() + _REPORT_EVERY
+
+    def tell(self) -> None:
+        """Tell what was moved of every disk."""
+        if self._told is not None:
+            self._told([lane.result() for lane in self._lanes])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
@@ -138,6 +138,7 @@ class CancelToken(Protocol):
 
 # Disk, bytes done, bytes in all (the disk's size where nothing better is known).
 Progress = Callable[[str, int, int], None]
+Told = Callable[[Sequence[CopyResult]], None]
 
 # Raises a StandbyError when what is read may no longer be the moment of the capture. Called
 # about once a second from the copy loop, and after the last read: it must return quickly.

@@ -437,6 +437,16 @@ class Reverter(Worker):
             store.move_head(HeadMove.MOVE)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetsAside(Worker):
+    """Keeps the head that somebody ran, and puts a fresh one in its place."""
+
+    def work(self, world: World, seen: Callable[[], None]) -> None:
+        del seen
+        with world.opened() as store:
+            store.move_head(HeadMove.SET_ASIDE)
+
+
 def was_killed(worker: Worker) -> bool:
     """Let it work to its end; tell whether it was killed."""
     process = worker.start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -10,7 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from standby.errors import GrantAccess, ReachHost, Retry, StandbyError, StopStandbyFirst
+from standby.errors import (
+    GrantAccess,
+    ReachHost,
+    Retry,
+    StandbyError,
+    StandbyStarted,
+    StopStandbyFirst,
+)
 from standby.model.machine import MachineDefinition
 from standby.model.manifest import DefinedDomain, JsonObject
 from standby.model.observation import HeadUse
@@ -25,6 +33,7 @@ from tests.integration.store_world import (
     Domain,
     Publisher,
     Reverter,
+    SetsAside,
     World,
     was_killed,
 )
@@ -87,6 +96,22 @@ def test_a_head_that_was_run_is_kept_and_a_fresh_one_takes_its_place(world: Worl
     world.expect_exact()
 
 
+def test_a_head_that_is_run_again_during_the_cycle_is_not_moved_from_below_the_machine(
+    world: World, opened: ExitStack
+) -> None:
+    run_and_stop(world)
+    before = head_of(world)
+    with world.opened() as store:
+        assert store.observe().head.use is HeadUse.RAN
+        opened.enter_context(world.opened_by_somebody("head/vda.qcow2"))
+        with pytest.raises(StandbyStarted):
+            world.publish_in(store, [Change("vda", 0, 512, 7)], move=HeadMove.SET_ASIDE)
+    assert head_of(world) == before
+    opened.close()
+    assert world.read("head/vda.qcow2")[:512] == bytes([99]) * 512
+    world.expect_exact()
+
+
 @pytest.mark.parametrize("disk", ["vda", "vdb"])
 def test_a_head_run_after_the_last_look_is_kept_too(world: World, disk: str) -> None:
     with world.opened() as store:
@@ -97,6 +122,19 @@ def test_a_head_run_after_the_last_look_is_kept_too(world: World, disk: str) -> 
         world.publish_in(store, [Change("vda", 0, 512, 7)])
     world.expect_head(world.points[-1])
     assert world.read(f"kept/{ran}/{disk}.qcow2")[:512] == bytes([99]) * 512
+
+
+def test_a_head_whose_writes_went_to_an_overlay_that_somebody_put_beside_it_is_kept(
+    world: World,
+) -> None:
+    before = head_of(world)
+    world.create_overlay(before / "vda.snap1", "vda.qcow2")  # as virsh snapshot-create-as does
+    qemu_io(before / "vda.snap1", "write -P 98 0 512")
+    assert use(world) is HeadUse.RAN
+    world.publish(Change("vda", 0, 512, 7))  # as planned before it was run
+    world.expect_head(world.points[-1])
+    assert world.read(f"kept/{before.name}/vda.snap1")[:512] == bytes([98]) * 512
+    assert [merge.older for merge in world.merge(1).merges] == []
 
 
 def make_by_hand(world: World, name: str, *, link: str = "") -> Path:
@@ -157,25 +195,35 @@ def test_a_head_somebody_has_open_is_not_moved(world: World, opened: ExitStack) 
 
 
 class StartedJustNow(Domain):
-    """A standby that somebody starts in the moment in which its head has been turned."""
+    """A standby that somebody starts in the moment in which its head has been turned.
 
-    def __init__(self, world: World, opened: ExitStack) -> None:
+    It looked at the old head, and opens what the link names: it is active until that fails.
+    """
+
+    def __init__(self, world: World) -> None:
         super().__init__()
         self._world = world
-        self._opened = opened
         self._before = head_of(world)
+        self.said = ""
 
     def is_active(self) -> bool:
-        if not self.active and head_of(self._world) != self._before:
-            self.active = True
-            self._opened.enter_context(self._world.opened_by_somebody("head/vda.qcow2"))
-        return self.active
+        if self.said or head_of(self._world) == self._before:
+            return False
+        image = str(self._world.path / "head/vda.qcow2")
+        argv = ["qemu-io", "-f", "qcow2", "-c", "write -P 97 0 512", image]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+        self.said = done.stderr + done.stdout
+        return True
 
 
-def test_a_standby_started_on_its_new_head_keeps_that_head(world: World, opened: ExitStack) -> None:
-    world.domain = StartedJustNow(world, opened)
+def test_a_start_that_looked_at_the_old_head_does_not_run_on_the_new_one(world: World) -> None:
+    world.domain = domain = StartedJustNow(world)
     newest = world.publish(Change("vda", 0, 512, 7))
-    world.expect_head(newest)  # what it runs on is what the link names
+    assert 'Failed to get "write" lock' in domain.said
+    world.expect_head(newest)
+    assert use(world) is HeadUse.DORMANT
+    run_and_stop(world)  # nobody holds it any more
+    world.expect_tidy()
 
 
 def test_a_revert_turns_the_head_and_cycles_leave_it_there(world: World) -> None:
@@ -327,6 +375,31 @@ def test_a_manager_killed_while_it_moves_the_head_leaves_a_head_of_one_point(
         shutil.copytree(saved, world.path, symlinks=True)
         moment += every
     assert moment > 8
+
+
+@pytest.mark.parametrize("every", [4, pytest.param(1, marks=pytest.mark.long)])
+def test_a_standby_can_be_started_whenever_the_manager_dies_that_sets_its_head_aside(
+    world: World, tmp_path: Path, every: int
+) -> None:
+    run_and_stop(world)
+    ran = (head_of(world) / "vda.qcow2").read_bytes()
+    saved = tmp_path / "saved"
+    shutil.copytree(world.path, saved, symlinks=True)
+    moment = 1
+    while was_killed(SetsAside(place=tmp_path, last=moment)):
+        assert world.read("head/vda.qcow2")[:1] in {b"\x03", bytes([99])}, moment
+        with world.opened() as store:
+            seen = store.observe()
+            store.discard(seen.debris)
+            ended = seen.head.use is not HeadUse.RAN
+            store.move_head(HeadMove.MOVE if ended else HeadMove.SET_ASIDE)
+        world.expect_head(world.points[-1])
+        (kept,) = world.path.glob("kept/V*/vda.qcow2")
+        assert kept.read_bytes() == ran
+        shutil.rmtree(world.path)
+        shutil.copytree(saved, world.path, symlinks=True)
+        moment += every
+    assert moment > 4
 
 
 @pytest.mark.parametrize("every", [4, pytest.param(1, marks=pytest.mark.long)])

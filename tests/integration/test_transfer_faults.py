@@ -15,6 +15,7 @@ import pytest
 from standby.errors import Cancelled, CaptureLost, StandbyError, TransferFailed
 from standby.model.extent import NbdEndpoint
 from standby.transfer import (
+    CopyResult,
     DiskCopy,
     Everything,
     RateLimit,
@@ -253,6 +254,23 @@ def test_cancel_during_a_copy_stops_it(tmp_path: Path) -> None:
             progress=lambda *_: cancel.set(),
             cancel=cancel,
         )
+
+
+@pytest.mark.parametrize("end", ["cancelled", "failed"])
+def test_what_was_moved_is_told_also_of_a_copy_that_ends_badly(tmp_path: Path, end: str) -> None:
+    cancel = threading.Event()
+    told: list[CopyResult] = []
+    with random_source(tmp_path) as source, qcow2_target(tmp_path) as target:
+        ends_it = cancel.set if end == "cancelled" else source.kill
+        with pytest.raises(Cancelled if end == "cancelled" else TransferFailed):
+            copy_disks(
+                [full_copy(source.endpoint, target.endpoint)],
+                limiter=slow(),
+                progress=Midway(ends_it),
+                told=told.extend,
+                cancel=cancel,
+            )
+    assert 0 < told[-1].data_bytes <= told[-1].read_bytes < SIZE
 
 
 @pytest.mark.parametrize("who", ["source", "target"])

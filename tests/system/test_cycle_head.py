@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from support import KIB, MIB, SECTOR, Protect, Protection, Scribbler, differs
@@ -10,7 +13,9 @@ from support_messages import Stop, StopAt
 from support_traces import expect_no_traces
 
 from lab import BlockGuest
+from lab.errors import CommandFailed
 from lab.layout import HostName
+from lab.waiting import wait_until
 from standby.cycle.report import Phase
 from standby.errors import StopStandbyFirst
 from standby.model.plan import HeadMove
@@ -89,6 +94,52 @@ def test_a_standby_started_while_its_head_was_to_move_keeps_it(protection: Prote
     protection.expect_exact()
     protection.expect_head_on(protection.points[-1])
     expect_no_traces(protection)
+
+
+# What libvirt runs when it has read what a domain's images stand on, before QEMU opens them.
+HOOK = """#!/bin/sh
+[ "$2 $3" = "start begin" ] || exit 0
+cd "{directory}"
+before=$(readlink head)
+: > {reached}
+for n in $(seq 400); do [ "$(readlink head)" = "$before" ] || break; sleep 0.05; done
+"""
+
+
+@pytest.fixture
+def hooked(protection: Protection) -> Iterator[Path]:
+    """Let starts wait until the head has moved; the file is there once one does."""
+    lab, hook = protection.lab, "/etc/libvirt/hooks/qemu"
+    reached = protection.directory / "kept/reached"
+    text = HOOK.format(directory=protection.directory, reached=reached)
+    write = f"mkdir -p {Path(hook).parent} && cat > {hook} && chmod 755 {hook}"
+    lab.exec("kvm", ["sh", "-c", write], text=text)
+    lab.restart_service("kvm", "libvirtd")  # it looks for hooks as it starts
+    yield lab.path("kvm", reached)
+    lab.exec("kvm", ["rm", "-f", hook, str(reached)])
+    lab.restart_service("kvm", "libvirtd")
+
+
+def test_a_start_that_looked_at_the_old_head_does_not_run_the_new_one_on_an_older_point(
+    protection: Protection, hooked: Path
+) -> None:
+    standby, scribbler = standby_of(protection), Scribbler(5)
+    scribbler.scribble(protection.guest, SIZES, requests=4)
+    now = protection.copy()
+    with protection.managers.manager() as manager, ThreadPoolExecutor(1) as others:
+        manager.begin(protection.name, stop=StopAt(Stop.PHASE, Phase.HEAD))
+        assert manager.reaches()
+        start = others.submit(protection.lab.virsh, "kvm", "start", standby.name)
+        wait_until(hooked.exists, "the start to have looked", 20, 0.05)
+        manager.go_on()
+        report = protection.keep(manager.finish(), now)
+        with pytest.raises(CommandFailed, match="lock"):
+            start.result(60)
+    assert report.head is HeadMove.MOVE
+    protection.expect_head_on(str(report.point))
+    protection.lab.exec("kvm", ["rm", "/etc/libvirt/hooks/qemu"])
+    standby.start()
+    standby.destroy()
 
 
 @pytest.mark.long

@@ -24,6 +24,7 @@ from standby.errors import (
     GrantAccess,
     ReachHost,
     RepairSource,
+    RepairStore,
     Retry,
     StandbyError,
     TransferFailed,
@@ -140,6 +141,28 @@ def test_a_storage_with_too_little_room_is_told_before_anything_is_sent(
         protection.cycle()
     assert 0 < caught.value.available_bytes < caught.value.needed_bytes
     protection.lab.unfill("kvm")
+    expect_recovery(protection)
+
+
+def test_a_storage_without_room_for_a_manifest_is_named_as_what_is_full(
+    protection: Protection,
+) -> None:
+    protection.lab.fill("kvm")
+    with pytest.raises(FreeSpace) as caught:
+        protection.cycle()
+    assert str(protection.directory) in caught.value.subject
+    protection.lab.unfill("kvm")
+    expect_recovery(protection)
+
+
+def test_a_storage_that_became_read_only_is_said_to_be_so(protection: Protection) -> None:
+    lab, storage = protection.lab, str(protection.directory.parent)
+    lab.exec("kvm", ["mount", "-o", "remount,ro", storage])
+    try:
+        with pytest.raises(RepairStore, match="Read-only file system"):
+            protection.cycle()
+    finally:
+        lab.exec("kvm", ["mount", "-o", "remount,rw", storage])
     expect_recovery(protection)
 
 

@@ -91,6 +91,9 @@ def test_a_run_is_cancelled_by_the_command_or_by_the_ctrl_c_of_whoever_follows_i
             _, err = command.communicate(timeout=60)
         assert command.returncode == 130, err
     assert protection.points == ()
+    runs = daemon.cli.json("history", protection.name, "--result", "cancelled")["runs"]
+    assert all(0 < run["sent_bytes"] <= run["read_bytes"] for run in runs)
+    assert len(runs) == 2
     assert "no run is under way" in daemon.cli.fails("cancel", protection.name, "--yes", status=75)
 
 
@@ -114,6 +117,30 @@ def test_a_pause_holds_the_daemon_and_those_after_it(protect: Protect, daemon: S
     assert any("paused" in warning for warning in report["warnings"])
     assert "resumed" in daemon.cli.run("resume", protection.name).stdout
     grows(protection)
+
+
+def test_a_first_copy_that_takes_long_is_paused_at_once_and_nothing_follows_it(
+    protect: Protect, daemon: Served
+) -> None:
+    protection = protect(32 * MIB)
+    daemon.protect(protection, schedule=QUICK, transfer={"bandwidth": "1MiB/s"})
+    for number in range(32):
+        protection.guest.write(number * MIB, MIB, 1 + number)
+    daemon.start()
+    wait_until(lambda: bool(_steps(daemon)), "the transfer", 60, 0.2)
+    (run,) = daemon.live().running
+    assert daemon.cli.json("pause", protection.name)["after_run"] == run.id
+    assert "then paused" in daemon.cli.run("list", protection.name).stdout
+    assert "pausing after this run" in daemon.cli.run("watch").stdout
+    daemon.kill()  # what was promised is kept by the next one
+    daemon.start()
+    wait_until(lambda: daemon.live().outlooks[0].then is None, "the pause", 60, 0.2)
+    assert daemon.cli.json("show", protection.name)["state"] == "paused"
+    daemon.cli.run("resume", protection.name)
+    wait_until(lambda: bool(_steps(daemon)), "the copy that goes on", 60, 0.2)
+    daemon.cli.run("pause", protection.name, "--cancel-run", "--wait")
+    assert daemon.live().running == ()
+    assert daemon.cli.json("show", protection.name)["state"] == "paused"
 
 
 def test_changed_profiles_are_taken_in_and_a_bad_one_keeps_the_old(
@@ -196,5 +223,28 @@ def test_the_final_state_of_a_machine_that_was_shut_down_is_captured(
     protection.lab.virsh("source", "destroy", protection.guest.name)
     wait_until(lambda: len(protection.points) == 2, "the final boot point", 60)
     wait_until(lambda: not daemon.live().running, "its end", 60)
+    protection.kept[protection.points[-1]] = protection.copy()
+    protection.expect_exact(only=protection.points[-1])
+
+
+def test_a_machine_that_was_shut_down_while_no_daemon_ran_is_captured_by_the_next_one(
+    protect: Protect, daemon: Served
+) -> None:
+    protection = protect(32 * MIB)
+    daemon.protect(protection, schedule={"on_event": ["shutdown"]})
+    daemon.start()
+    protection.guest.write(0, 3 * MIB, 0x11)
+    daemon.cli.run("run", protection.name)
+    memory = daemon.state / "followed.json"
+    wait_until(lambda: '"power": "on"' in memory.read_text(), "a look", 60)
+    daemon.kill()
+    protection.guest.write(8 * MIB, MIB, 0x22)
+    protection.write("vda", "flush")
+    protection.lab.virsh("source", "destroy", protection.guest.name)
+    daemon.start()
+    wait_until(lambda: len(protection.points) == 2, "the final boot point", 60)
+    wait_until(lambda: not daemon.live().running, "its end", 60)
+    (run, *_) = daemon.cli.json("history", protection.name)["runs"]
+    assert (run["cause"], run["result"]) == ("event", "published")
     protection.kept[protection.points[-1]] = protection.copy()
     protection.expect_exact(only=protection.points[-1])

@@ -81,6 +81,33 @@ def test_people_hear_of_runs_and_no_run_waits_for_the_mail_server(
     assert "Traceback" not in daemon.said
 
 
+@pytest.mark.usefixtures("mail_server")
+def test_people_hear_once_of_a_run_that_died_with_its_daemon(
+    protect: Protect, daemon: Served, tmp_path: Path
+) -> None:
+    protection = protect(32 * MIB)
+    daemon.protect(protection, transfer={"bandwidth": "1MiB/s"}, notify=EVERYTHING)
+    for number in range(32):
+        protection.guest.write(number * MIB, MIB, 1 + number)
+    daemon.start()
+    with daemon.cli.started("run", protection.name) as command:
+        wait_until(lambda: any(it.steps for it in daemon.live().running), "the transfer", 60, 0.2)
+        daemon.kill()
+        command.communicate(timeout=60)
+    (run,) = daemon.cli.json("history", protection.name)["runs"]  # who looks keeps it from nobody
+    assert run["result"] == "lost"
+    for _ in range(2):
+        daemon.start()
+        wait_until(lambda: bool(subjects(tmp_path)), "mail", 60, 0.3)
+        assert daemon.stop() == 0
+    (told,) = subjects(tmp_path)
+    assert (
+        told == f"[standby] {protection.name}: cycle failed: the manager ended in the midst of it"
+    )
+    shown = daemon.cli.run("show", protection.name).stdout
+    assert "the last run failed: the manager ended in the midst of it" in shown
+
+
 def test_what_a_script_prints_and_what_was_not_sent_is_in_the_log_of_its_run(
     protect: Protect, daemon: Served
 ) -> None:

@@ -119,6 +119,28 @@ def test_a_disk_that_is_removed_and_added_again_is_copied_anew(protect: Protect)
     expect_no_traces(protection)
 
 
+def test_a_disk_that_gets_another_name_is_not_sent_again(protect: Protect) -> None:
+    protection, scribbler = protect(SIZE, ODD), Scribbler(5)
+    protection.write("vdb", f"write -P 9 0 {4 * MIB}")
+    protection.cycle()
+    scribbler.scribble(protection.guest, (SIZE, ODD))
+    protection.cycle()
+    vdb = protection.disks["vdb"]
+    protection.guest.destroy()
+    detach(protection, "vdb", "--config")
+    protection.guest.start()
+    attach(protection, "vdc", vdb, "--live", "--config")
+    protection.write("vdc", "write -P 10 1M 4k", "write -z 2M 64k", "write -P 11 3M 512")
+    report = protection.cycle()
+    assert "vdb of the newest boot point under another name" in report.reason
+    assert report.data < MIB
+    protection.write("vdc", "write -P 12 1M 8k")
+    assert protection.cycle().way is Way.INCREMENTAL
+    assert disk_sets(protection) == ["vda vdb", "vda vdb", "vda vdc", "vda vdc"]
+    protection.expect_exact()
+    expect_no_traces(protection)
+
+
 @pytest.mark.parametrize("state", ["running", pytest.param("off", marks=pytest.mark.long)])
 def test_a_disk_that_grows_is_larger_from_the_next_point_on(protect: Protect, state: str) -> None:
     protection, scribbler = protect(SIZE, ODD, limit=3), Scribbler(2)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -14,9 +14,11 @@ from health_world import run
 from standby.app.inspect import StandbyLook, judge, not_seen
 from standby.app.known import NOTHING_KNOWN, Known
 from standby.app.live import BrokenProfile, Live, LiveRun, LiveStep, Outlook
+from standby.cli.look_output import next_run
 from standby.errors import ReachHost
 from standby.model.health import Concern, Health
 from standby.model.observation import TargetObservation
+from standby.model.pause import Pause
 from standby.model.run import Cause, RunKind
 from standby.model.state import State
 
@@ -64,6 +66,18 @@ def test_the_next_run_is_a_retry_when_that_comes_sooner(tmp_path: Path) -> None:
     assert looked(tmp_path, retry).next_run == NOW + MINUTE
     none = Known(replace(LIVE, outlooks=(Outlook("web1"),)))
     assert looked(tmp_path, none).next_run is None
+
+
+def test_no_run_is_promised_while_the_machine_is_paused(tmp_path: Path) -> None:
+    known = Known(replace(LIVE, outlooks=(Outlook("web1", next_run=NOW + MINUTE),)))
+
+    def paused(until: datetime | None) -> StandbyLook:
+        target = observed(manifest(2).with_pause(Pause(START, until)))
+        return looked(tmp_path, known, target)
+
+    assert paused(NOW + 5 * MINUTE).next_run == NOW + 5 * MINUTE
+    assert paused(NOW - MINUTE).next_run == NOW + MINUTE  # it ended by itself
+    assert (paused(None).next_run, next_run(paused(None), NOW)) == (None, "when resumed")
 
 
 def test_a_profile_whose_earlier_version_goes_on_is_a_warning(tmp_path: Path) -> None:

@@ -10,8 +10,9 @@ from typing import Any, cast
 import pytest
 
 from standby.app.session import Session
-from standby.app.source_events import Listener, SourceEvents
+from standby.app.source_events import Listener, SourceEvents, _Looks
 from standby.model.schedule import SourceEvent
+from standby.model.sighting import Power, Sighting
 from standby.profile import Profile
 
 
@@ -25,7 +26,7 @@ def test_every_profile_of_a_machine_hears_of_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[tuple[str, SourceEvent]] = []
-    events = SourceEvents(Session(tmp_path), lambda *it: told.append(it))
+    events = SourceEvents(Session(tmp_path), lambda *it: told.append(it), lambda *_: None)
     heard = threading.Event()
 
     def hear(_self: SourceEvents, host: str, _profile: Profile) -> None:
@@ -44,3 +45,12 @@ def test_every_profile_of_a_machine_hears_of_it(
     events.listen_for(all_)
     assert heard.wait(20)
     assert [name for name, _ in told] == ["here", "far", "also"]
+
+
+def test_a_machine_that_is_off_is_asked_how_that_came_once_and_anew_after_it_ran() -> None:
+    ends = iter([Sighting(Power.OFF, SourceEvent.SHUTDOWN), None])
+    looks = _Looks(lambda _: next(ends))
+    off: frozenset[str] = frozenset()
+    assert looks.at("web", off) == looks.at("web", off) == Sighting(Power.OFF, SourceEvent.SHUTDOWN)
+    assert looks.at("web", frozenset({"web"})) == Sighting(Power.ON)
+    assert looks.at("web", off) is None  # saved: it goes on

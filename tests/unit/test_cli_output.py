@@ -90,6 +90,22 @@ def test_a_table_in_a_pipe_is_wide_and_takes_no_markup_from_its_cells(
     assert "\x1b" not in printed
 
 
+@pytest.mark.parametrize("columns", ["40", "80", "120"])
+def test_no_cell_is_cut_off_on_a_narrow_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], columns: str
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", columns)
+    named = ("V20261122_035600", "2026-11-22 03:56:00 UTC", "7 min 6 s", "application", "29.1 MiB")
+    why = "incremental: changes since the newest point"
+    print_table("", ("point", "time", "age", "worth", "delta", "why", ""), [(*named, why, "head")])
+    printed = capsys.readouterr().out
+    for cell in (*named, "head"):
+        assert cell in printed
+    for word in why.split():
+        assert word in printed
+
+
 def test_json_is_one_document_and_keeps_letters(capsys: pytest.CaptureFixture[str]) -> None:
     print_json({"text": "Füße", "none": None})
     printed = capsys.readouterr().out

@@ -25,19 +25,20 @@ from standby.app.control import (
     AskResume,
     AskRun,
     RunBegins,
+    UnderWay,
     socket_path,
 )
 from standby.app.glance import Glance
 from standby.app.live import Live
 from standby.app.observatory import Profiles
 from standby.app.orders import Ended, MergePlaces, Order, Runner, RunWatch, failed
-from standby.app.source_events import Happened, Listener
+from standby.app.source_events import Happened, Listener, Sighted
 from standby.daemon.clock import SystemClock
 from standby.daemon.instance import Instance
 from standby.daemon.memory import Memory
 from standby.daemon.serve import MEMORY_FILE, Daemon
-from standby.errors import Cancelled, FixProfile, TryLater
-from standby.model.pause import Pause
+from standby.errors import Cancelled, FixProfile, FixRequest, TryLater
+from standby.model.pause import Pause, Then
 from standby.model.run import Cause, Run, RunResult
 from standby.model.schedule import SourceEvent
 from standby.profile import Profile
@@ -58,6 +59,7 @@ class HeldWork:
     paused: Pause | None = None
     listeners: tuple[Listener, ...] = ()
     happened: Happened | None = None
+    sighted: Sighted | None = None
     closed: bool = False
 
     def runner(self, profile: Callable[[str], Profile], merges: MergePlaces) -> Runner:
@@ -79,8 +81,8 @@ class HeldWork:
             return Ended(failed(begun, error, NOW), error=error)
         return Ended(Run(**{**_fields(begun), "ended": NOW, "result": RunResult.PUBLISHED}))
 
-    def events(self, happened: Happened) -> HeldWork:
-        self.happened = happened
+    def events(self, happened: Happened, sighted: Sighted) -> HeldWork:
+        self.happened, self.sighted = happened, sighted
         return self
 
     def listen_for(self, listeners: Collection[Listener]) -> None:
@@ -180,7 +182,8 @@ def begin(house: House, client: DaemonClient) -> threading.Thread:
         with suppress(Cancelled, TryLater):
             client.run(AskRun("web1"), lambda _: None)
 
-    thread = threading.Thread(target=ask, daemon=True)  # a run that is left behind never ends
+    # One that is never answered, its daemon being gone, must not keep the tests from ending.
+    thread = threading.Thread(target=ask, daemon=True)
     thread.start()
     assert house.work.begun.wait(PATIENCE_S)
     return thread
@@ -273,15 +276,68 @@ def test_a_paused_machine_is_left_alone_until_it_is_resumed(house: House) -> Non
     house.serve(visit)
 
 
-def test_a_pause_waits_for_the_end_of_a_run_and_lets_none_follow(house: House) -> None:
+def test_a_pause_is_taken_at_once_and_written_when_the_run_is_over(house: House) -> None:
+    (house.root / "profiles/web1.yaml").write_text(PROFILE + "schedule: {every: 5s}\n")
+
     def visit(client: DaemonClient) -> None:
         begin(house, client)
-        threading.Timer(0.3, house.work.go.set).start()
+        (run,) = client.live().running
+        done = client.done(AskPause("web1", None, "the storage is moved"))
+        assert (done.after, house.work.paused) == (run.id, None)
+        assert client.live().running[0].then is Then.PAUSED
+        os.kill(os.getpid(), signal.SIGHUP)
+        house.work.go.set()
+        wait_until(lambda: house.work.paused is not None, "the pause", 20, 0.02)
+        assert client.live(everything=True).outlooks[0].then is None
+
+    house.serve(visit)
+    assert len(house.work.watches) == 1
+    assert house.work.paused is not None
+    assert house.work.paused.reason == "the storage is moved"
+
+
+def test_a_pause_taken_back_during_the_run_is_never_written(house: House) -> None:
+    def visit(client: DaemonClient) -> None:
+        begin(house, client)
         client.do(AskPause("web1"))
-        assert not client.live().running
+        assert "will not be paused" in client.do(AskResume("web1"))
+        house.work.go.set()
+        wait_until(lambda: not client.live().running, "its end", 20, 0.02)
+
+    house.serve(visit)
+    assert house.work.paused is None
+
+
+def test_a_pause_may_stop_the_run_that_is_under_way(house: House) -> None:
+    def visit(client: DaemonClient) -> None:
+        begin(house, client)
+        assert "asked to stop" in client.do(AskPause("web1", run=UnderWay.IS_CANCELLED))
+        wait_until(lambda: house.work.paused is not None, "the pause", 20, 0.02)
+
+    house.serve(visit)
+    assert house.work.watches[0].cancel.is_set()
+    assert len(house.work.noted) == 1
+
+
+def test_a_daemon_that_is_stopped_writes_the_pause_it_promised(house: House) -> None:
+    house.limit = "1s"
+
+    def visit(client: DaemonClient) -> None:
+        begin(house, client)
+        client.do(AskPause("web1"))
 
     house.serve(visit)
     assert house.work.paused is not None
+
+
+def test_a_pause_that_is_over_as_it_begins_is_refused_at_once(house: House) -> None:
+    def visit(client: DaemonClient) -> None:
+        begin(house, client)
+        with pytest.raises(FixRequest, match="has passed"):
+            client.do(AskPause("web1", NOW.replace(year=2020)))
+        house.work.go.set()
+
+    house.serve(visit)
 
 
 def test_what_happens_to_a_machine_begins_a_run(house: House) -> None:

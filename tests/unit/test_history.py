@@ -152,6 +152,27 @@ def test_runs_of_the_dead_are_lost_and_others_are_not(history: History) -> None:
     assert history.lost(lambda owner: owner == "alive") == ()
 
 
+def test_whoever_tells_of_lost_runs_gets_each_of_them_once(history: History) -> None:
+    for number in (1, 2):
+        history.begin(begun(number), "dead")
+    history.lost(lambda _: False)  # somebody only looked
+    assert [run.id for run in history.take_untold()] == ["00000001", "00000002"]
+    assert history.take_untold() == ()
+    assert history.run("00000001").result is RunResult.LOST
+
+
+def test_a_lost_run_that_a_good_one_followed_is_no_news(history: History) -> None:
+    history.begin(begun(1), "dead")
+    history.lost(lambda _: False)
+    history.end(ended(2, profile="web2"), ended(3, RunResult.CANCELLED))
+    history.end(ended(4, kind=RunKind.VERIFY))
+    assert len(history.take_untold()) == 1
+    history.begin(begun(5), "dead")
+    history.lost(lambda _: False)
+    history.end(ended(6))
+    assert history.take_untold() == ()
+
+
 def test_a_run_that_ends_after_all_is_not_lost(history: History) -> None:
     history.begin(begun(1), "dead")
     history.lost(lambda _: False)

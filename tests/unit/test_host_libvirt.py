@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import libvirt
 import pytest
 
 from lab.waiting import wait_until
+from standby.app.orders import failed
 from standby.errors import (
+    AwaitHypervisor,
     FreeSpace,
     GrantAccess,
     InstallPrograms,
@@ -29,6 +32,10 @@ from standby.host.libvirt import (
     system_uri,
     translate,
 )
+from standby.model.health import Severity
+from standby.model.run import Cause, Run, RunKind
+from standby.planning.problems_runs import GRAVE_STREAK, failed_runs
+from standby.planning.retries import after, next_retry
 
 
 @pytest.fixture
@@ -48,7 +55,7 @@ def test_an_unknown_domain_asks_to_repair_the_source(connection: Any) -> None:
 
 
 def test_another_error_of_libvirt_keeps_its_words(connection: Any) -> None:
-    with pytest.raises(RepairSource, match="already running"), libvirt_calls("test"):
+    with pytest.raises(AwaitHypervisor, match="already running"), libvirt_calls("test"):
         connection.lookupByName("test").create()
 
 
@@ -109,7 +116,9 @@ def made(code: int, domain: int) -> libvirt.libvirtError:
         (libvirt.VIR_ERR_INTERNAL_ERROR, libvirt.VIR_FROM_RPC, ReachHost),
         (libvirt.VIR_ERR_RPC, libvirt.VIR_FROM_RPC, ReachHost),
         (libvirt.VIR_ERR_SYSTEM_ERROR, libvirt.VIR_FROM_RPC, ReachHost),
-        (libvirt.VIR_ERR_SYSTEM_ERROR, libvirt.VIR_FROM_QEMU, RepairSource),
+        (libvirt.VIR_ERR_SYSTEM_ERROR, libvirt.VIR_FROM_QEMU, AwaitHypervisor),
+        (libvirt.VIR_ERR_INTERNAL_ERROR, libvirt.VIR_FROM_QEMU, AwaitHypervisor),
+        (libvirt.VIR_ERR_OPERATION_FAILED, libvirt.VIR_FROM_DOMAIN, AwaitHypervisor),
         (libvirt.VIR_ERR_OPERATION_INVALID, libvirt.VIR_FROM_QEMU, RepairSource),
         (libvirt.VIR_ERR_NO_DOMAIN, libvirt.VIR_FROM_QEMU, RepairSource),
         (libvirt.VIR_ERR_OPERATION_TIMEOUT, libvirt.VIR_FROM_QEMU, TryLater),
@@ -118,6 +127,26 @@ def made(code: int, domain: int) -> libvirt.libvirtError:
 )
 def test_every_kind_of_error_names_its_remedy(code: int, origin: int, kind: type) -> None:
     assert type(translate(made(code, origin), "kvm")) is kind
+
+
+def test_a_full_disk_is_named_whatever_libvirt_calls_the_error() -> None:
+    error = made(libvirt.VIR_ERR_SYSTEM_ERROR, libvirt.VIR_FROM_QEMU)
+    error.err = (*error.err[:2], "cannot write: No space left on device", *error.err[3:])
+    assert type(translate(error, "kvm")) is FreeSpace
+
+
+def test_what_libvirt_does_not_name_is_tried_again_and_is_not_critical_at_once() -> None:
+    error = translate(made(libvirt.VIR_ERR_INTERNAL_ERROR, libvirt.VIR_FROM_QEMU), "hv1: vm web1")
+    begun = Run("k3f7", "web1", RunKind.CYCLE, Cause.SCHEDULE, datetime(2026, 11, 26, tzinfo=UTC))
+    run = failed(begun, error, begun.begun)
+    trouble = after(run, None)
+    assert trouble is not None
+    assert next_retry(trouble, None) == begun.begun + timedelta(minutes=1)
+    (problem,) = failed_runs([run], None)
+    assert problem.severity is Severity.WARNING
+    assert "journalctl" in problem.remedy
+    (problem,) = failed_runs([run] * GRAVE_STREAK, None)
+    assert problem.severity is Severity.CRITICAL
 
 
 def test_a_cached_connection_is_the_same_until_it_dies() -> None:

@@ -201,14 +201,23 @@ def test_a_disk_that_is_there_is_copied_whole_only_when_asked_for(state: State) 
         assert (made.way is Way.SEED) is (asked or not is_there), made.reason
 
 
-def test_a_disk_under_another_name_is_said_to_be_sent_whole_and_why() -> None:
+def test_a_disk_under_another_name_begins_from_what_the_newest_point_has_of_it() -> None:
     before = replace(DiskState("vda").delta or Delta("", "", 0, 0), image="inode 7")
     newest = replace(point(START, deltas=(before,)), checkpoint=CHECKPOINT)
     manifest = replace(EMPTY, points=(newest,), next_delta=7)
     there = replace(DiskState("sda").source, image="inode 7")
-    assert "vda of the newest boot point" in " ".join(planned(source(there), manifest).warnings)
-    other = replace(there, image="inode 8")
-    assert not planned(source(other), manifest).warnings
+    (disk,) = planned(source(there), manifest).capture.disks
+    assert (disk.image, disk.below) == (before.file, None)
+    assert "vda of the newest boot point" in disk.reason
+    for other in (
+        replace(there, image="inode 8"),
+        replace(there, image=""),
+        replace(there, size=before.size - 1),
+    ):
+        (disk,) = planned(source(other), manifest).capture.disks
+        assert disk.image is None
+    (disk,) = planned(source(there), manifest, CycleRequest(Copying.EVERYTHING)).capture.disks
+    assert disk.image is None
 
 
 def test_of_disks_whose_images_were_exchanged_no_history_is_believed() -> None:

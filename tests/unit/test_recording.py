@@ -20,7 +20,16 @@ from standby.app.session import WallClock
 from standby.app.state import StateDirectory
 from standby.cycle.interfaces import Moved
 from standby.cycle.report import Phase
-from standby.errors import Cancelled, FreeSpace, Overtaken, ReachHost, Retry, TryLater
+from standby.errors import (
+    Cancelled,
+    FreeSpace,
+    Overtaken,
+    ReachHost,
+    Retry,
+    StandbyError,
+    TransferFailed,
+    TryLater,
+)
 from standby.history import History
 from standby.history.run_log import log_path, read_log
 from standby.model.names import PointName
@@ -156,6 +165,30 @@ def test_a_cycle_that_fails_after_its_point_was_published_keeps_the_point(
     with pytest.raises(ReachHost):
         published_and_lost_the_host()
     assert (only(recording).result, only(recording).point) == (RunResult.FAILED, POINT)
+
+
+@pytest.mark.parametrize("error", [TransferFailed("vda", "gone"), Cancelled("cycle", "stopped")])
+def test_what_was_moved_before_a_transfer_ended_badly_is_known(
+    recording: Recording, error: StandbyError
+) -> None:
+    def fails() -> None:
+        with recording.run(profile(), CYCLE) as recorder:
+            recorder.moving(Moved(1, 0, 0, 2, 1))
+            recorder.moving(Moved(4 << 20, 0, 1, 9 << 20, 64))
+            raise error
+
+    with pytest.raises(type(error)):
+        fails()
+    assert only(recording).amounts == Amounts(read=9 << 20, sent=4 << 20, stored=0, changed=64)
+
+
+def test_what_a_long_transfer_moved_is_kept_while_it_goes_on(
+    recording: Recording, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("standby.app.recorder._AMOUNTS_EVERY_S", 0.0)
+    with recording.run(profile(), CYCLE) as recorder:
+        recorder.moving(Moved(4 << 20, 0, 1, 9 << 20, 64))
+        assert only(recording).amounts.sent == 4 << 20
 
 
 def test_a_mistake_of_ours_is_a_failed_run_too(recording: Recording) -> None:

@@ -9,11 +9,11 @@ from standby.app.checks.finding import About, Finding, Fix, Topic
 from standby.app.checks.host_facts import HostFacts
 from standby.app.checks.source_facts import SOCKETS, Access, AgentFacts, ImageFacts
 from standby.errors import FreeSpace, GrantAccess
+from standby.model.amount import readable
 from standby.model.disk import DiskLeftOut, ImageFormat, SourceDisk
 from standby.model.machine import PowerState
 from standby.model.observation import ScratchSpace, SourceObservation
 from standby.model.point import Consistency
-from standby.planning.space import readable
 from standby.sources.libvirt_vm.scratch import require_room
 from standby.sources.libvirt_vm.settings import WithoutAgent
 
@@ -127,7 +127,7 @@ def _room(about: About, space: ScratchSpace, sizes: Mapping[str, int]) -> Findin
         f" {readable(space.reserve)} kept free; at worst they grow to {readable(whole)}"
     )
     if usable * 100 < whole * _LITTLE:
-        words = "free some, or name another directory: source.scratch.directory"
+        words = "free some, or change source.scratch: its directory, or its reserve"
         return about.warning(f"{told}; a busy guest would end the capture", Fix(words))
     return about.note(told) if usable < whole else about.ok(told)
 

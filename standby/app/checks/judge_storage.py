@@ -11,7 +11,7 @@ from standby.app.checks.host_facts import HostFacts
 from standby.app.checks.libvirt_facts import Owner
 from standby.app.checks.storage_facts import Step, StorageFacts, Trial
 from standby.errors import UseOtherStorage
-from standby.planning.space import readable
+from standby.model.amount import readable
 from standby.target.filesystems import Promise, nfs_version, promise_of, require_promises
 
 SLOW_FLUSH_MS: Final = 500

@@ -10,8 +10,8 @@ from typing import Final
 from standby.app.checks.finding import About, Finding, Fix, Topic
 from standby.host.interface import Host
 from standby.host.storage_daemon import DaemonSettings, Export, storage_daemon
+from standby.model.amount import readable
 from standby.model.window import RateByDay
-from standby.planning.space import readable
 from standby.transports.speed import Direction, Speed, measure
 
 MEASURED_S: Final = 1.0

@@ -11,13 +11,13 @@ from email.utils import format_datetime, make_msgid
 from typing import Final
 
 from standby.host.rendering import render
+from standby.model.amount import readable
 from standby.model.health import Condition, Health
 from standby.model.notice import News
 from standby.model.run import Run
 from standby.planning.digests import Digest, MachineDigest
 from standby.planning.durations import readable_duration
 from standby.planning.news import Message
-from standby.planning.space import readable
 
 _LONGEST_SUBJECT: Final = 150  # characters; the message says all of it
 _UNKNOWN_COLOUR: Final = "#888888"

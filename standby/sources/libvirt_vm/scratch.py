@@ -8,6 +8,7 @@ from typing import Final
 
 from standby.errors import CommandFailed, FreeSpace, RepairSource
 from standby.host.interface import Host
+from standby.model.amount import readable
 from standby.model.disk import DiskStorage, SourceDisk
 from standby.model.observation import ScratchSpace
 from standby.sources.libvirt_vm import programs
@@ -105,9 +106,9 @@ def require_room(spaces: Sequence[ScratchSpace]) -> None:
         if space.available < needed:
             raise FreeSpace(
                 f"scratch directory {space.directory}",
-                f"{space.available} bytes free",
-                f"{needed} bytes: the reserve and room to begin",
-                "free some, or name another directory: source.scratch.directory",
+                f"{readable(space.available)} free",
+                f"{readable(needed)}: the reserve and room to begin",
+                "free some, or change source.scratch: its directory, or its reserve",
                 needed_bytes=needed,
                 available_bytes=space.available,
             )
