@@ -107,14 +107,14 @@ def write(socket: str, export: str, writes: Iterable[Write]) -> None:
     handle.shutdown()
 
 
-def merge(place: Path) -> Measured:
-    """Merge 256 MiB into a full base of 4 GiB, below 20 other points; in MB/s."""
-    store = _chain(place, 4 * GIB, 7, _DEPTH + 6)
+def merge(place: Path, merged: int = _MERGED) -> Measured:
+    """Merge a delta into a full base of 4 GiB, below 20 other points; in MB/s."""
+    store = _chain(place, 4 * GIB, 7, _DEPTH + 6, merged)
 
     def ours() -> float:
-        return _MERGED / 1e6 / store.merge_oldest()
+        return merged / 1e6 / store.merge_oldest()
 
-    return in_turns(ours, lambda: _commit(store))
+    return in_turns(ours, lambda: _commit(store, merged))
 
 
 def merge_anywhere(place: Path) -> Measured:
@@ -129,30 +129,30 @@ def merge_anywhere(place: Path) -> Measured:
     return in_turns(lambda: _MERGED / 1e6 / deep.merge_oldest(), shallow)
 
 
-def _chain(place: Path, size: int, large: int, points: int) -> Store:
-    """Make a full base, deltas of 256 MiB, then small ones."""
+def _chain(place: Path, size: int, large: int, points: int, delta: int = _MERGED) -> Store:
+    """Make a full base, deltas of `delta` bytes, then small ones."""
     place.mkdir(exist_ok=True)
     store = Store(place, size)
     store.add([(0, size)])
     for _ in range(large):
-        store.add([(0, _MERGED)])
+        store.add([(0, delta)])
     for _ in range(points - 1 - large):
         store.add([(0, MIB)])
     return store
 
 
-def _commit(store: Store) -> float:
-    """Let qemu-img commit a delta of the same content to the same base."""
+def _commit(store: Store, merged: int) -> float:
+    """Let qemu-img commit a delta of the same content to the same base, and remove the delta."""
     base, delta = store.file(0), store.path / "incoming/commit.qcow2"
     run("qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", base, delta)
     with qemu_nbd(delta, form="qcow2", writable=True) as server:
-        write(server.endpoint.socket, server.endpoint.export, [(0, _MERGED)])
+        write(server.endpoint.socket, server.endpoint.export, [(0, merged)])
     begun = time.monotonic()
     run("qemu-img", "commit", "-q", "-d", delta)
     run("sync", "-d", base)
-    seconds = time.monotonic() - begun
     delta.unlink()
-    return _MERGED / 1e6 / seconds
+    seconds = time.monotonic() - begun
+    return merged / 1e6 / seconds
 
 
 def read(_: Path) -> Measured:
@@ -201,14 +201,22 @@ BENCHMARKS = (
     Benchmark(
         "merge_vs_commit",
         "the two oldest of 28 points, a delta of 256 MiB into a full base of 4 GiB",
-        "qemu-img commit",
+        "qemu-img commit, sync, unlink",
         "MB/s",
         "ratio >= 0.9",
         merge,
     ),
     Benchmark(
+        "merge_1g_vs_commit",
+        "the same with a delta of 1 GiB",
+        "qemu-img commit, sync, unlink",
+        "MB/s",
+        None,
+        lambda place: merge(place, GIB),
+    ),
+    Benchmark(
         "merge_any_depth",
-        "the same",
+        "the first of these",
         "our merge of the same delta in a chain of two on a base of 256 MiB",
         "MB/s",
         "ratio >= 0.9",

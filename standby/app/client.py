@@ -59,7 +59,10 @@ class DaemonClient:
         return self.do(AskCancel(run))
 
     def do(self, ask: Ask, timeout: float = _ANSWER_S) -> str:
-        """Have something done; return what, for people. Raises its error. `timeout` in seconds."""
+        """Have something done within `timeout` seconds; return what, for people.
+
+        Raises its error.
+        """
         return self.done(ask, timeout).text
 
     def done(self, ask: Ask, timeout: float = _ANSWER_S) -> Done:

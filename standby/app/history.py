@@ -13,7 +13,7 @@ from standby.app.session import Session
 from standby.app.state import StateDirectory
 from standby.errors import FixRequest, GrantAccess, RepairHistory
 from standby.history import History
-from standby.history.owners import is_alive
+from standby.history.owners import Recorder, is_alive, recorder_of
 from standby.history.run_log import log_path, read_log
 from standby.model.records import Gap, Page, RunFilter, RunOrder
 from standby.model.run import Run
@@ -65,6 +65,11 @@ class LookBack:
     def run(self, run_id: str) -> Run:
         """Return a run by the beginning of its id. Raises FixRequest."""
         return self._history.run(run_id)
+
+    def under_way(self) -> tuple[tuple[Run, Recorder | None], ...]:
+        """Return the runs that go on here, each with the process that does it, if it says so."""
+        found = self._history.under_way()
+        return tuple((run, recorder_of(self._state.recorders, owner)) for owner, run in found)
 
     def last(self, profile: str, count: int = 50) -> tuple[Run, ...]:
         """Return the newest runs of a profile, at most a page of them."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -15,6 +14,7 @@ from standby.app.places import Place, found_on, place_of, recorded_place
 from standby.app.session import Session
 from standby.app.wiring import SPACE_RESERVE
 from standby.errors import StandbyError
+from standby.host.helpers import helper
 from standby.model.health import Condition, Health, Problem
 from standby.model.machine import MachineIdentity
 from standby.model.manifest import Manifest
@@ -312,7 +312,7 @@ def _side_by_side(tasks: Sequence[Callable[[], T]]) -> list[T]:
             answers.put(answer)
 
     for task in tasks:
-        threading.Thread(target=run, args=(task,), daemon=True).start()
+        helper(partial(run, task)).start()
     results = [answer for _ in tasks for answer in answers.get()]
     if len(results) < len(tasks):
         raise RuntimeError("a host could not be asked; its thread has said why")

@@ -18,6 +18,7 @@ from standby.app.points import locked
 from standby.app.replicate import locked_store
 from standby.app.session import Session
 from standby.app.wiring import source_of
+from standby.errors import TryLater
 from standby.model.pause import Pause
 from standby.planning.pauses import begin_pause, described
 from standby.target.listing import manifest_of
@@ -37,7 +38,7 @@ def pause(
     TryLater while a run is at work on the standby.
     """
     asked = Pause(session.clock.now(), until, " ".join(reason.split()), by or this_user())
-    with _store(session, place) as store:
+    with _between_runs(place), _store(session, place) as store:
         store.change(begin_pause(store.manifest, asked))
         begun = store.manifest.paused or asked
     log.info("profile=%s %s", place.called, described(begun))
@@ -49,13 +50,23 @@ def resume(session: Session, place: Place) -> Pause | None:
 
     Raises FixRequest when there is no standby, TryLater while a run is at work on it.
     """
-    with locked(session, place) as store:
+    with _between_runs(place), locked(session, place) as store:
         ended = store.manifest.paused
         if ended is None:
             return None
         store.change(store.manifest.with_pause(None))
     log.info("profile=%s resumed, was %s", place.called, described(ended))
     return ended
+
+
+@contextmanager
+def _between_runs(place: Place) -> Generator[None]:
+    """Say what to do about a run that is at work on the standby."""
+    try:
+        yield
+    except TryLater as error:
+        remedy = f"wait for that run, or stop it: standby cancel {place.called}"
+        raise TryLater(error.subject, error.found, error.expected, remedy) from error
 
 
 def this_user() -> str:

@@ -22,7 +22,7 @@ from standby.app.state import StateDirectory
 from standby.errors import RepairHistory, UpgradeManager
 from standby.history import History
 from standby.history.ids import new_id
-from standby.history.owners import Owner, is_alive
+from standby.history.owners import Owner, Records, is_alive
 from standby.history.run_log import log_path, remove_log, remove_old_logs
 from standby.model.records import Gap
 from standby.model.run import Cause, Run, RunKind
@@ -42,15 +42,20 @@ class Recording:
     """Records the runs of one process, from any thread. A context: leaving it ends that."""
 
     def __init__(
-        self, state: StateDirectory, clock: WallClock, keep: timedelta | None = None
+        self,
+        state: StateDirectory,
+        clock: WallClock,
+        keep: timedelta | None = None,
+        does: Records = Records.MANY,
     ) -> None:
         """Keep runs for `keep`, which may change; None: for good."""
+        self._does = does
         self.state = state
         self.history = History.open(state.database, clock.now)
         self.trouble = ""  # why runs are not being recorded right now; "" when they are
         self._clock = clock
         self.keep = keep
-        self._owner = Owner(state.recorders)
+        self._owner = Owner(state.recorders, does)
         self._backlog = _Backlog()
         self._pruned: dict[str, float] = {}  # by profile, when
 
@@ -92,7 +97,8 @@ class Recording:
         )
         recorder = RunRecorder(self._begin(begun), self._clock.now, self._progress)
         try:
-            with logged(recorder, log_path(self.state.logs, recorder.run.id)), recorder.ending():
+            path = log_path(self.state.logs, recorder.run.id)
+            with logged(recorder, path, self._does), recorder.ending():
                 yield recorder
         finally:
             self._backlog.add(recorder.run)
@@ -209,4 +215,4 @@ def recording_of(session: Session) -> Recording:
     """Return what records runs as the settings of this host say. Raises ProfileMistakes."""
     settings = session.configuration.manager()
     state = StateDirectory(settings.state_directory)
-    return Recording(state, session.clock, settings.history.keep)
+    return Recording(state, session.clock, settings.history.keep, Records.ONE_RUN)

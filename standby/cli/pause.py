@@ -55,6 +55,7 @@ def pause(  # noqa: PLR0913 - a parameter for each option
     they ended. Exit status 75: a run without the daemon is under way.
     """
     from standby.app.by_hand import pause as pause_it  # noqa: PLC0415
+    from standby.app.cancelling import stop_before  # noqa: PLC0415
     from standby.app.control import AskPause, Done, UnderWay  # noqa: PLC0415 - 0.3 s --help
     from standby.app.places import locate  # noqa: PLC0415
 
@@ -67,6 +68,8 @@ def pause(  # noqa: PLR0913 - a parameter for each option
             said = _asked(daemon, ask, session.cancel if wait else None)
         else:
             place = locate(session, standby)
+            if cancel_run:
+                stop_before(session, place.profile.name)
             said = Done(f"{standby}: {described(pause_it(session, place, end, reason))}")
     _print(standby, said, end, as_json=as_json)
 

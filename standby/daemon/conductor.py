@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from queue import SimpleQueue
 
@@ -19,22 +19,19 @@ from standby.app.live import LiveRun, LiveWait, Outlook
 from standby.app.orders import Ended, Order, Runner, RunWatch, new_id
 from standby.daemon.active import Active, Meter
 from standby.daemon.assignment import Assignment
-from standby.daemon.clock import Clock, JumpWatch
+from standby.daemon.clock import Clock
+from standby.daemon.due import Due
 from standby.daemon.endings import died, ended_by
 from standby.daemon.machine import Begun, Machine, shown
 from standby.daemon.memory import Memory
-from standby.daemon.sightings import Sightings
-from standby.daemon.timetable import Timetable
 from standby.daemon.wishes import Wishes
 from standby.errors import Cancelled, FixRequest, Paused, StandbyError, TryLater
 from standby.model.pause import Pause, Then, Wish
 from standby.model.queue import AtOnce, UnderWay, Waiting
-from standby.model.run import Cause, Run, RunKind, RunResult
-from standby.model.schedule import Every, MissedRuns, SourceEvent
+from standby.model.run import Cause, Run, RunKind
+from standby.model.schedule import SourceEvent
 from standby.model.sighting import Sighting
-from standby.planning import retries
 from standby.planning.dispatch import in_order, to_begin
-from standby.planning.schedule import missed
 
 log = logging.getLogger("standby.daemon")
 
@@ -49,10 +46,8 @@ class Conductor:
         self._runner = runner
         self._memory = memory
         self.wishes = Wishes(clock, memory)
-        self._sightings = Sightings(clock, memory)
-        self._jumps = JumpWatch(clock)
-        self._timetable = Timetable(clock, self._scheduled)
         self._machines: dict[str, Machine] = {}
+        self._due = Due(clock, memory, self._machines)
         self._inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self.ended: list[Callable[[Run], None]] = []  # told of every run that is over
 
@@ -69,18 +64,9 @@ class Conductor:
 
     def turn(self) -> float:
         """Begin all that is due and has a place; return seconds until something is due."""
-        jump = self._jumps.jump()
-        if jump:
-            self._clock_was_set(jump)
-        wait = self._timetable.process()
-        now = self._clock.now()
-        waits = [] if wait is None else [wait]
-        waits += self._retry_those_due(now)
-        for machine in self._machines.values():
-            if machine.waiting is None and machine.active is None:
-                self._begin_what_is_owed(machine, now)
+        waits = list(self._due.look())
         waits += self.wishes.settle_those_due(tuple(self._machines.values()))
-        self._begin(now)
+        self._begin(self._clock.now())
         self._memory.save_now_and_then(self._clock.steady())
         return max(min(waits, default=_LONGEST_WAIT_S), 0.0)
 
@@ -92,25 +78,20 @@ class Conductor:
         `newest` is the moment at which its newest boot point was true, if that is known.
         """
         machine = self._machines.get(assignment.name)
-        now = self._clock.now()
         if machine is None:
-            self._machines[assignment.name] = Machine(assignment, newest)
-            self.wishes.recall(self._machines[assignment.name])
-            self._sightings.recall(self._machines[assignment.name])
-            self._timetable.set(assignment.name, assignment.schedule)
-            self._make_up(self._machines[assignment.name], now)
+            machine = self._machines[assignment.name] = Machine(assignment, newest)
+            self.wishes.recall(machine)
+            self._due.follow(machine)
         else:
-            self._reassign(machine, assignment, now)
-        self._once_now(self._machines[assignment.name], now)
+            self._due.follow_anew(machine, assignment)
 
     def withdraw(self, name: str) -> None:
         """Begin nothing any more for a machine; what is under way comes to its end."""
         machine = self._machines.get(name)
         if machine is None:
             return
-        self._timetable.forget(name)
+        self._due.forget(machine)
         self._drop_waiting(machine, "its profile was removed")
-        machine.retry = None
         machine.leaving = True
         self._forget_one_that_left(machine)
 
@@ -220,21 +201,14 @@ class Conductor:
     def happened(self, name: str, what: str, event: SourceEvent = SourceEvent.SHUTDOWN) -> None:
         """Begin a run, as soon as one may, since something happened to a machine."""
         machine = self._machines.get(name)
-        if machine is None or machine.leaving:
-            return
-        if event is not SourceEvent.REBOOT:
-            self._sightings.went_off(machine)
-        self._owe(machine, what)
+        if machine is not None and not machine.leaving:
+            self._due.happened(machine, what, event)
 
     def sighted(self, name: str, sighting: Sighting) -> None:
         """Take what a machine does; begin a run if something happened that nobody heard."""
         machine = self._machines.get(name)
-        if machine is None or machine.leaving:
-            return
-        what = self._sightings.compare(machine, sighting)
-        if what:
-            log.info("profile=%s %s", name, what)
-            self._owe(machine, what)
+        if machine is not None and not machine.leaving:
+            self._due.sighted(machine, sighting)
 
     # ---- looking -----------------------------------------------------------------------
 
@@ -253,7 +227,7 @@ class Conductor:
     def outlooks(self) -> tuple[Outlook, ...]:
         """Return what comes next for each machine."""
         return tuple(
-            it.outlook(self._timetable.next_of(name)) for name, it in sorted(self._machines.items())
+            it.outlook(self._due.next_of(name)) for name, it in sorted(self._machines.items())
         )
 
     def problems(self) -> tuple[str, ...]:
@@ -263,83 +237,6 @@ class Conductor:
     def is_idle(self) -> bool:
         """Whether nothing is under way."""
         return all(it.active is None and not it.settling for it in self._machines.values())
-
-    # ---- what is due -------------------------------------------------------------------
-
-    def _scheduled(self, name: str, moment: datetime) -> None:
-        machine, now = self._machines[name], self._clock.now()
-        if machine.may_begin(Cause.SCHEDULE, now):
-            machine.wait_for_turn(RunKind.CYCLE, Cause.SCHEDULE, moment)
-
-    def _retry_those_due(self, now: datetime) -> Iterator[float]:
-        for machine in self._machines.values():
-            if machine.retry is None:
-                continue
-            if machine.retry > now:
-                yield (machine.retry - now).total_seconds()
-                continue
-            due, machine.retry = machine.retry, None
-            if machine.may_begin(Cause.RETRY, now):
-                machine.wait_for_turn(RunKind.CYCLE, Cause.RETRY, due)
-
-    def _owe(self, machine: Machine, what: str) -> None:
-        self._sightings.owe(machine, what)
-        self._begin_what_is_owed(machine, self._clock.now())
-
-    def _begin_what_is_owed(self, machine: Machine, now: datetime) -> None:
-        """Let a run wait for what happened to a machine; while that may not be it is owed still."""
-        if machine.owed and not machine.leaving and machine.may_begin(Cause.EVENT, now):
-            machine.reason = machine.owed
-            machine.wait_for_turn(RunKind.CYCLE, Cause.EVENT, now)
-
-    def _make_up(self, machine: Machine, now: datetime) -> None:
-        """Begin what nobody could begin since the schedule was last followed."""
-        name = machine.assignment.name
-        seen = self._memory.seen(name)
-        if seen is None:
-            self._memory.see(name, now)
-            return
-        due = missed(machine.assignment.schedule, seen, now, name)
-        if due is not None and machine.may_begin(Cause.MISSED, now):
-            machine.wait_for_turn(RunKind.CYCLE, Cause.MISSED, due.moment)
-
-    def _once_now(self, machine: Machine, now: datetime) -> None:
-        name = machine.assignment.name
-        if not machine.assignment.runs_once_now:
-            self._memory.forget_once(name)
-        elif not self._memory.was_once(name) and machine.is_at_rest:
-            machine.wait_for_turn(RunKind.CYCLE, Cause.SCHEDULE, now)
-
-    def _reassign(self, machine: Machine, assignment: Assignment, now: datetime) -> None:
-        before = machine.assignment.schedule
-        machine.reassign(assignment)
-        if before != assignment.schedule or self._timetable.next_of(assignment.name) is None:
-            self._timetable.set(assignment.name, assignment.schedule)
-            self._memory.see(assignment.name, now)
-
-    def _clock_was_set(self, jump: timedelta) -> None:
-        """Go on as if no time had passed, but for runs at a time of the day that was jumped over.
-
-        What repeats all the time goes on from now: nobody is behind because a clock was wrong.
-        """
-        log.warning("the clock was set by %s: all schedules are looked at anew", jump)
-        now = self._clock.now()
-        for machine in self._machines.values():
-            machine.clock_was_set(jump)
-            self._jumped_over(machine, now - jump, now)
-            if not machine.leaving:
-                # Also one whose schedule had ended: by this clock it may not have.
-                self._timetable.set(machine.assignment.name, machine.assignment.schedule)
-
-    def _jumped_over(self, machine: Machine, before: datetime, now: datetime) -> None:
-        schedule, name = machine.assignment.schedule, machine.assignment.name
-        timed = tuple(it for it in schedule.entries if not isinstance(it, Every))
-        if now > before and timed and not machine.leaving:
-            timed_only = replace(schedule, entries=timed, missed=MissedRuns.ONCE)
-            due = missed(timed_only, before, now, name)
-            if due is not None:
-                machine.wait_for_turn(RunKind.CYCLE, Cause.MISSED, due.moment)
-        self._memory.see(name, min(now, self._memory.seen(name) or now))
 
     # ---- runs --------------------------------------------------------------------------
 
@@ -406,12 +303,9 @@ class Conductor:
         machine.active = None
         if isinstance(ended.error, Paused):
             machine.paused = Pause(run.begun, ended.error.until)
-            machine.owed = self._memory.owed(name)
+            self._due.paused(machine)
         machine.ran(run)
-        if self._is_settled(run):
-            self._remember(machine)
-            self._sightings.settle(machine)
-        self._note_trouble(machine, run)
+        self._due.over(machine, run, stopping=self.stopping)
         log.info("profile=%s run=%s ended: %s", name, run.id, run.result.value)
         for tell in active.told:
             tell(ended)
@@ -425,38 +319,9 @@ class Conductor:
             self.wishes.drop(machine, "its profile was removed")
             del self._machines[machine.assignment.name]
 
-    def _is_settled(self, run: Run) -> bool:
-        """Tell whether a run was all that was due.
-
-        What failed, what is killed and what we ourselves stop is made up by the daemon after us.
-        """
-        stopped_by_us = run.result is RunResult.CANCELLED and self.stopping
-        return not (run.result.is_bad or run.result is RunResult.BUSY or stopped_by_us)
-
-    def _remember(self, machine: Machine) -> None:
-        name = machine.assignment.name
-        if machine.due is not None:
-            self._memory.see(name, max(machine.due, self._memory.seen(name) or machine.due))
-        if machine.assignment.runs_once_now:
-            self._memory.do_once(name)
-
-    def _note_trouble(self, machine: Machine, run: Run) -> None:
-        owed, machine.retry = machine.retry, None
-        if machine.paused is not None and run.result is RunResult.BUSY:
-            return
-        machine.trouble = retries.after(run, machine.trouble)
-        if machine.trouble is None or machine.leaving:
-            return
-        by_hand, cancelled = run.cause is Cause.HAND, run.result is RunResult.CANCELLED
-        # Who runs it by hand sees it fail; what failed before him is owed all the same.
-        if owed is not None if by_hand else not cancelled:
-            coming = self._timetable.next_of(machine.assignment.name)
-            machine.retry = retries.next_retry(machine.trouble, coming)
-
     def _drop_waiting(self, machine: Machine, why: str) -> None:
         waiting, machine.waiting = machine.waiting, None
-        machine.owed = ""
-        self._sightings.settle(machine)
+        self._due.dropped(machine)
         begun, machine.begun = machine.begun, ()
         if waiting is None:
             return

@@ -216,6 +216,10 @@ class History:
         asked = select(resets.c.at).where(resets.c.profile == profile)
         return self._do(Use.READ, lambda it: it.scalar(asked))
 
+    def under_way(self) -> tuple[tuple[str, Run], ...]:
+        """Return the runs that have not ended, as far as is known, each with its owner's name."""
+        return tuple(self._do(Use.READ, _running))
+
     def gaps(self, since: datetime | None = None, until: datetime | None = None) -> tuple[Gap, ...]:
         """Return what is not known of a period."""
         asked = gaps_within(since, until)

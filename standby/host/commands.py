@@ -7,9 +7,11 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from standby.errors import CommandFailed, StandbyError
+from standby.host.helpers import helper
 from standby.host.interface import Held
 from standby.host.leash import KILL_AFTER_S
 from standby.host.outcome import Ending, failure, shown, timed_out
@@ -50,7 +52,7 @@ def converse(wire: Wire, command: Command, stdin: bytes) -> Ending:
     collected = _Collected()
     try:
         if stdin:
-            threading.Thread(target=_feed, args=(wire, stdin), daemon=True).start()
+            helper(partial(_feed, wire, stdin)).start()
         _read(wire, command, collected, began + command.limit + _GRACE_S)
         status = _await_status(wire, command, began + command.limit + _GRACE_S)
         _read_complaints(wire, collected)
@@ -128,7 +130,7 @@ class HeldCommand(Held):
         self._unread = bytearray()
         self._lock = threading.Lock()
         self._over = threading.Event()
-        self._beats = threading.Thread(target=self._beat, daemon=True, name="heartbeat")
+        self._beats = helper(self._beat, "heartbeat")
         self._beats.start()
 
     @property

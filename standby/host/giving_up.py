@@ -14,6 +14,7 @@ from queue import Empty, SimpleQueue
 from typing import Final, Generic, TypeVar
 
 from standby.errors import Cancelled, ReachHost, StandbyError
+from standby.host.helpers import helper
 
 T = TypeVar("T")
 
@@ -85,7 +86,7 @@ class Attempt(Generic[T]):
         return self._awaited(partial(is_given_up, cancel))
 
     def _awaited(self, unwanted: Callable[[], bool]) -> T:
-        threading.Thread(target=self._run, daemon=True, name=f"connect {self.what}").start()
+        helper(self._run, f"connect {self.what}").start()
         try:
             done = self._wait(unwanted)
         except BaseException:

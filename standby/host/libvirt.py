@@ -22,6 +22,7 @@ from standby.errors import (
     TryLater,
 )
 from standby.host.giving_up import Attempt, alone
+from standby.host.helpers import speaking_for, speaks_for
 
 SOCKETS: Final = ("/run/libvirt/virtqemud-sock", "/run/libvirt/libvirt-sock")
 """Where libvirt listens: the modular daemon first, as libvirt's own client looks for them."""
@@ -131,9 +132,11 @@ def lifecycle(
     connection: libvirt.virConnect, domain: libvirt.virDomain, seen: Callable[[Life], None]
 ) -> Generator[None]:
     """Call `seen`, in the event loop's thread, whenever the domain's life changes."""
+    work = speaks_for()  # the event loop serves everybody
 
     def callback(_conn: Any, _dom: Any, event: int, _detail: int, _opaque: Any) -> None:  # noqa: ANN401 - libvirt has no types
-        seen(_LIVES.get(event, Life.OTHER))
+        with speaking_for(work):
+            seen(_LIVES.get(event, Life.OTHER))
 
     number = connection.domainEventRegisterAny(
         domain, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, callback, None

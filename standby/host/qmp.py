@@ -115,9 +115,13 @@ class QmpSession:
         while (value := probe()) is None:
             if time.monotonic() > deadline:
                 raise self._late(what, timeout)
-            with suppress(CommandTimedOut):
-                self.wait_event(names, timeout=_PAUSE_S)
+            self.pause(names)
         return value
+
+    def pause(self, names: Collection[str]) -> None:
+        """Wait for an event of one of these names, but not for long."""
+        with suppress(CommandTimedOut):
+            self.wait_event(names, timeout=_PAUSE_S)
 
     def close(self) -> None:
         """Disconnect; what runs at the other end goes on."""

@@ -128,7 +128,9 @@ class MergeWork:
             probe = partial(_next_state, session, seen)
             now = session.poll(probe, _EVENTS, timeout=_STALLED_S, what=f"progress of {what}")
             self.report(what, now.done, now.total)
-            if now.status == "ready" and (seen is None or seen.status != "ready"):
+            if seen is not None and seen.status == now.status:
+                session.pause(_EVENTS)  # it moves all the time, and answers where it should copy
+            elif now.status == "ready":
                 session.execute("job-complete", {"id": _JOB}, timeout=_COMMAND_S)
             seen = now
         _require_success(seen, what)

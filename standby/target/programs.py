@@ -51,15 +51,6 @@ for d in deltas heads incoming points kept run; do [ -d "$1/$d" ] || missing=$d;
     + HOLD_LOCK
 )
 
-# Prints how the file system that a path lies on is mounted; nothing where that cannot be known.
-MOUNT_OPTIONS: Final = """
-mount_options() {
-  all=$(findmnt -n -r -o OPTIONS -T "$1" 2>/dev/null) && { echo "$all" | tail -n 1; return; }
-  at=$(stat -c %m -- "$1" | sed 's/\\\\/\\\\134/g; s/ /\\\\040/g')
-  at=$at awk '$5 == ENVIRON["at"] { found = $NF } END { print found }' /proc/self/mountinfo
-}
-"""
-
 # Prints size and name of all in the directory of a head that tells whether it was run: its images,
 # and whatever else somebody put there, such as the overlay of a snapshot that libvirt made of a
 # standby that was off. What is written then is written there, and the images stay as they were.
@@ -68,6 +59,15 @@ for file in *; do
   case $file in fresh|nvram.fd|tpm.permall) continue;; esac
   [ ! -e "$file" ] || stat -c '%s %n' -- "$file"
 done
+"""
+
+# Prints how the file system that a path lies on is mounted; nothing where that cannot be known.
+MOUNT_OPTIONS: Final = """
+mount_options() {
+  all=$(findmnt -n -r -o OPTIONS -T "$1" 2>/dev/null) && { echo "$all" | tail -n 1; return; }
+  at=$(stat -c %m -- "$1" | sed 's/\\\\/\\\\134/g; s/ /\\\\040/g')
+  at=$at awk '$5 == ENVIRON["at"] { found = $NF } END { print found }' /proc/self/mountinfo
+}
 """
 
 # Arguments: directory. Prints sections that `listing.parse_listing` reads: what is there, sizes in

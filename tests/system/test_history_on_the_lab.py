@@ -101,6 +101,31 @@ def test_a_run_that_fails_is_in_the_history_with_the_type_of_its_error(
     assert said in recorded.run("log", run["run"]).stdout
 
 
+@pytest.mark.usefixtures("slow_link")
+def test_a_run_by_hand_is_stopped_from_elsewhere_without_a_daemon(
+    protect: Protect, recorded: CommandLine
+) -> None:
+    protection = protect(32 * MIB)
+    fill(protection)
+    with recorded.started("run", protection.name) as command:
+        wait_until(lambda: is_writing(protection), "begin of the transfer", 60, 0.05)
+        said = recorded.fails("pause", protection.name, status=75)
+        assert f"standby cancel {protection.name}" in said
+        assert "is asked to stop" in recorded.run("cancel", protection.name, "--yes").stdout
+        assert command.wait(60) == 130
+    assert {(it["kind"], it["result"]) for it in runs(recorded)} == {
+        ("cycle", "cancelled"),
+        ("pause", "busy"),
+        ("cancel", "done"),
+    }
+    assert "no run is under way" in recorded.fails("cancel", protection.name, "--yes", status=75)
+    with recorded.started("run", protection.name) as command:
+        wait_until(lambda: is_writing(protection), "the copy that goes on", 60, 0.05)
+        assert "paused since" in recorded.run("pause", protection.name, "--cancel-run").stdout
+        assert command.wait(60) == 130
+    assert protection.points == ()
+
+
 def test_a_run_is_under_way_then_lost_when_its_manager_is_killed(
     protect: Protect, recorded: CommandLine, slow_link: Lab
 ) -> None:

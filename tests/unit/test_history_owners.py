@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
-from standby.history.owners import Owner, is_alive
+from standby.history.owners import Owner, Recorder, Records, is_alive, recorder_of
+from standby.host.processes import this_process
 
 
 def test_an_owner_is_alive_until_the_context_is_left(tmp_path: Path) -> None:
@@ -24,6 +26,35 @@ def test_two_owners_of_one_process_are_two(tmp_path: Path) -> None:
             assert first.name != second.name
         assert is_alive(tmp_path, first.name)
         assert not is_alive(tmp_path, second.name)
+
+
+def test_threads_that_record_their_first_runs_at_once_do_not_wait_for_each_other(
+    tmp_path: Path,
+) -> None:
+    for number in range(50):
+        owner = Owner(tmp_path / str(number))
+        barrier = threading.Barrier(4)
+
+        def hold(owner: Owner = owner, barrier: threading.Barrier = barrier) -> None:
+            barrier.wait(20)
+            owner.hold()
+
+        threads = [threading.Thread(target=hold, daemon=True) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(20)
+        assert not any(thread.is_alive() for thread in threads)
+        owner.release()
+
+
+def test_an_owner_says_which_process_it_is_and_what_ends_with_it(tmp_path: Path) -> None:
+    with Owner(tmp_path, Records.ONE_RUN) as owner:
+        expected = Recorder(this_process(), Records.ONE_RUN, tmp_path / owner.name)
+        assert recorder_of(tmp_path, owner.name) == expected
+        (tmp_path / owner.name).write_text("{")  # one that is just being written, or a stranger's
+        assert recorder_of(tmp_path, owner.name) is None
+    assert recorder_of(tmp_path, owner.name) is None
 
 
 def test_a_killed_process_is_dead_and_its_file_goes(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -31,7 +32,9 @@ from standby.errors import (
     TryLater,
 )
 from standby.history import History
+from standby.history.owners import Records
 from standby.history.run_log import log_path, read_log
+from standby.host.helpers import helper
 from standby.model.names import PointName
 from standby.model.point import Base, BootPoint, Consistency, Delta, Way
 from standby.model.records import RunFilter
@@ -244,12 +247,49 @@ def test_each_run_has_what_was_said_of_it_in_its_log(recording: Recording) -> No
         assert "INFO done" in said
 
 
-def test_a_thread_that_helps_the_only_run_speaks_for_it(recording: Recording) -> None:
+def joined(*threads: threading.Thread) -> None:
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+@pytest.mark.parametrize("others", [0, 2])
+def test_every_line_of_those_who_help_a_run_is_in_its_log_and_in_no_other(
+    recording: Recording, others: int
+) -> None:
+    barrier = threading.Barrier(others + 1)
+
+    def run(name: str) -> None:
+        with recording.run(profile(name), CYCLE):
+            barrier.wait(30)
+            joined(helper(lambda: joined(helper(partial(log.warning, "%s is slow", name)))))
+            barrier.wait(30)
+
+    names = [f"web{number}" for number in range(others + 1)]
+    joined(*(threading.Thread(target=run, args=(name,)) for name in names))
+    for name in names:
+        (found,) = recording.history.runs(RunFilter(name)).runs
+        said = log_of(recording, found)
+        assert f"WARNING {name} is slow" in said
+        assert [it for it in names if f"{it} is slow" in said] == [name]
+
+
+def test_what_serves_every_run_speaks_for_none_though_only_one_is_under_way(
+    recording: Recording,
+) -> None:
     with recording.run(profile(), CYCLE):
-        helper = threading.Thread(target=log.warning, args=("the link is slow",))
-        helper.start()
-        helper.join()
-    assert "WARNING the link is slow" in log_of(recording, only(recording))
+        joined(threading.Thread(target=log.warning, args=("a profile was removed",)))
+    assert "removed" not in log_of(recording, only(recording))
+
+
+def test_all_that_a_process_says_belongs_to_the_one_run_that_it_is_for(
+    state: StateDirectory,
+) -> None:
+    with Recording(state, Clock(), does=Records.ONE_RUN) as recording:
+        with recording.run(profile(), CYCLE):
+            joined(threading.Thread(target=log.warning, args=("the link is slow",)))
+        assert "WARNING the link is slow" in log_of(recording, only(recording))
 
 
 def test_what_is_said_between_runs_belongs_to_none(recording: Recording) -> None:

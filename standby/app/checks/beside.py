@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import Generic, TypeVar
 
 from standby.errors import StandbyError
+from standby.host.helpers import helper
 
 T = TypeVar("T")
 
@@ -24,7 +24,7 @@ class Beside(Generic[T]):
     _done: SimpleQueue[T | StandbyError] = field(default_factory=SimpleQueue)
 
     def __post_init__(self) -> None:
-        threading.Thread(target=self._run, daemon=True).start()
+        helper(self._run).start()
 
     def result(self) -> T:
         """Wait for the result; raises what the task raised. To be asked once."""
