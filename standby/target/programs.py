@@ -72,15 +72,18 @@ mount_options() {
 
 # Arguments: directory. Prints sections that `listing.parse_listing` reads: what is there, sizes in
 # bytes. Names that are not ours may hold anything: a newline in one is printed as octal 001, so
-# that no name can be taken for a line or a section. What comes and goes meanwhile is no failure;
-# what cannot be read is, for what is missing in the listing would pass for gone.
+# that no name can be taken for a line or a section. What comes and goes meanwhile is no failure,
+# though find(1) takes it for one; what cannot be read is, for what is missing would pass for gone.
 OBSERVE: Final = (
     MOUNT_OPTIONS
     + """
 cd "$1" || { [ -e "$1" ] || exit 73; exit 74; }
 echo '== files'
-{ find . -ignore_readdir_race -mindepth 1 -printf '%y %b %P\\0' || printf '== short\\0'; } |
-  tr '\\n\\0' '\\001\\n'
+{
+  wrong=$(find . -ignore_readdir_race -mindepth 1 -printf '%y %b %P\\0' 2>&1 >&3) ||
+    wrong=${wrong:-it was killed}
+  ! printf '%s' "$wrong" | grep -qv ': No such file or directory$' || printf '== short\\0'
+} 3>&1 | tr '\\n\\0' '\\001\\n'
 echo '== head'
 readlink head || true
 echo '== fresh'

@@ -30,8 +30,9 @@ from standby.app.control import (
 )
 from standby.app.glance import Glance
 from standby.app.live import Live
+from standby.app.merge_places import MergePlaces
 from standby.app.observatory import Profiles
-from standby.app.orders import Ended, MergePlaces, Order, Runner, RunWatch, failed
+from standby.app.orders import Ended, Order, Runner, RunWatch, failed
 from standby.app.source_events import Happened, Listener, Sighted
 from standby.daemon.clock import SystemClock
 from standby.daemon.instance import Instance
