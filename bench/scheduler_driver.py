@@ -25,8 +25,9 @@ import apscheduler.schedulers.base
 
 from standby.app.glance import Glance
 from standby.app.live import Live
+from standby.app.merge_places import MergePlaces
 from standby.app.observatory import Profiles
-from standby.app.orders import Ended, MergePlaces, Order, Runner, RunWatch
+from standby.app.orders import Ended, Order, Runner, RunWatch
 from standby.app.recording import Recording
 from standby.app.session import WallClock
 from standby.app.source_events import Happened, Listener, Sighted

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Final
@@ -87,9 +87,10 @@ class Announcer:
     def _receivers_of(self, name: str) -> Receivers:
         return self._profiles.profile(name).notify.receivers
 
-    def _runs_since(self, profile: str, since: datetime) -> Sequence[Run]:
+    def _runs_since(self, profile: str, since: datetime) -> Iterator[Run]:
+        """Yield them a page at a time: those of a week may be too many to hold."""
         with LookBack(self._session) as back:
-            return tuple(back.each(RunFilter(profile, since=since)))
+            yield from back.each(RunFilter(profile, since=since))
 
 
 def _wanted(receivers: Receivers) -> frozenset[News]:

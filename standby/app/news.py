@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -40,12 +40,12 @@ log = logging.getLogger("standby.news")
 
 MEMORY_FILE: Final = "news.json"
 
-RunsSince = Callable[[str, datetime], Sequence[Run]]
-"""Returns the runs of a profile that began since a moment, UTC. May raise StandbyError."""
+RunsSince = Callable[[str, datetime], Iterable[Run]]
+"""Yields the runs of a profile that began since a moment, UTC. May raise StandbyError."""
 Decide = Callable[[Told, datetime], tuple[tuple[Message, ...], Told]]
 
 
-def no_runs(_profile: str, _since: datetime) -> Sequence[Run]:
+def no_runs(_profile: str, _since: datetime) -> Iterable[Run]:
     """Know of no runs."""
     return ()
 
@@ -179,12 +179,12 @@ class Newsroom:
             self._office.put(self._postman.digest_by_webhook(digest(profiles), webhook))
 
     def _machine(self, profile: str, since: datetime) -> MachineDigest:
-        runs: Sequence[Run] = ()
+        condition = self._conditions.get(profile)
         try:
-            runs = self._runs_since(profile, since)
+            return digest_of(profile, self._runs_since(profile, since), condition)
         except StandbyError as error:
             log.warning("profile=%s: the digest knows of no runs: %s", profile, error)
-        return digest_of(profile, runs, self._conditions.get(profile))
+            return digest_of(profile, (), condition)
 
     def _all_receivers(self) -> Mapping[str, Receivers]:
         try:

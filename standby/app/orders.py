@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
+from standby.app.merge_places import MergePlaces
 from standby.app.replicate import run
 from standby.app.session import Session
 from standby.cycle.interfaces import MergeGate, MergeTurn, Moved
@@ -65,32 +66,6 @@ class Runner(Protocol):
 def new_id() -> str:
     """Return a short name for a run, of the kind that the history gives."""
     return ids.new_id()
-
-
-@dataclass
-class MergePlaces:
-    """How many standbys may merge at once. `limit` may change at any time."""
-
-    limit: int
-
-    def __post_init__(self) -> None:
-        self._taken = 0
-        self._free = threading.Condition()
-
-    @contextmanager
-    def one(self, wanted: Callable[[], None]) -> Generator[None]:
-        """Wait for a place; `wanted` is called now and then, and raises to give up."""
-        with self._free:
-            while self._taken >= self.limit:
-                wanted()
-                self._free.wait(0.5)
-            self._taken += 1
-        try:
-            yield
-        finally:
-            with self._free:
-                self._taken -= 1
-                self._free.notify()
 
 
 class Recorder(CycleListener, Protocol):
@@ -156,7 +131,7 @@ class ProfileRunner:
         def gate(turn: MergeTurn) -> Generator[None]:
             if turn is MergeTurn.LAST:
                 watch.merges_last()
-            with self._merges.one(lambda: session.require_wanted("merge")):
+            with self._merges.one(turn, lambda: session.require_wanted("merge")):
                 yield
 
         return gate

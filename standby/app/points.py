@@ -120,6 +120,15 @@ def refuse_unless_dormant(place: Place, target: TargetObservation) -> None:
             "a domain that is off, without a saved state",
             f"there: virsh shutdown {name}",
         )
+    if target.head.use is HeadUse.REPLACED:
+        raise StopStandbyFirst(
+            f"standby {place.called}",
+            f"its domain {name} boots images of somebody's own on {place.host.name}, such as those "
+            "of a snapshot",
+            "a domain that boots our head",
+            f"when they are not needed any more, there: virsh undefine {name} "
+            "--snapshots-metadata --keep-nvram",
+        )
     if target.domain is DomainFound.FOREIGN:
         raise ChooseOtherName(
             f"standby {place.called}",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -50,6 +50,11 @@ class NoDomain:
 
     def is_active(self) -> bool:
         """Say no: it cannot run."""
+        return False
+
+    def boots_other(self, images: Collection[str]) -> bool:
+        """Say no: it boots nothing."""
+        del images
         return False
 
     def define(

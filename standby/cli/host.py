@@ -34,7 +34,7 @@ def host() -> None:
     """Hosts: what they have to offer."""
 
 
-@app.command(epilog="Example: standby host show kvm1")
+@app.command(epilog="Example: standby host show kvm1", short_help="Show what a host offers.")
 def show(
     context: typer.Context,
     host: Annotated[

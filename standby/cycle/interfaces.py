@@ -172,7 +172,7 @@ class MergeTurn(Enum):
 
 
 MergeGate = Callable[[MergeTurn], AbstractContextManager[None]]
-"""Waits for one's turn where several standbys merge at once. Raises Cancelled."""
+"""Waits for one's turn where several standbys merge at once. Raises Cancelled, TryLater."""
 
 
 @dataclass(frozen=True, slots=True)

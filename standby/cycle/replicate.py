@@ -284,7 +284,14 @@ class Cycle:
             return planned
         turn = MergeTurn.LAST if phase is Phase.MERGE else MergeTurn.BEFORE
         looked = self.clock.now()
-        with self.gate(turn):
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(self.gate(turn))
+            except TryLater as error:
+                if turn is MergeTurn.BEFORE:
+                    raise  # there is no room, or a merge was interrupted: first things first
+                log.warning("merges wait for the next cycle: %s", error)
+                return replace(deferring(planned, planned.merges[0], error), merges=())
             # While others merged somebody may have come to stand on what was free.
             waited = self.clock.now() - looked > _OUTDATED
             return self._merge_all(self._plan_merges() if waited else planned, phase)

@@ -100,12 +100,17 @@ class ControlServer:
 
 
 def _bound(path: Path, group: str | None) -> socket.socket:
-    """Bind the socket; nobody else may connect before mode and group are as they should be."""
-    path.unlink(missing_ok=True)  # a killed daemon's: the lock says that there is no other
+    """Bind the socket; who finds it can connect, and mode and group are as they should be.
+
+    So it gets its name at last, having had one of the same length: addresses have a limit.
+    """
+    soon = path.with_name(path.name[:-1] + "_")
+    for old in (path, soon):
+        old.unlink(missing_ok=True)  # a killed daemon's: the lock says that there is no other
     made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     before = os.umask(0o177)
     try:
-        made.bind(str(path))
+        made.bind(str(soon))
     except OSError as error:
         made.close()
         raise FixProfile(
@@ -117,9 +122,10 @@ def _bound(path: Path, group: str | None) -> socket.socket:
     finally:
         os.umask(before)
     if group is not None:
-        os.chown(path, -1, group_number(group))
-    path.chmod(_MODE)
+        os.chown(soon, -1, group_number(group))
+    soon.chmod(_MODE)
     made.listen(_AT_ONCE)
+    soon.rename(path)
     return made
 
 

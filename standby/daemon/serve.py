@@ -14,7 +14,7 @@ from queue import Empty
 
 from standby.app.control import socket_path
 from standby.app.glance import Glance
-from standby.app.orders import MergePlaces
+from standby.app.merge_places import MergePlaces
 from standby.app.recording import Recording
 from standby.app.session import Session
 from standby.app.source_events import Listener

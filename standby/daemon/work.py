@@ -13,8 +13,9 @@ from standby.app.glance import Glance, glance
 from standby.app.idle_connections import IdleConnections
 from standby.app.knowing import last_runs
 from standby.app.live import Live
+from standby.app.merge_places import MergePlaces
 from standby.app.observatory import Observatory, Profiles
-from standby.app.orders import MergePlaces, ProfileRunner, Runner
+from standby.app.orders import ProfileRunner, Runner
 from standby.app.pausing import pause, resume
 from standby.app.places import place_of
 from standby.app.recording import Recording

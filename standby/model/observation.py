@@ -80,6 +80,7 @@ class HeadUse(Enum):
     DORMANT = "dormant"
     RUNNING = "running"
     RAN = "ran and was stopped"
+    REPLACED = "not what the domain boots"  # but images of somebody's own that stand on it
 
 
 class DomainFound(Enum):

@@ -55,7 +55,7 @@ class HeadMove(Enum):
 
     MOVE = "on the newest point"
     STAY = "stays: the standby is reverted to a point"
-    LEAVE = "left alone: the standby runs"
+    LEAVE = "left alone: the standby runs, or boots images of somebody's own"
     SET_ASIDE = "set aside under kept/, since somebody ran it; a fresh one takes its place"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from typing import Final
@@ -79,21 +79,29 @@ def is_due(news: News, last: datetime, now: datetime, times: DigestTimes) -> boo
     return last < due
 
 
-def digest_of(profile: str, runs: Sequence[Run], condition: Condition | None) -> MachineDigest:
-    """Sum up a machine's runs of a period, whatever their order."""
-    cycles = sorted((it for it in runs if it.kind.is_cycle), key=lambda it: it.begun)
-    good = [it for it in cycles if it.result.is_good]
-    bad = [it for it in cycles if it.result.is_bad]
-    failure = bad[-1].failure if bad else None
-    return MachineDigest(
-        profile,
-        condition,
-        len(good),
-        len(bad),
-        sum(it.amounts.sent for it in cycles),
-        good[-1].begun if good else None,
-        failure.text if failure else "",
-    )
+def digest_of(profile: str, runs: Iterable[Run], condition: Condition | None) -> MachineDigest:
+    """Sum up a machine's runs of a period, whatever their order.
+
+    Of all of them, which may be a hundred thousand, it keeps two at a time.
+    """
+    good = failed = sent = 0
+    newest: Run | None = None
+    bad: Run | None = None
+    for run in runs:
+        if not run.kind.is_cycle:
+            continue
+        sent += run.amounts.sent
+        if run.result.is_good:
+            good, newest = good + 1, _later(newest, run)
+        elif run.result.is_bad:
+            failed, bad = failed + 1, _later(bad, run)
+    begun = newest.begun if newest else None
+    failure = bad.failure.text if bad and bad.failure else ""
+    return MachineDigest(profile, condition, good, failed, sent, begun, failure)
+
+
+def _later(known: Run | None, run: Run) -> Run:
+    return run if known is None or run.begun >= known.begun else known
 
 
 def worst_first(machines: Iterable[MachineDigest]) -> tuple[MachineDigest, ...]:

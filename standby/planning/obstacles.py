@@ -90,6 +90,8 @@ def _head_users(head: HeadObservation) -> tuple[User, ...]:
     match head.use:
         case HeadUse.RUNNING:
             return (User("the standby, which runs", head.stands_on),)
+        case HeadUse.REPLACED:
+            return (User("images of somebody's own, which the standby boots", head.stands_on),)
         case HeadUse.RAN:
             return (User("the standby's head, which was run and stopped", head.stands_on),)
         case HeadUse.DORMANT if head.stands_on is None:

@@ -101,6 +101,16 @@ def _of_the_head(target: TargetObservation, called: str) -> Iterator[Problem]:
             f"the standby runs, on {where}; no cycle touches it",
             f"when it is not needed any more: virsh shutdown {name}",
         )
+    if head.use is HeadUse.REPLACED:
+        where = head.stands_on or "an unknown boot point"
+        yield Problem(
+            Concern.HEAD,
+            Severity.WARNING,
+            f"the standby boots images of somebody's own, on {where}, such as those of a "
+            f"snapshot: virsh domblklist {name}; no cycle touches it, and it follows no new points",
+            "when they are not needed any more let the next cycle define it anew: "
+            f"virsh undefine {name} --snapshots-metadata --keep-nvram",
+        )
     if head.use is HeadUse.RAN:
         yield Problem(
             Concern.HEAD,

@@ -216,7 +216,7 @@ def _unfinished(manifest: Manifest) -> tuple[PointName, ...]:
 
 
 def _head_move(target: TargetObservation) -> HeadMove:
-    if target.head.use is HeadUse.RUNNING:
+    if target.head.use in {HeadUse.RUNNING, HeadUse.REPLACED}:
         return HeadMove.LEAVE
     if target.head.use is HeadUse.RAN:
         return HeadMove.SET_ASIDE

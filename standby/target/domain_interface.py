@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from standby.errors import StandbyError
@@ -20,6 +20,13 @@ class DormantDomain(Protocol):
 
     def is_active(self) -> bool:
         """Tell whether our domain runs, is paused, or has a managed save image."""
+
+    def boots_other(self, images: Collection[str]) -> bool:
+        """Tell whether our domain boots images of somebody's own that stand on files of ours.
+
+        `images` are the head's own, relative to the standby's directory. A snapshot that libvirt
+        makes gives the domain such images.
+        """
 
     def define(
         self, definition: MachineDefinition, point: BootPoint, known: DefinedDomain | None

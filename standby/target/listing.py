@@ -86,6 +86,13 @@ class Listing:
         fresh, now = self.head_sizes
         return self.head_exists and fresh != now
 
+    @property
+    def head_images(self) -> tuple[str, ...]:
+        """Names of the images that the head was made of; of one made by hand, those it has."""
+        fresh, now = self.head_sizes
+        lines = (fresh or now).splitlines()
+        return tuple(name for line in lines if (name := line.partition(" ")[2]))
+
     def next_head_number(self) -> int:
         """Return a number that no head's directory has."""
         return 1 + max(map(layout.number_of_head, self.directories), default=0)

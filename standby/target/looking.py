@@ -72,4 +72,6 @@ def _head_use(listing: Listing, domain: DormantDomain) -> HeadUse:
         return HeadUse.RUNNING
     if not listing.head:
         return HeadUse.ABSENT
+    if domain.boots_other([f"{layout.HEAD}/{name}" for name in listing.head_images]):
+        return HeadUse.REPLACED
     return HeadUse.RAN if listing.head_was_written else HeadUse.DORMANT

@@ -72,15 +72,18 @@ mount_options() {
 
 # Arguments: directory. Prints sections that `listing.parse_listing` reads: what is there, sizes in
 # bytes. Names that are not ours may hold anything: a newline in one is printed as octal 001, so
-# that no name can be taken for a line or a section. What comes and goes meanwhile is no failure;
-# what cannot be read is, for what is missing in the listing would pass for gone.
+# that no name can be taken for a line or a section. What comes and goes meanwhile is no failure,
+# though find(1) takes it for one; what cannot be read is, for what is missing would pass for gone.
 OBSERVE: Final = (
     MOUNT_OPTIONS
     + """
 cd "$1" || { [ -e "$1" ] || exit 73; exit 74; }
 echo '== files'
-{ find . -ignore_readdir_race -mindepth 1 -printf '%y %b %P\\0' || printf '== short\\0'; } |
-  tr '\\n\\0' '\\001\\n'
+{
+  wrong=$(find . -ignore_readdir_race -mindepth 1 -printf '%y %b %P\\0' 2>&1 >&3) ||
+    wrong=${wrong:-it was killed}
+  ! printf '%s' "$wrong" | grep -qv ': No such file or directory$' || printf '== short\\0'
+} 3>&1 | tr '\\n\\0' '\\001\\n'
 echo '== head'
 readlink head || true
 echo '== fresh'
@@ -327,7 +330,7 @@ sync .
 TURN_HEAD: Final = _FENCED + _TURN_HEAD
 
 # As _MAKE_HEAD, then the link is turned to that head. Prints "turned", then what the link named
-# before. Until its input ends or falls silent for 30 s it holds the locks that a running machine
+# before. Until its input ends or falls silent for 12 s it holds the locks that a running machine
 # takes, on the images of the new head: libvirt reads what images stand on before it runs QEMU, and
 # a start that looked at the old head and opens the new one would run the new overlay on the chain
 # of another boot point. It fails instead. The locks are qemu-io's, which ends with this program,
@@ -357,7 +360,7 @@ set -- "$head"
     + _TURN_HEAD
     + """
 printf 'turned\\n%s\\n' "$before"
-while read -r -t 30 _; do :; done
+while read -r -t 12 _; do :; done
 exec 7>&-
 wait
 """

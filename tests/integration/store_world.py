@@ -11,7 +11,7 @@ import os
 import random
 import signal
 import subprocess
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -81,6 +81,10 @@ class Domain:
 
     def is_active(self) -> bool:
         return self.active
+
+    def boots_other(self, images: Collection[str]) -> bool:
+        assert all(image.startswith("head/") for image in images)
+        return False
 
     def define(
         self, definition: MachineDefinition, point: BootPoint, known: DefinedDomain | None

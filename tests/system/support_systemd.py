@@ -6,9 +6,7 @@ there as one would install it: /usr/bin/standby, /etc/standby, a user of its own
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -22,12 +20,13 @@ from support import Protection
 from lab import Lab
 from lab.entering import PATH, HostProcess
 from lab.layout import CHECKOUT
-from lab.processes import children
+from lab.processes import ProcessRecord, children
 from lab.waiting import wait_until
 
 HERE = Path(__file__).resolve().parent / "systemd"
 SYSTEMD = Path("/lib/systemd/systemd")
 UNIT = CHECKOUT / "contrib/systemd/standby.service"
+GIVEN = Path("/run/systemd-under-test")
 GROUP = "operators"
 MEMBER = "olga"  # of the group that may ask the daemon
 STRANGER = "nobody"
@@ -44,7 +43,13 @@ class Systemd:
 
     process: HostProcess
     directory: Path  # what it was given
-    pid: int = 0  # of systemd, as this machine sees it
+    init: ProcessRecord | None = None  # systemd, as this machine sees it
+
+    @property
+    def pid(self) -> int:
+        """Return its pid, once it runs."""
+        assert self.init is not None
+        return self.init.pid
 
     def run(
         self, *words: str, user: str = "root", limit: float = 60.0
@@ -98,34 +103,38 @@ class Systemd:
         """Give the service a profile of a machine."""
         profile = yaml.safe_load(protection.profile_file.read_text())
         text = yaml.safe_dump({**profile, **sections})
-        file = self.directory / f"{protection.name}.yaml"
-        file.write_text(text)
         target = f"/etc/standby/profiles/{protection.name}.yaml"
-        self.does("install", "-m", "644", str(file), f"{target}.new")
-        self.does("mv", f"{target}.new", target)
+        self.does("sh", "-c", 'printf %s "$1" > "$2.new"; mv "$2.new" "$2"', "sh", text, target)
 
     def close(self) -> None:
         """End it and all that it runs."""
-        with suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGKILL)
+        if self.init is not None:
+            self.init.kill()
+        else:
+            self.process.kill()
         self.process.wait(20)
 
 
 @contextmanager
-def under_systemd(lab: Lab, directory: Path, *overrides: str) -> Iterator[Systemd]:
-    """Start systemd on the manager. `overrides` are lines of a drop-in's section [Service]."""
+def under_systemd(
+    lab: Lab, directory: Path, *overrides: str, host: str = "manager"
+) -> Iterator[Systemd]:
+    """Start systemd on a host. `overrides` are lines of a drop-in's section [Service]."""
     units = directory / "units"
     _write_units(units, overrides)
-    _write_configuration(lab, directory)
-    argv = ["unshare", "--mount", "sh", str(HERE / "boot.sh"), str(directory), str(CHECKOUT)]
+    _write_configuration(lab, directory, host)
+    seen = lab.path(host, GIVEN)  # not every host sees our temporary directories
+    shutil.copytree(directory, seen)
+    argv = ["unshare", "--mount", "sh", str(HERE / "boot.sh"), str(GIVEN), str(CHECKOUT)]
     with (directory / "systemd.log").open("w") as log:
-        process = HostProcess(lab.entrance("manager"), argv, stdout=log, stderr=log)
+        process = HostProcess(lab.entrance(host), argv, stdout=log, stderr=log)
     made = Systemd(process, directory)
     try:
         wait_until(lambda: _is_up(made), "systemd", UP_WITHIN_S)
         yield made
     finally:
         made.close()
+        shutil.rmtree(seen)
 
 
 def _is_up(made: Systemd) -> bool:
@@ -135,16 +144,18 @@ def _is_up(made: Systemd) -> bool:
         if said.startswith(("mount:", "unshare:")):
             pytest.skip(f"systemd cannot be run here: {said}")
         raise AssertionError(said)
-    made.pid = _find(made.process.pid)
-    return made.pid != 0 and made.run("systemctl", "is-active", "idle.target").returncode == 0
+    made.init = made.init or _find(made.process.pid)
+    return (
+        made.init is not None and made.run("systemctl", "is-active", "idle.target").returncode == 0
+    )
 
 
-def _find(pid: int) -> int:
-    """Return the systemd among the descendants of a process, 0 without one."""
+def _find(pid: int) -> ProcessRecord | None:
+    """Return the systemd among the descendants of a process."""
     with suppress(OSError):
         if Path(f"/proc/{pid}/comm").read_text() == "systemd\n":
-            return pid
-    return next((found for child in children(pid) if (found := _find(child))), 0)
+            return ProcessRecord.of(pid)
+    return next((found for child in children(pid) if (found := _find(child))), None)
 
 
 def _write_units(units: Path, overrides: Sequence[str]) -> None:
@@ -159,7 +170,14 @@ def _write_units(units: Path, overrides: Sequence[str]) -> None:
     (drop_in / "test.conf").write_text("\n".join(lines) + "\n")
 
 
-def _write_configuration(lab: Lab, directory: Path) -> None:
+def local_override() -> list[str]:
+    """Return the drop-in that the unit itself gives for a manager that is such a host as well."""
+    _, _, text = UNIT.read_text().partition("systemctl edit standby\n#   [Service]\n")
+    override, _, _ = text.partition("#\n")
+    return [line.removeprefix("#").strip() for line in override.splitlines()]
+
+
+def _write_configuration(lab: Lab, directory: Path, here: str) -> None:
     """Write what /etc/standby will hold."""
     root = directory / "standby"
     for folder in ("hosts", "profiles", "keys"):
@@ -168,11 +186,12 @@ def _write_configuration(lab: Lab, directory: Path) -> None:
     shutil.copy(ssh / "id_ed25519", root / "keys/id")
     shutil.copy(ssh / "known_hosts", root / "known_hosts")
     for host in ("source", "kvm"):
-        settings = {
+        by_ssh = {
             "address": f"root@{host}",
             "identity_file": "/etc/standby/keys/id",
             "known_hosts": "/etc/standby/known_hosts",
         }
+        settings = {"address": "local"} if host == here else by_ssh
         (root / f"hosts/{host}.yaml").write_text(yaml.safe_dump(settings))
     daemon = {"socket_group": GROUP, "stop_limit": "8s"}
     (root / "manager.yaml").write_text(yaml.safe_dump({"daemon": daemon}))

@@ -66,7 +66,7 @@ def test_on_a_terminal_a_bar_is_shown_and_no_log(
     protection = protect(32 * MIB)
     fill(protection, 12)
     with cli.on_terminal("run", protection.name) as terminal:
-        terminal.await_text("MB/s")
+        terminal.await_text("iB/s")
         assert terminal.end() == 0
     assert "vda" in terminal.seen
     assert "boot point" in terminal.seen

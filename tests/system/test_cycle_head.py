@@ -142,6 +142,34 @@ def test_a_start_that_looked_at_the_old_head_does_not_run_the_new_one_on_an_olde
     standby.destroy()
 
 
+@pytest.mark.parametrize("folder", ["", "/srv/standby"])
+def test_a_snapshot_of_the_dormant_standby_and_what_is_written_to_it_are_left_alone(
+    protection: Protection, folder: str
+) -> None:
+    standby, lab, scribbler = standby_of(protection), protection.lab, Scribbler(6)
+    names = [f"{disk},file={folder}/{disk}.{standby.name}" for disk in protection.disks if folder]
+    specs = [word for name in names for word in ("--diskspec", name)]
+    lab.virsh("kvm", "snapshot-create-as", standby.name, "mine", "--disk-only", *specs)
+    standby.start()
+    standby.write(0, 64 * KIB, 0x99)
+    standby.destroy()
+    for _ in range(2):
+        scribbler.scribble(protection.guest, SIZES, requests=4)
+        report = protection.cycle()
+        assert report.head is HeadMove.LEAVE
+    assert any("somebody's own" in why for why in report.deferred)
+    standby.start()
+    standby.expect(0, 64 * KIB, 0x99)
+    standby.destroy()
+    lab.virsh("kvm", "undefine", standby.name, "--snapshots-metadata", "--keep-nvram")
+    scribbler.scribble(protection.guest, SIZES, requests=4)
+    protection.cycle()
+    protection.expect_exact()
+    protection.expect_head_on(protection.points[-1])
+    standby.start()
+    standby.destroy()
+
+
 @pytest.mark.long
 def test_a_standby_is_started_in_the_midst_of_every_phase(protection: Protection) -> None:
     standby, scribbler = standby_of(protection), Scribbler(4)

@@ -6,12 +6,20 @@ import json
 import os
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from support import MIB, Protect, Protection
 from support_daemon import grows
-from support_systemd import MEMBER, STRANGER, SYSTEMD, Systemd, under_systemd
+from support_systemd import (
+    MEMBER,
+    STRANGER,
+    SYSTEMD,
+    Systemd,
+    local_override,
+    under_systemd,
+)
 
 from lab import Lab
 from lab.waiting import wait_until
@@ -141,3 +149,23 @@ def test_a_wrong_configuration_is_not_tried_again(service: Systemd) -> None:
     finally:
         service.does("mv", f"{manager}.good", manager)
         service.ctl("reset-failed", "standby")
+
+
+def test_a_manager_that_is_the_kvm_host_itself_works_with_the_units_override(
+    lab: Lab, protect: Protect, tmp_path: Path
+) -> None:
+    protection = protect(64 * MIB, limit=2)
+    with under_systemd(lab, tmp_path, *local_override(), host="kvm") as service:
+        service.protect(protection, schedule=QUICK)
+        service.ctl("start", "standby")
+        grows(protection, 2)
+        merged = protection.points[0]
+
+        def is_merged() -> bool:
+            protection.guest.write(0, 1 << 16, 0x10 + len(service.said) % 200)
+            return merged not in protection.points
+
+        wait_until(is_merged, "a merge", 30, 0.3)
+        service.ctl("stop", "standby")
+        assert "WARNING" not in service.said, service.said
+    protection.expect_tidy()

@@ -36,6 +36,11 @@ def test_it_waits_for_longer_than_a_stop_may_take() -> None:
     assert timedelta(seconds=int(values("TimeoutStopSec")[0])) > limit
 
 
+def test_on_a_source_the_guard_that_thaws_outlives_the_daemon() -> None:
+    _, _, override = UNIT.read_text().partition("systemctl edit standby")
+    assert "KillMode=process" in override
+
+
 def test_what_trying_again_does_not_mend_is_not_tried_again() -> None:
     statuses = values("RestartPreventExitStatus")[0].split()
     wanted = {str(ExitStatus.USAGE.value), str(ExitStatus.TRY_LATER.value)}

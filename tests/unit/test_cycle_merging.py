@@ -15,7 +15,7 @@ from chain_world import EMPTY, START, hourly_points
 from standby.app.session import Session
 from standby.cycle.interfaces import MergeGate, MergeTurn, ProgressReport
 from standby.cycle.replicate import Cycle, Policy
-from standby.cycle.report import Journal
+from standby.cycle.report import Journal, Phase
 from standby.errors import TryLater
 from standby.model.keep import Keep
 from standby.model.manifest import Manifest
@@ -103,6 +103,29 @@ def test_who_came_while_a_merge_waited_for_its_turn_keeps_what_he_stands_on(*, c
 
     cycle(store, clock, gate, limit=3).merge()
     assert store.merged == ([] if comes else [oldest.name])
+
+
+def test_merges_that_find_no_place_wait_for_the_next_cycle_and_are_not_called_done() -> None:
+    store = Store()
+
+    @contextmanager
+    def full(_turn: MergeTurn) -> Generator[None]:
+        raise TryLater("merge", "2 standbys merge and 9 wait")
+        yield
+
+    done = cycle(store, Clock(), full, limit=3).merge()
+    assert store.merged == [] == list(done.merges)
+    assert done.deferred[0].obstacle == "2 standbys merge and 9 wait"
+
+
+def test_where_there_is_no_room_for_a_point_a_merge_without_a_place_ends_the_run() -> None:
+    @contextmanager
+    def full(_turn: MergeTurn) -> Generator[None]:
+        raise TryLater("merge", "2 standbys merge and 9 wait")
+        yield
+
+    with pytest.raises(TryLater, match="9 wait"):
+        cycle(Store(), Clock(), full, limit=3).merge(Phase.FINISH_MERGES)
 
 
 def test_who_came_during_a_merge_keeps_what_he_stands_on_from_the_next() -> None:

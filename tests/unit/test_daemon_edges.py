@@ -6,7 +6,6 @@ import json
 import os
 import socket
 import stat
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -33,7 +32,6 @@ from standby.app.control import (
     socket_path,
 )
 from standby.app.live import BrokenProfile, Live, LiveRun, LiveStep, LiveWait, Outlook
-from standby.app.orders import MergePlaces
 from standby.cycle.report import CycleReport, Outcome, Phase, PhaseTime
 from standby.daemon.control import ControlServer
 from standby.daemon.desk import _Following
@@ -347,36 +345,6 @@ def test_the_service_manager_hears_that_we_are_up_alive_and_ending(tmp_path: Pat
     notifier.ready("nobody listens any more")
     assert Notifier.of({"WATCHDOG_USEC": "3", "WATCHDOG_PID": "8"}, 7).watchdog_s is None
     Notifier.of({}, 7).ready("nobody asked")
-
-
-# ---- merges ------------------------------------------------------------------------------
-
-
-def test_no_more_merges_than_there_are_places_and_waiting_can_be_given_up() -> None:
-    places = MergePlaces(1)
-    entered, leave = threading.Event(), threading.Event()
-
-    def merge() -> None:
-        with places.one(lambda: None):
-            entered.set()
-            leave.wait(20)
-
-    def give_up() -> None:
-        raise Cancelled("merge", "stopped")
-
-    thread = threading.Thread(target=merge)
-    thread.start()
-    assert entered.wait(20)
-    with pytest.raises(Cancelled), places.one(give_up):
-        pytest.fail("two at once")
-    places.limit = 2
-    with places.one(give_up):
-        pass
-    places.limit = 1
-    leave.set()
-    thread.join()
-    with places.one(lambda: None):
-        pass
 
 
 def test_time_left_is_that_of_the_rate_seen() -> None:

@@ -30,8 +30,9 @@ from standby.app.control import (
 )
 from standby.app.glance import Glance
 from standby.app.live import Live
+from standby.app.merge_places import MergePlaces
 from standby.app.observatory import Profiles
-from standby.app.orders import Ended, MergePlaces, Order, Runner, RunWatch, failed
+from standby.app.orders import Ended, Order, Runner, RunWatch, failed
 from standby.app.source_events import Happened, Listener, Sighted
 from standby.daemon.clock import SystemClock
 from standby.daemon.instance import Instance
@@ -168,9 +169,14 @@ class House:
         me = Instance(os.getpid(), self.root, NOW)
         thread = threading.Thread(target=visiting)
         daemon = Daemon(me, settings, self.work, SystemClock())
+        # A daemon that fails is gone when it is told to stop: that must not end the tests.
+        before = signal.signal(signal.SIGTERM, lambda *_: None)
         thread.start()
-        daemon.run()
-        thread.join()
+        try:
+            daemon.run()
+        finally:
+            thread.join()
+            signal.signal(signal.SIGTERM, before)
         assert not problems, problems
         assert self.work.closed
 

@@ -33,7 +33,7 @@ def test_the_newest_proven_point_is_protected() -> None:
     assert Protected(MIDDLE, Protection.PROVEN) in found.protected
 
 
-@pytest.mark.parametrize("use", [HeadUse.RUNNING, HeadUse.RAN])
+@pytest.mark.parametrize("use", [HeadUse.RUNNING, HeadUse.RAN, HeadUse.REPLACED])
 def test_a_head_that_runs_or_ran_is_a_user_of_its_point(use: HeadUse) -> None:
     found = obstacles(observed(MANIFEST, HeadObservation(use, MIDDLE)))
     assert [user.stands_on for user in found.users] == [MIDDLE]

@@ -97,6 +97,14 @@ def test_a_head_that_was_run_is_said_to_be_set_aside() -> None:
     assert "sets that head aside" in problem.text
 
 
+def test_images_of_somebodys_own_are_named_with_the_way_back() -> None:
+    target = observed(manifest(3))
+    problem = only(replace(target, head=replace(target.head, use=HeadUse.REPLACED)))
+    assert problem.severity is Severity.WARNING
+    assert "follows no new points" in problem.text
+    assert "virsh undefine web --snapshots-metadata" in problem.remedy
+
+
 def test_a_revert_is_noted_with_the_way_back() -> None:
     points = manifest(3)
     problem = only(observed(replace(points, reverted_to=points.points[0].name)))

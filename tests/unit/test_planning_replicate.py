@@ -296,6 +296,8 @@ def test_every_plan_says_why_and_names_what_no_other_has(state: State) -> None:
         (HeadUse.ABSENT, True, HeadMove.STAY),
         (HeadUse.RUNNING, False, HeadMove.LEAVE),
         (HeadUse.RUNNING, True, HeadMove.LEAVE),
+        (HeadUse.REPLACED, False, HeadMove.LEAVE),
+        (HeadUse.REPLACED, True, HeadMove.LEAVE),
         (HeadUse.RAN, False, HeadMove.SET_ASIDE),
         (HeadUse.RAN, True, HeadMove.SET_ASIDE),
     ],

@@ -80,10 +80,18 @@ def with_programs(monkeypatch: pytest.MonkeyPatch, place: Path, **programs_: str
     monkeypatch.setenv("PATH", f"{place}:{os.environ['PATH']}")
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "echo 'find: ./deltas: Input/output error' >&2; exit 1",
+        "echo 'find: ./a: No such file or directory' >&2; echo 'find: ./b: x' >&2; exit 1",
+        "kill -KILL $$",
+    ],
+)
 def test_a_listing_that_is_cut_short_is_refused(
-    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: str
 ) -> None:
-    part = "printf 'd 8 deltas\\0'; echo 'find: ./deltas: Input/output error' >&2; exit 1"
+    part = f"printf 'd 8 deltas\\0'; {wrong}"
     with_programs(monkeypatch, tmp_path / "bin", find=part)
     with pytest.raises(RepairStore, match="not all of it can be read"):
         observed(store)
@@ -99,7 +107,7 @@ def test_a_manifest_that_cannot_be_read_is_not_taken_for_none(store: Path) -> No
 
 def test_what_comes_and_goes_during_a_look_is_no_failure(store: Path) -> None:
     busy = (
-        "while :; do mkdir -p heads/a; for n in 1 2 3 4 5 6 7 8; do : > run/$n; : > heads/a/$n;"
+        "while :; do mkdir -p heads/a/b; for n in 1 2 3 4 5 6 7 8; do : > run/$n; : > heads/a/$n;"
         " done; rm -rf run/* heads/a; done"
     )
     with subprocess.Popen(["sh", "-c", busy], cwd=store, stderr=subprocess.DEVNULL) as other:

@@ -56,6 +56,7 @@ NEEDS: Final = (
     Need("setsid", "util-linux", _SOURCE, "the guard that thaws the guest"),
     Need("virsh", "libvirt-clients", _SOURCE, "the guards of a capture"),
     Need("qemu-img", "qemu-utils", _BOTH, "images", (6, 0)),
+    Need("qemu-io", "qemu-utils", _KVM, "the locks under which a head is moved", (6, 0)),
     Need(
         DAEMON,
         "qemu-utils qemu-system-common",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -22,7 +22,12 @@ from standby.model.point import BootPoint
 from standby.model.tpm import TpmVersion
 from standby.target import layout
 from standby.target.domain.element import parse_xml
-from standby.target.domain.host_facts import ask_host, files_of_domains, resolve
+from standby.target.domain.host_facts import (
+    ask_host,
+    files_of_domain,
+    files_of_domains,
+    resolve,
+)
 from standby.target.domain.machine import Machine
 from standby.target.domain.plan import plan_domain
 from standby.target.domain.reading import read_machine
@@ -86,6 +91,16 @@ class LibvirtDormantDomain:
             return False
         with libvirt_calls(self._subject):
             return bool(domain.isActive() or domain.hasManagedSaveImage())
+
+    def boots_other(self, images: Collection[str]) -> bool:
+        """Tell whether our domain boots images of somebody's own that stand on files of ours."""
+        domain = self._lookup()
+        if domain is None or not self._is_ours(domain):
+            return False
+        ours = {self._directory / image for image in images} | {self._directory.head_nvram}
+        others = [path for path in files_of_domain(domain) if path not in ours]
+        inside = f"{self._directory.path}/"
+        return any(path.startswith(inside) for path in (*others, *resolve(self._host, others)))
 
     def define(
         self, definition: MachineDefinition, point: BootPoint, known: DefinedDomain | None

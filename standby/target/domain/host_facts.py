@@ -125,6 +125,13 @@ def files_of_domains(connection: libvirt.virConnect) -> Iterator[str]:
             yield from _sources(connection, definition)
 
 
+def files_of_domain(domain: libvirt.virDomain) -> tuple[str, ...]:
+    """Return the path of every disk of one domain as its next start opens them."""
+    with libvirt_calls(f"domain {domain.name()}"):
+        definition = domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
+        return tuple(_sources(domain.connect(), definition))
+
+
 def resolve(host: Host, paths: Sequence[str]) -> tuple[str, ...]:
     """Return the files themselves that these paths and all their backing files lead to.
 

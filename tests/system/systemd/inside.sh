@@ -3,7 +3,14 @@
 # /var from here on stays in memory; systemd finds no unit but those it is given.
 set -eu
 umount /media/groups
-cp -r "$1/units" /media/units
+# What this host's libvirt shows to those who use it; both would be covered.
+for place in run var/lib; do
+	[ ! -d "/$place/libvirt" ] || {
+		mkdir -p "/media/$place/libvirt"
+		mount --rbind "/$place/libvirt" "/media/$place/libvirt"
+	}
+done
+cp -r "$1/units" "$1/standby" /media
 for place in etc usr var; do
 	mkdir -p "/media/$place/changes" "/media/$place/work"
 	mount -t overlay overlay "/$place" \
@@ -11,13 +18,20 @@ for place in etc usr var; do
 done
 mount -t tmpfs -o mode=755,nosuid,nodev tmpfs /run
 mount -t cgroup2 none /sys/fs/cgroup
+for place in run var/lib; do
+	[ ! -d "/media/$place/libvirt" ] || {
+		mkdir -p "/$place/libvirt"
+		mount --move "/media/$place/libvirt" "/$place/libvirt"
+	}
+done
 
 # As the head of the unit says.
-useradd --system --home-dir /var/lib/standby --shell /usr/sbin/nologin standby
+id standby > /dev/null 2>&1 ||
+	useradd --system --home-dir /var/lib/standby --shell /usr/sbin/nologin standby
 groupadd operators
 useradd --no-create-home --groups operators olga
 usermod --append --groups operators standby
-cp -r "$1/standby" /etc/standby
+mv /media/standby /etc/standby
 chown -R standby: /etc/standby/keys
 chmod 0600 /etc/standby/keys/*
 
