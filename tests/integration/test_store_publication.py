@@ -128,7 +128,7 @@ def test_what_could_not_be_flushed_is_not_published(world: World, shims: Shims) 
     world.expect_tidy()
 
 
-@pytest.mark.parametrize("every", [17, pytest.param(1, marks=pytest.mark.long)])
+@pytest.mark.parametrize("every", [29, pytest.param(1, marks=pytest.mark.long)])
 def test_a_shell_killed_on_the_kvm_host_at_any_program_leaves_whole_points(
     world: World, shims: Shims, tmp_path: Path, every: int
 ) -> None:

@@ -77,6 +77,7 @@ def carrier(protect: Protect, cli: CommandLine) -> Iterator[Carrier]:
     carrier.clean()
 
 
+@pytest.mark.long
 def test_a_seed_on_a_medium_is_the_first_boot_point_and_only_changes_follow_it(
     carrier: Carrier, cli: CommandLine
 ) -> None:

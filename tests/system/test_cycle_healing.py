@@ -24,6 +24,7 @@ def damage(protection: Protection, *names: str) -> None:
         protection.lab.damage("kvm", protection.directory / name, offset=size // 2)
 
 
+@pytest.mark.long
 def test_a_standby_without_a_whole_manifest_goes_on_by_what_its_files_tell(
     protect: Protect, cli: CommandLine
 ) -> None:

@@ -333,7 +333,9 @@ def test_a_host_that_is_down_stops_a_cycle(protection: Protection) -> None:
     expect_recovery(protection)
 
 
-@pytest.mark.parametrize("phase", [Phase.TRANSFER, Phase.PUBLISH])
+@pytest.mark.parametrize(
+    "phase", [Phase.PUBLISH, pytest.param(Phase.TRANSFER, marks=pytest.mark.long)]
+)
 def test_a_crash_of_the_kvm_host_loses_no_point(protection: Protection, phase: Phase) -> None:
     lab = protection.lab
     now = protection.copy()
@@ -351,6 +353,7 @@ def test_a_crash_of_the_kvm_host_loses_no_point(protection: Protection, phase: P
     expect_recovery(protection)
 
 
+@pytest.mark.long
 def test_a_crash_of_the_source_host_loses_no_point(protection: Protection) -> None:
     lab = protection.lab
     error = struck(protection, lambda: lab.crash("source"), UNDER_WAY)

@@ -106,8 +106,8 @@ def test_a_pause_holds_the_daemon_and_those_after_it(protect: Protect, daemon: S
     daemon.protect(protection, schedule=QUICK)
     daemon.start()
     grows(protection)
-    said = daemon.cli.run("pause", protection.name, "--reason", "the storage is moved").stdout
-    assert "the storage is moved" in said
+    daemon.cli.run("pause", protection.name, "--reason", "the storage is moved", "--wait")
+    assert "the storage is moved" in daemon.cli.run("show", protection.name).stdout
     points = protection.points
     daemon.kill()
     daemon.start()
@@ -144,6 +144,7 @@ def test_a_first_copy_that_takes_long_is_paused_at_once_and_nothing_follows_it(
     assert daemon.cli.json("show", protection.name)["state"] == "paused"
 
 
+@pytest.mark.long
 def test_changed_profiles_are_taken_in_and_a_bad_one_keeps_the_old(
     protect: Protect, daemon: Served
 ) -> None:
@@ -170,6 +171,7 @@ def test_changed_profiles_are_taken_in_and_a_bad_one_keeps_the_old(
     assert "Traceback" not in daemon.said
 
 
+@pytest.mark.long
 def test_what_happens_is_heard_also_after_libvirt_was_away(
     protect: Protect, daemon: Served
 ) -> None:

@@ -81,6 +81,7 @@ def test_people_hear_of_runs_and_no_run_waits_for_the_mail_server(
     assert "Traceback" not in daemon.said
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("mail_server")
 def test_people_hear_once_of_a_run_that_died_with_its_daemon(
     protect: Protect, daemon: Served, tmp_path: Path

@@ -127,6 +127,7 @@ def test_a_run_by_hand_is_stopped_from_elsewhere_without_a_daemon(
     assert protection.points == ()
 
 
+@pytest.mark.long
 def test_a_run_is_under_way_then_lost_when_its_manager_is_killed(
     protect: Protect, recorded: CommandLine, slow_link: Lab
 ) -> None:

@@ -35,6 +35,7 @@ def do(cli: CommandLine, name: str, what: str, *, fails: bool = False) -> str:
     return (done.stderr if fails else done.stdout).splitlines()[-1]
 
 
+@pytest.mark.long
 def test_a_pause_outlives_its_manager_and_keeps_scheduled_runs_from_making_points(
     protect: Protect, cli: CommandLine
 ) -> None:

@@ -173,6 +173,7 @@ def test_a_machine_without_an_agent_is_refused_or_its_point_says_what_it_is(
     assert consistency_of_newest(protection) is Consistency.CRASH
 
 
+@pytest.mark.long
 def test_between_application_consistent_points_the_guest_is_not_frozen(
     protection: Protection,
 ) -> None:

@@ -117,6 +117,7 @@ def test_a_daemon_that_hangs_is_ended_and_begun_anew(protect: Protect, service: 
     protection.expect_tidy()
 
 
+@pytest.mark.long
 def test_a_stop_ends_runs_in_time_and_leaves_nothing_behind(
     protect: Protect, service: Systemd
 ) -> None:
@@ -151,6 +152,7 @@ def test_a_wrong_configuration_is_not_tried_again(service: Systemd) -> None:
         service.ctl("reset-failed", "standby")
 
 
+@pytest.mark.long
 def test_a_manager_that_is_the_kvm_host_itself_works_with_the_units_override(
     lab: Lab, protect: Protect, tmp_path: Path
 ) -> None:

@@ -229,7 +229,8 @@ def lose(protection: Protection) -> str:
     return delta.digests
 
 
-@pytest.mark.parametrize("harm", [cut, pytest.param(lose, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("harm", [cut, lose])
 def test_a_table_of_digests_that_cannot_be_read_is_named_and_made_anew_when_asked(
     protect: Protect, cli: CommandLine, harm: Callable[[Protection], str]
 ) -> None:
