@@ -40,7 +40,7 @@ lint: setup
 	.venv/bin/mypy
 
 test: lint
-	$(SUDO) $(PYTHON) -m pytest -n $(AT_ONCE) --dist worksteal --durations 120 -m "not long"
+	$(SUDO) $(PYTHON) -m pytest -n $(AT_ONCE) --dist worksteal --durations 25 -m "not long"
 
 test-all: lint
 	$(SUDO) $(PYTHON) -m pytest -n $(AT_ONCE) --dist worksteal

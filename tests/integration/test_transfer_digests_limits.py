@@ -95,6 +95,7 @@ for number in range(40):
 """
 
 
+@pytest.mark.long
 def test_copy_after_copy_no_memory_is_lost(tmp_path: Path) -> None:
     pair = Chain(tmp_path).add(GIB)
     with (

@@ -122,7 +122,11 @@ class Manager:
 
     def _answer(self, limit: float) -> Answer:
         if not self._connection.poll(limit):
-            raise TimeoutError(f"no answer of the manager within {limit:g} s")
+            self.signal(signal.SIGABRT)  # it tells where it stands, and ends
+            late = TimeoutError(f"no answer of the manager within {limit:g} s")
+            self._connection.poll(5)
+            late.add_note(self._log.read_text()[-16000:])
+            raise late
         try:
             answer: Answer = self._connection.recv()
         except EOFError as error:

@@ -83,6 +83,7 @@ def test_nobody_can_write_to_a_point_that_is_served(protect: Protect, cli: Comma
     protection.expect_exact()
 
 
+@pytest.mark.long
 def test_merges_below_wait_while_a_point_is_served_and_go_on_afterwards(
     protect: Protect, cli: CommandLine
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from support import MIB, Protect
 from support_cli import CommandLine, cycles
 from support_traces import expect_no_traces
@@ -113,6 +114,7 @@ def test_a_pinned_point_is_not_merged_until_it_is_unpinned(
     expect_no_traces(protection)
 
 
+@pytest.mark.long
 def test_a_standby_needs_no_profile_to_be_found_shown_and_reverted(
     protect: Protect, cli: CommandLine
 ) -> None:

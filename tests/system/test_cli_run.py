@@ -125,7 +125,14 @@ def test_everything_is_sent_only_when_asked_for(protect: Protect, cli: CommandLi
     protection.expect_exact(only=full["point"])
 
 
-@pytest.mark.parametrize("numbers", [[signal.SIGINT], [signal.SIGTERM], [signal.SIGINT] * 5])
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        pytest.param([signal.SIGINT], marks=pytest.mark.long),
+        pytest.param([signal.SIGTERM], marks=pytest.mark.long),
+        [signal.SIGINT] * 5,
+    ],
+)
 def test_a_signal_during_a_first_copy_publishes_nothing_and_leaves_what_goes_on(
     protect: Protect, cli: CommandLine, slow_link: Lab, numbers: list[signal.Signals]
 ) -> None:
@@ -151,6 +158,7 @@ def test_a_signal_during_a_first_copy_publishes_nothing_and_leaves_what_goes_on(
     expect_no_traces(protection)
 
 
+@pytest.mark.long
 def test_a_second_manager_is_told_to_try_later(
     protect: Protect, cli: CommandLine, slow_link: Lab
 ) -> None:

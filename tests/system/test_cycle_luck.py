@@ -336,6 +336,7 @@ def test_a_host_that_is_down_stops_a_cycle(protection: Protection) -> None:
 @pytest.mark.parametrize(
     "phase", [Phase.PUBLISH, pytest.param(Phase.TRANSFER, marks=pytest.mark.long)]
 )
+@pytest.mark.long
 def test_a_crash_of_the_kvm_host_loses_no_point(protection: Protection, phase: Phase) -> None:
     lab = protection.lab
     now = protection.copy()

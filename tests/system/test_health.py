@@ -33,6 +33,7 @@ def figures(text: str) -> dict[str, float]:
     return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
 
 
+@pytest.mark.long
 def test_without_a_daemon_and_a_history_what_can_be_seen_is_told_and_the_rest_is_unknown(
     protect: Protect, cli: CommandLine, tmp_path: Path
 ) -> None:
@@ -61,6 +62,7 @@ def test_without_a_daemon_and_a_history_what_can_be_seen_is_told_and_the_rest_is
     assert seen["standby_daemon_up"] == 0
 
 
+@pytest.mark.long
 def test_a_host_that_does_not_answer_is_no_good_news(
     protect: Protect, cli: CommandLine, tmp_path: Path
 ) -> None:

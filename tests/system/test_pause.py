@@ -60,6 +60,7 @@ def test_a_pause_outlives_its_manager_and_keeps_scheduled_runs_from_making_point
     assert cli.json("show", protection.name)["state"] == "protected"
 
 
+@pytest.mark.long
 def test_a_machine_without_a_first_copy_can_be_paused_before_it_gets_one(
     protect: Protect, cli: CommandLine
 ) -> None:

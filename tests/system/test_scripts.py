@@ -137,7 +137,7 @@ def test_a_script_after_the_capture_that_fails_publishes_nothing(protect: Protec
     expect_no_traces(protection)
 
 
-@pytest.mark.parametrize("place", ["manager", "source_host"])
+@pytest.mark.parametrize("place", [pytest.param("manager", marks=pytest.mark.long), "source_host"])
 def test_a_script_that_hangs_prints_and_leaves_others_behind_is_contained(
     protect: Protect, cli: CommandLine, place: str
 ) -> None:

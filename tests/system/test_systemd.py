@@ -102,6 +102,7 @@ def test_a_reload_takes_in_what_changed_and_returns_when_it_holds(
     assert service.shows("MainPID") == before
 
 
+@pytest.mark.long
 def test_a_daemon_that_hangs_is_ended_and_begun_anew(protect: Protect, service: Systemd) -> None:
     protection = protect(64 * MIB)
     service.protect(protection, schedule=QUICK)

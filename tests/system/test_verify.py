@@ -130,6 +130,7 @@ def test_a_cycle_of_an_unchanged_machine_sends_what_is_spoilt_and_nothing_else(
     expect_no_traces(protection)
 
 
+@pytest.mark.long
 def test_the_source_tells_damage_from_a_wrong_digest_and_from_its_own_rot(
     protect: Protect, cli: CommandLine
 ) -> None:
