@@ -8,7 +8,8 @@ removed by the cycle that follows, but for first copies and resyncs: those go on
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -53,6 +54,8 @@ from standby.planning.space import DiskWrite, cycle_space
 log = logging.getLogger(__name__)
 
 _OUTDATED = timedelta(seconds=1)  # a look at who uses the standby
+_CAUSE_SHOWS_S = 3.0  # after a connection was lost
+_LOOK_EVERY_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +230,7 @@ class Cycle:
             try:
                 moved = self.transfer.copy(pairs, pending, alive, self.journal.listener.moving)
             except TransferFailed:
-                alive()  # whoever ended the connection knows why
+                look_for_the_cause(alive)
                 raise
             self.journal.bytes = moved.data
             incoming.close()
@@ -324,6 +327,17 @@ class Cycle:
         if not due.merges:
             return due  # no need to look at every image of the store
         return plan_merges(manifest.points, keep, now, obstacles(with_users(self.store)))
+
+
+def look_for_the_cause(alive: Callable[[], None]) -> None:
+    """Let whoever ended a connection say why: it ends a moment before he is known to be gone.
+
+    A guard that gives a capture up, for one, still waits for libvirt to end the job.
+    """
+    end = time.monotonic() + _CAUSE_SHOWS_S
+    while time.monotonic() < end:
+        alive()
+        time.sleep(_LOOK_EVERY_S)
 
 
 def deferring(planned: MergePlan, merge: Merge, why: TryLater) -> MergePlan:
