@@ -23,6 +23,7 @@ from standby.transfer import (
     copy_disks,
     pending,
 )
+from standby.transfer.feed import BUFFERS, REQUEST
 from tests.integration.nbd_servers import (
     KIB,
     MIB,
@@ -151,7 +152,7 @@ def test_a_failed_write_is_named_with_its_place(tmp_path: Path) -> None:
         )
     assert raised.value.offset is not None
     # Writes that were sent earlier may be served later: at most what is in flight.
-    assert raised.value.offset >= SIZE // 2 - 16 * MIB
+    assert raised.value.offset >= SIZE // 2 - BUFFERS * REQUEST
 
 
 def test_a_failed_write_of_zeroes_is_an_error(tmp_path: Path) -> None:
