@@ -80,13 +80,13 @@ def run_and_print(
 def _cycle(
     context: typer.Context, config: Path | None, profile: str, request: CycleRequest
 ) -> CycleReport:
-    from standby.app import by_hand  # noqa: PLC0415 - 0.3 s that --help does not need
-
     with progress_display() as report, working(context, config, report) as session:
         daemon = daemon_of(session) if is_profile_name(profile) else None
         kind = _KINDS[request.copying]
         if daemon is not None:
             return run_in_daemon(daemon, profile, kind, report, session.cancel)
+        from standby.app import by_hand  # noqa: PLC0415 - 0.3 s that who asks a daemon does not need
+
         return by_hand.run(session, session.profile(profile), request, kind)
 
 
