@@ -91,7 +91,7 @@ class Site:
     @property
     def state(self) -> Path:
         """Where the daemon and those who ask it have their state, as the manager's host sees it."""
-        return self.lab.home / "state" if self.where == "manager" else Path("/root/state")
+        return self.root.with_name("state")
 
     @contextmanager
     def serving(self) -> Iterator[Path]:

@@ -71,11 +71,9 @@ def serve_incoming(writer: Writer, plan: CyclePlan, allocation: Allocation) -> G
     planned = plan.capture.disks
     _make(writer, planned, allocation)
     names = [name for disk in planned for name in _exports(disk)]
-    files = [files_of(disk, writer.generation) for disk in planned]
-    paths = [writer.directory / name for file in files for name in (file.image, file.digests)]
     settings = DaemonSettings(
         pidfile=writer.directory / layout.cycle_pidfile("incoming", writer.generation),
-        blockdevs=tuple(_nodes(names, paths)),
+        blockdevs=tuple(node for disk in planned for node in _nodes(writer, disk)),
         exports=tuple(Export(f"node-{name}", name, writable=True) for name in names),
     )
     with storage_daemon(writer.host, settings) as daemon, daemon.endpoints(names) as endpoints:
@@ -182,8 +180,8 @@ def _images(plan: DiskPlan, allocation: Allocation, generation: int) -> tuple[Ne
     )
 
 
-def _nodes(names: Sequence[str], paths: Sequence[str]) -> Iterator[Mapping[str, object]]:
-    """Describe each disk and its digests, which are written in small pieces."""
-    for number, (name, path) in enumerate(zip(names, paths, strict=True)):
-        caching = Caching.PAGES if number % 2 else Caching.NONE
-        yield image_node(f"node-{name}", path, caching=caching)
+def _nodes(writer: Writer, disk: DiskPlan) -> Iterator[Mapping[str, object]]:
+    """Describe a disk and its digests, which are written in small pieces."""
+    (data, digests), files = _exports(disk), files_of(disk, writer.generation)
+    yield image_node(f"node-{data}", writer.directory / files.image, caching=Caching.NONE)
+    yield image_node(f"node-{digests}", writer.directory / files.digests)
