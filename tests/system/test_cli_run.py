@@ -107,6 +107,7 @@ def test_a_dry_run_says_what_would_be_sent_and_changes_nothing(
     expect_no_traces(protection)
 
 
+@pytest.mark.long
 def test_everything_is_sent_only_when_asked_for(protect: Protect, cli: CommandLine) -> None:
     protection = protect(32 * MIB)
     protection.guest.write(0, 3 * MIB, 0x11)

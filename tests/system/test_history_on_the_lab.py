@@ -52,6 +52,7 @@ def is_writing(protection: Protection) -> bool:
     return any(delta.stat().st_blocks * 512 > 2 * MIB for delta in deltas)
 
 
+@pytest.mark.long
 def test_what_is_done_by_hand_is_in_the_history_with_its_log_and_its_amounts(
     protect: Protect, recorded: CommandLine
 ) -> None:
