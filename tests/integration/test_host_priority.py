@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +21,7 @@ from standby.host.interface import Host
 from standby.host.leash import leashed
 from standby.host.storage_daemon import DaemonSettings, Export, storage_daemon
 from standby.model.priority import NO_PRIORITY, InputOutputClass, Priority
-from tests.integration.host_sshd import Sshd, descendants, running_sshd
+from tests.integration.host_sshd import Sshd, descendants, running_sshd, until
 
 GENTLE = Priority(7, InputOutputClass.IDLE)
 NULL = {"driver": "null-co", "node-name": "null", "size": 1 << 20}
@@ -68,8 +68,17 @@ def below(sshd: Sshd) -> list[int]:
     return [pid for top in (os.getpid(), sshd.process.pid) for pid in descendants(top)]
 
 
-def commands_below(sshd: Sshd, pattern: str) -> dict[int, str]:
-    """Return those whose command line fits a pattern."""
+def commands_below(sshd: Sshd, pattern: str, among: Iterable[int] = ()) -> dict[int, str]:
+    """Return those whose command line fits a pattern, once certain processes are `among` them.
+
+    A process that is just becoming another program has no command line for a moment.
+    """
+    wanted = set(among)
+    assert until(lambda: wanted <= set(_commands_below(sshd, pattern)))
+    return _commands_below(sshd, pattern)
+
+
+def _commands_below(sshd: Sshd, pattern: str) -> dict[int, str]:
     found = {}
     for pid in below(sshd):
         try:
@@ -88,7 +97,7 @@ def test_a_storage_daemon_and_the_shell_that_holds_it_give_way(
     with storage_daemon(host, DaemonSettings(str(pidfile), (NULL,), SERVED)):
         daemon = int(pidfile.read_text())
         assert manners(daemon) == WANTED
-        ours = commands_below(sshd, re.escape(str(pidfile)))
+        ours = commands_below(sshd, re.escape(str(pidfile)), among=[daemon])
         assert len(ours) >= 2  # the shell that holds it among them
         assert {manners(pid) for pid in ours} == {WANTED}
 
@@ -97,8 +106,7 @@ def test_what_a_command_starts_gives_way_and_so_does_what_limits_it(host: Host, 
     program = ("sh", "-c", "echo $$; (sleep 1007 & echo $!; wait)")
     with closing(host.hold(leashed(program, 0), ready=b"", timeout=20)) as held:
         numbers = [int(held.read_line(20) or b"") for _ in range(2)]
-        ours = commands_below(sshd, "sleep 1007")
-        assert set(numbers) <= set(ours)
+        ours = commands_below(sshd, "sleep 1007", among=numbers)
         assert {manners(pid) for pid in ours} == {WANTED}
 
 
