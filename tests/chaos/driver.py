@@ -82,7 +82,7 @@ class Chaos:
         self.sizes = list(SIZES)
         self.protection = Protection(self.managers, guest, self.place)
         self.protection.configure(limit=_LIMIT)
-        self.command = CommandLine(self.lab, self.managers.root)
+        self.command = CommandLine(self.managers, self.managers.root)
         self.scribbler = Scribbler(1)
         self._write(6)
         self.protection.cycle()

@@ -107,7 +107,7 @@ def managers(lab: Lab) -> Iterator[ManagerHost]:
 @pytest.fixture
 def cli(managers: ManagerHost) -> CommandLine:
     """The command line on the manager, with the configuration that `protect` writes to."""
-    return CommandLine(managers.lab, managers.root)
+    return CommandLine(managers, managers.root)
 
 
 class Protector:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from support import MIB, Protection
+from support_manager import ManagerHost
 
 from lab import Lab
 from lab.entering import HostProcess
@@ -31,9 +32,14 @@ SAYS_WITHIN_S = 30.0
 class CommandLine:
     """`standby` on the manager with one configuration root."""
 
-    lab: Lab
+    managers: ManagerHost
     root: Path
     environment: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def lab(self) -> Lab:
+        """Where all this happens."""
+        return self.managers.lab
 
     @property
     def env(self) -> dict[str, str]:
@@ -41,8 +47,10 @@ class CommandLine:
         return {**ENVIRONMENT, **self.environment}
 
     def run(self, *words: str, status: int = 0) -> subprocess.CompletedProcess[str]:
-        """Run it in a pipe to its end, which must have this status."""
-        done = self.lab.run("manager", self.argv(words), env=self.env)
+        """Run it to its end, with no terminal; it must end with this status."""
+        argv = self.argv(words)
+        used = self.managers.use(argv[argv.index("standby") + 1 :], self.env)
+        done = subprocess.CompletedProcess(argv, used.status, used.output, used.errors)
         assert done.returncode == status, f"{done.returncode}: {done.stdout}{done.stderr}"
         assert "Traceback" not in done.stderr, done.stderr
         return done

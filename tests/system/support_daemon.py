@@ -39,7 +39,7 @@ class Served:
     @property
     def cli(self) -> CommandLine:
         """The command line with the same configuration and state."""
-        return CommandLine(self.managers.lab, self.root, {"STANDBY_STATE": str(self.state)})
+        return CommandLine(self.managers, self.root, {"STANDBY_STATE": str(self.state)})
 
     @property
     def said(self) -> str:

@@ -6,13 +6,14 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Mapping, Sequence
 from multiprocessing import reduction
 from multiprocessing.connection import Client, Connection
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from support_messages import Answer, Ended, Failed, Order, Reached, StopAt
+from support_messages import Answer, Ended, Failed, Manage, Order, Reached, StopAt, Use, Used
 
 from lab import Lab
 from lab.entering import HostProcess
@@ -34,6 +35,7 @@ class Manager:
         self._connection = connection
         self._root = root
         self._log = log
+        connection.send(Manage())
         self._handle = reduction.recv_handle(connection)
         self.clock_shift = 0.0  # seconds
         self.commands = 0  # on hosts, in the last cycle that ended well
@@ -153,6 +155,19 @@ class ManagerHost:
     def manager(self) -> Manager:
         """Start a manager."""
         return Manager(Client(str(self._socket), "AF_UNIX"), self.root, self._log)
+
+    def use(self, words: Sequence[str], environment: Mapping[str, str]) -> Used:
+        """Use the command line; it is killed when it takes too long."""
+        with Client(str(self._socket), "AF_UNIX") as connection:
+            connection.send(Use(tuple(words), environment))
+            handle = reduction.recv_handle(connection)
+            try:
+                if not connection.poll(LIMIT):
+                    signal.pidfd_send_signal(handle, signal.SIGKILL)
+                used: Used = connection.recv()
+            finally:
+                os.close(handle)
+        return used
 
     def run(self, profile: str, *, full_copy: bool = False) -> CycleReport:
         """Run one cycle by a manager that lives on, its connections warm."""

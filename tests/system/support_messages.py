@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -26,6 +27,28 @@ class StopAt:
     what: Stop
     phase: Phase | None = None
     count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Manage:
+    """Be a manager, of cycles to be ordered one by one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """Be the command line, once: the words after `standby`, and what the environment adds."""
+
+    words: tuple[str, ...]
+    environment: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """The command line has ended, with this status or by the signal of its negative number."""
+
+    status: int
+    output: str
+    errors: str
 
 
 @dataclass(frozen=True, slots=True)

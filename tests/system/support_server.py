@@ -1,26 +1,35 @@
-"""Runs on the lab's manager host: forks a manager for every test that connects.
+"""Runs on the lab's manager host: forks a manager, or a command line, for every test that connects.
 
 Importing everything takes a second; a fork of a process that did so takes milliseconds. Each
-manager is a process of its own, with connections of its own, and can be killed like any other:
-the test gets its pidfd. Arguments: the socket to listen on.
+is a process of its own, with connections of its own, and can be killed like any other: the test
+gets its pidfd. Arguments: the socket to listen on.
 """
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
+import pkgutil
 import signal
 import sys
+import tempfile
+import threading
 import traceback
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from importlib import import_module
 from multiprocessing import reduction
 from multiprocessing.connection import Connection, Listener
+from typing import IO
 
-from support_messages import Ended, Failed, Order, Reached, Stop, StopAt
+from support_messages import Ended, Failed, Manage, Order, Reached, Stop, StopAt, Use, Used
 
+from standby import app
+from standby.__main__ import main as command_line
 from standby.app.replicate import run
 from standby.app.session import Session, WallClock
+from standby.cli.verbs import VERBS
 from standby.cycle.report import Phase
 from standby.errors import StandbyError
 from standby.model.plan import Copying, CycleRequest
@@ -77,6 +86,54 @@ class Events(logging.Handler):
 
 
 def serve(connection: Connection) -> None:
+    """Be what the test asks for."""
+    match connection.recv():
+        case Manage():
+            manage(connection)
+        case Use() as use:
+            obey(connection, use)
+
+
+def obey(connection: Connection, use: Use) -> None:
+    """Be the command line, once, and tell how it went."""
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+        pid = os.fork()
+        if not pid:
+            _become(use, output, errors)
+        reduction.send_handle(connection, os.pidfd_open(pid), 0)
+        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        connection.send(Used(status, _all_of(output), _all_of(errors)))
+
+
+def _become(use: Use, output: IO[bytes], errors: IO[bytes]) -> None:
+    """Do what Python does from its first line to its last; never returns."""
+    os.environ.update(use.environment)
+    os.dup2(output.fileno(), 1)
+    os.dup2(errors.fileno(), 2)
+    sys.argv = ["standby", *use.words]
+    status: object = 1
+    try:
+        command_line()
+        status = 0
+    except SystemExit as end:
+        status = end.code or 0
+    except BaseException:
+        traceback.print_exc()
+        raise
+    finally:
+        threading._shutdown()  # type: ignore[attr-defined]
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status if isinstance(status, int) else 1)
+
+
+def _all_of(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode(errors="replace")
+
+
+def manage(connection: Connection) -> None:
     """Be one manager: run the cycles that are ordered until the test hangs up."""
     events = Events(connection)
     for name in ("standby.cycle", "standby.host.outcome", "standby.sources"):
@@ -120,8 +177,17 @@ def _in_child(work: Callable[[], None]) -> None:
         os._exit(status)
 
 
+def load_everything() -> None:
+    """Import what any command may load when it is used."""
+    for name, verb in VERBS.items():
+        verb.load(name)
+    for module in pkgutil.iter_modules(app.__path__, "standby.app."):
+        import_module(module.name)
+
+
 def main(socket: str) -> None:
     """Listen for ever."""
+    load_everything()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     with Listener(socket, "AF_UNIX") as listener:
         while True:

@@ -37,7 +37,7 @@ def figures(text: str) -> dict[str, float]:
 def test_without_a_daemon_and_a_history_what_can_be_seen_is_told_and_the_rest_is_unknown(
     protect: Protect, cli: CommandLine, tmp_path: Path
 ) -> None:
-    alone = CommandLine(cli.lab, cli.root, {"STANDBY_STATE": str(tmp_path / "none")})
+    alone = CommandLine(cli.managers, cli.root, {"STANDBY_STATE": str(tmp_path / "none")})
     protection = protect(16 * MIB)
     (newest,) = cycles(protection, 1)
     told = alone.json("show", protection.name)
@@ -66,7 +66,7 @@ def test_without_a_daemon_and_a_history_what_can_be_seen_is_told_and_the_rest_is
 def test_a_host_that_does_not_answer_is_no_good_news(
     protect: Protect, cli: CommandLine, tmp_path: Path
 ) -> None:
-    alone = CommandLine(cli.lab, cli.root, {"STANDBY_STATE": str(tmp_path / "state")})
+    alone = CommandLine(cli.managers, cli.root, {"STANDBY_STATE": str(tmp_path / "state")})
     protection = protect(16 * MIB)
     alone.run("run", protection.name)  # now there is a history
     assert alone.json("show", protection.name)["statistics"]["good"] == 1
@@ -80,7 +80,7 @@ def test_a_host_that_does_not_answer_is_no_good_news(
         protection.profile_file.write_text(yaml.safe_dump({**profile, "rpo": {"target": "5s"}}))
         said = alone.run("list", "--nagios", protection.name, status=2).stdout
         assert "nobody can look at the standby" in said
-        nobody = CommandLine(cli.lab, cli.root, {"STANDBY_STATE": str(tmp_path / "none")})
+        nobody = CommandLine(cli.managers, cli.root, {"STANDBY_STATE": str(tmp_path / "none")})
         assert nobody.run("list", "--nagios", protection.name, status=3).stdout.startswith(
             "STANDBY UNKNOWN - 1 unknown"
         )

@@ -25,7 +25,7 @@ def state(tmp_path: Path) -> Path:
 @pytest.fixture
 def recorded(cli: CommandLine, state: Path) -> CommandLine:
     """The command line with a state directory of its own."""
-    return CommandLine(cli.lab, cli.root, {"STANDBY_STATE": str(state)})
+    return CommandLine(cli.managers, cli.root, {"STANDBY_STATE": str(state)})
 
 
 @pytest.fixture
