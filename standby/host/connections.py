@@ -13,7 +13,6 @@ from standby.host.interface import Host
 from standby.host.local import LocalHost
 from standby.host.logs import Chatter, set_chatter
 from standby.host.runtime import RuntimeDirectory
-from standby.host.ssh import SshHost
 
 
 class Connections:
@@ -87,6 +86,10 @@ class Connections:
     def _make(self, address: HostAddress) -> Host:
         if address.destination is None:
             return LocalHost(address.name, address.privilege, address.priority)
+        # It loads paramiko, a third of what a command loads that works on this machine alone or
+        # that asks the daemon.
+        from standby.host.ssh import SshHost  # noqa: PLC0415
+
         # Its ssh runs here, and gives way as well.
         manager = LocalHost("manager", priority=address.priority)
         return SshHost(address, manager, self._runtime, self._cancel)

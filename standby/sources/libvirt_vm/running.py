@@ -47,6 +47,7 @@ log = logging.getLogger(__name__)
 
 _BITMAP: Final = "standby-changes"
 _ENDING_S: Final = 60.0
+_ASK_AGAIN_S: Final = 1.0  # the guard may have asked as well: each is work for one monitor
 _COMMAND_S: Final = 30.0
 
 
@@ -167,13 +168,16 @@ def _end_watched(domain: libvirt.virDomain, socket: str, guard: Held) -> None:
 
 def _end(domain: libvirt.virDomain, socket: str) -> None:
     """End our job and wait until libvirt has let go of it: ending is asynchronous."""
-    deadline = time.monotonic() + _ENDING_S
+    now = ask = time.monotonic()
+    deadline = now + _ENDING_S
     with libvirt_calls(f"domain {domain.name()}"):
         if not domain.isActive():
             return
         while job_socket(domain) == socket:
-            _abort(domain)
-            if time.monotonic() > deadline:
+            if now >= ask:
+                _abort(domain)
+                ask = now + _ASK_AGAIN_S
+            if now > deadline:
                 raise RepairSource(
                     f"domain {domain.name()}",
                     f"its backup job did not end within {_ENDING_S:g} s",
@@ -181,6 +185,7 @@ def _end(domain: libvirt.virDomain, socket: str) -> None:
                     "look at it: virsh domjobinfo; end it: virsh domjobabort",
                 )
             time.sleep(0.005)
+            now = time.monotonic()
 
 
 def _abort(domain: libvirt.virDomain) -> None:
