@@ -36,7 +36,7 @@ from tests.integration.nbd_servers import (
     storage_daemon,
 )
 
-SIZE = 96 * MIB  # more than twice what is in flight at a time
+SIZE = 96 * MIB  # three times what is in flight at a time
 NOWHERE = NbdEndpoint("/nonexistent/nbd.sock", "")
 
 
@@ -70,13 +70,16 @@ def qcow2_target(path: Path, name: str = "target", size: int = SIZE) -> Iterator
 
 
 class Midway:
-    """A progress callback that does something once, when half of a disk is done."""
+    """A progress callback that does something once, when a quarter of a disk is written.
+
+    As much again as is in flight is read by then, and what is written until somebody tells.
+    """
 
     def __init__(self, act: Callable[[], object]) -> None:
         self._act: Callable[[], object] | None = act
 
     def __call__(self, _disk: str, done: int, total: int) -> None:
-        if self._act is not None and done * 2 >= total:
+        if self._act is not None and done * 4 >= total:
             act, self._act = self._act, None
             act()
 

@@ -20,7 +20,9 @@ from support_manager import ManagerHost
 from lab import Lab
 from lab.entering import HostProcess
 from lab.layout import CHECKOUT
+from lab.waiting import wait_until
 from standby.cycle.report import Outcome
+from standby.errors import ExitStatus
 
 PYTHON = CHECKOUT / ".venv/bin/python"
 ENVIRONMENT = {"PYTHONPATH": str(CHECKOUT)}
@@ -48,12 +50,23 @@ class CommandLine:
 
     def run(self, *words: str, status: int = 0) -> subprocess.CompletedProcess[str]:
         """Run it to its end, with no terminal; it must end with this status."""
+        return _expect(self._used(words), status)
+
+    def run_when_free(self, *words: str, status: int = 0) -> subprocess.CompletedProcess[str]:
+        """Try again while a run of the same machine is under way, as a script does."""
+        tries: list[subprocess.CompletedProcess[str]] = []
+
+        def free() -> bool:
+            tries.append(self._used(words))
+            return tries[-1].returncode != ExitStatus.TRY_LATER.value
+
+        wait_until(free, "the end of the other run", 60, 0.2)
+        return _expect(tries[-1], status)
+
+    def _used(self, words: Sequence[str]) -> subprocess.CompletedProcess[str]:
         argv = self.argv(words)
         used = self.managers.use(argv[argv.index("standby") + 1 :], self.env)
-        done = subprocess.CompletedProcess(argv, used.status, used.output, used.errors)
-        assert done.returncode == status, f"{done.returncode}: {done.stdout}{done.stderr}"
-        assert "Traceback" not in done.stderr, done.stderr
-        return done
+        return subprocess.CompletedProcess(argv, used.status, used.output, used.errors)
 
     def json(self, *words: str) -> Any:
         """Run it with --json and return what it printed."""
@@ -93,6 +106,14 @@ class CommandLine:
     def argv(self, words: Sequence[str]) -> list[str]:
         """Return the command line of one use."""
         return [str(PYTHON), "-m", "standby", "--config", str(self.root), *words]
+
+
+def _expect(
+    done: subprocess.CompletedProcess[str], status: int
+) -> subprocess.CompletedProcess[str]:
+    assert done.returncode == status, f"{done.returncode}: {done.stdout}{done.stderr}"
+    assert "Traceback" not in done.stderr, done.stderr
+    return done
 
 
 def cycles(protection: Protection, count: int, first: int = 1) -> list[str]:

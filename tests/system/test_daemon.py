@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -112,7 +113,8 @@ def test_a_pause_holds_the_daemon_and_those_after_it(protect: Protect, daemon: S
     daemon.kill()
     daemon.start()
     protection.guest.write(0, MIB, 0x77)
-    report = daemon.cli.json("run", protection.name)  # by hand it works
+    done = daemon.cli.run_when_free("run", protection.name, "--json")  # by hand it works
+    report = json.loads(done.stdout)
     assert len(protection.points) == len(points) + 1
     assert any("paused" in warning for warning in report["warnings"])
     assert "resumed" in daemon.cli.run("resume", protection.name).stdout
