@@ -8,12 +8,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from bench.keeping import kept
 from bench.run import Benchmark, Measured, in_turns
 from standby.model.digest import BLOCK
 from standby.model.extent import NbdEndpoint
+from standby.target.nodes import Access
 from standby.transfer import Differing, DiskCopy, Everything, ZeroPolicy, copy_disks, verify_disk
 from tests.integration import nbd_servers
-from tests.integration.digest_chain import Chain, Pair, Served, serve
+from tests.integration.digest_chain import Chain, Ends, Pair
 from tests.integration.nbd_servers import GIB, MIB, qemu_nbd
 
 _SIZE = GIB
@@ -24,7 +26,7 @@ def resync(place: Path) -> Measured:
     """Read all of the source, send the percent that differs; against nbdcopy into nothing."""
     source, pair = _seeded(place)
     chances = random.Random(1)  # noqa: S311 - for repeatable places, not for secrets
-    with qemu_nbd(source, form="raw") as reader, serve(pair) as target:
+    with qemu_nbd(source, form="raw") as reader, kept(pair) as target:
 
         def ours() -> float:
             _scribble(source, chances)
@@ -39,7 +41,7 @@ def resync(place: Path) -> Measured:
 def verify(place: Path) -> Measured:
     """Read all of an image and of its table; against nbdcopy into nothing."""
     _, pair = _seeded(place)
-    with serve(pair, writable=False) as image:
+    with kept(pair, Access.READ) as image:
 
         def ours() -> float:
             return _speed(lambda: _expect_sound(image))
@@ -53,7 +55,7 @@ def _seeded(place: Path) -> tuple[Path, Pair]:
         for _ in range(_SIZE // MIB):
             file.write(os.urandom(MIB))
     pair = Chain(place).add(_SIZE)
-    with qemu_nbd(source, form="raw") as reader, serve(pair) as target:
+    with qemu_nbd(source, form="raw") as reader, kept(pair) as target:
         everything, leave_out = Everything(), ZeroPolicy.LEAVE_OUT
         end, image, digests = reader.endpoint, target.image, target.digests
         copy_disks([DiskCopy("vda", end, image, everything, leave_out, digests=digests)])
@@ -67,12 +69,12 @@ def _scribble(source: Path, chances: random.Random) -> None:
             file.write(chances.randbytes(BLOCK))
 
 
-def _copy(source: NbdEndpoint, target: Served) -> DiskCopy:
+def _copy(source: NbdEndpoint, target: Ends) -> DiskCopy:
     differing, write = Differing(), ZeroPolicy.WRITE
     return DiskCopy("vda", source, target.image, differing, write, digests=target.digests)
 
 
-def _expect_sound(image: Served) -> None:
+def _expect_sound(image: Ends) -> None:
     found = verify_disk(image.disk)
     if found.damaged or found.read_bytes != _SIZE:
         message = f"a sound image was not found to be sound: {found}"

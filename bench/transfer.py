@@ -8,16 +8,17 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from bench.keeping import kept
 from bench.run import Benchmark, Measured, in_turns
 from standby.model.digest import table_bytes
 from standby.model.extent import NbdEndpoint
 from standby.transfer import DiskCopy, Everything, ZeroPolicy, copy_disks
 from tests.integration import nbd_servers
-from tests.integration.digest_chain import Pair, Served, serve
+from tests.integration.digest_chain import Ends, Pair
 from tests.integration.nbd_servers import GIB, MIB, create, nbdkit, qemu_nbd
 
 # Copies from one endpoint to the other, flushed; the target is new and reads as zeroes.
-Copier = Callable[[NbdEndpoint, Served], None]
+Copier = Callable[[NbdEndpoint, Ends], None]
 
 
 def seed(place: Path, theirs: Copier) -> Measured:
@@ -59,25 +60,25 @@ def _speed(source: Path, target: Pair, copier: Copier) -> float:
     size = source.stat().st_size
     create(target.image, size)
     create(target.table, table_bytes(size), options="cluster_size=4096")
-    with qemu_nbd(source, form="raw") as reader, serve(target) as writer:
+    with qemu_nbd(source, form="raw") as reader, kept(target) as writer:
         begun = time.monotonic()
         copier(reader.endpoint, writer)
         return size / (time.monotonic() - begun) / 1e6
 
 
-def _ours(source: NbdEndpoint, target: Served) -> None:
+def _ours(source: NbdEndpoint, target: Ends) -> None:
     everything, leave_out = Everything(), ZeroPolicy.LEAVE_OUT
     copy = DiskCopy("vda", source, target.image, everything, leave_out, digests=target.digests)
     copy_disks([copy])
 
 
-def _nbdcopy(source: NbdEndpoint, target: Served) -> None:
+def _nbdcopy(source: NbdEndpoint, target: Ends) -> None:
     # It is told what we know too, and flushes as we do.
     options = ("--flush", "--destination-is-zero")
     nbd_servers.run("nbdcopy", *options, _uri(source), _uri(target.image))
 
 
-def _qemu_img(source: NbdEndpoint, target: Served) -> None:
+def _qemu_img(source: NbdEndpoint, target: Ends) -> None:
     formats = ("-f", "raw", "-O", "raw")
     options = ("-n", "-W", "-m", "16", "--target-is-zero")
     nbd_servers.run("qemu-img", "convert", *options, *formats, _uri(source), _uri(target.image))

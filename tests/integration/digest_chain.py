@@ -59,10 +59,9 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Served:
-    """A pair that is served, by one daemon as on the KVM host."""
+class Ends:
+    """Where a pair is served, by one daemon as on the KVM host."""
 
-    server: Server
     image: NbdEndpoint
     table: NbdEndpoint
 
@@ -73,6 +72,13 @@ class Served:
     @property
     def disk(self) -> DigestedDisk:
         return DigestedDisk("vda", self.image, self.digests)
+
+
+@dataclass(frozen=True)
+class Served(Ends):
+    """A pair that is served by a process of the test's own."""
+
+    server: Server
 
 
 @dataclass
@@ -149,7 +155,7 @@ def serve(pair: Pair, *, writable: bool = True) -> Iterator[Served]:
     with serving(argv, socket) as server:
         image, table = (NbdEndpoint(str(socket), name) for name in ("image", "table"))
         wait_until(lambda: answers(table))
-        yield Served(server, image, table)
+        yield Served(image, table, server)
 
 
 def answers(endpoint: NbdEndpoint) -> bool:
