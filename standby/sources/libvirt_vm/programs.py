@@ -14,11 +14,13 @@ for d in "$@"; do
 done
 """
 
-# Arguments: qcow2 images, which may be in use. Prints what qemu-img knows of each, as JSON.
+# Arguments: an option (--backing-chain, or empty), qcow2 images, which may be in use. Prints what
+# qemu-img knows of each, with that option also of the images that it stands on, as JSON.
 READ_IMAGES: Final = """
+option=$1; shift
 for image; do
   stat -L -c '{"inode": %i}' -- "$image" || exit 1
-  qemu-img info -U --output=json -f qcow2 -- "$image" || exit 1
+  qemu-img info -U $option --output=json -f qcow2 -- "$image" || exit 1
 done
 """
 
