@@ -349,7 +349,7 @@ def deferring(planned: MergePlan, merge: Merge, why: TryLater) -> MergePlan:
 
 def observe_source(source: Source, target: TargetObservation, policy: Policy) -> SourceObservation:
     """Look at the source, knowing which checkpoints are ours."""
-    return source.observe(checkpoint_owner(policy.profile, target.manifest.token))
+    return source.observe(checkpoint_owner(policy.profile, target.manifest))
 
 
 def plan(
@@ -369,7 +369,7 @@ def plan(
         replace(request, images=policy.images),
         consistency=consistency,
         keep=policy.keep,
-        checkpoint_prefix=checkpoint_owner(policy.profile, target.manifest.token),
+        checkpoint_prefix=checkpoint_owner(policy.profile, target.manifest),
         now=now,
     )
     require_resync_allowed(planned, request, policy.resync_window, now.astimezone(policy.zone))
