@@ -408,6 +408,7 @@ def nothing_changed(
         and all(disk.way is Way.INCREMENTAL for disk in plan.capture.disks)
         and all(bytes_ == Pending(0, 0) for bytes_ in pending)
         and same_disks
+        and plan.blanks == newest.blanks
         and capture.definition.digest == newest.definition
     )
 

@@ -13,14 +13,14 @@ from chain_world import EMPTY, IDENTITY, START, point
 
 from standby.app.session import Session
 from standby.cycle.interfaces import Pending
-from standby.cycle.replicate import Cycle, Policy
+from standby.cycle.replicate import Cycle, Policy, nothing_changed
 from standby.cycle.report import Journal
 from standby.model.disk import DiskStorage, ImageFormat, SourceDisk
 from standby.model.keep import Keep
 from standby.model.machine import MachineDefinition
 from standby.model.names import PointName
 from standby.model.plan import CapturePlan, CyclePlan, CycleRequest, DiskPlan, HeadMove
-from standby.model.point import BootPoint, Consistency, Way
+from standby.model.point import BlankDisk, BootPoint, Consistency, Way
 
 DEFINITION = MachineDefinition("<domain/>")
 NEWEST = replace(point(START), checkpoint="c", definition=DEFINITION.digest)
@@ -91,7 +91,7 @@ class Hooks:
         self.clock.time += timedelta(hours=1)
 
 
-def plan(newest: BootPoint) -> CyclePlan:
+def plan(newest: BootPoint, *blanks: BlankDisk) -> CyclePlan:
     """Plan an incremental of all disks of a point."""
     disks = tuple(
         DiskPlan(
@@ -105,7 +105,7 @@ def plan(newest: BootPoint) -> CyclePlan:
     name = PointName.at(START + timedelta(hours=1))
     capture = CapturePlan(disks, "standby-web-", f"standby-web-{name}", "c", Consistency.CRASH)
     way, head = Way.INCREMENTAL, HeadMove.MOVE
-    return CyclePlan(IDENTITY, name, way, "", capture, (), (), (), head)
+    return CyclePlan(IDENTITY, name, way, "", capture, (), (), (), head, tuple(blanks))
 
 
 def test_the_stamp_is_of_the_capture_not_of_what_followed_it() -> None:
@@ -126,3 +126,15 @@ def test_the_stamp_is_of_the_capture_not_of_what_followed_it() -> None:
     )
     cycle.replicate(plan(NEWEST))
     assert store.stamps == [captured]
+
+
+def test_another_empty_disk_in_place_of_an_excluded_one_is_a_change() -> None:
+    """Or a machine that nobody writes to would never get it."""
+    pending = [NOTHING] * len(NEWEST.deltas)
+    capture = cast("Any", Capture())
+    assert nothing_changed(plan(NEWEST), pending, capture, NEWEST)
+    blank = BlankDisk("vdz", 1 << 20)
+    assert not nothing_changed(plan(NEWEST, blank), pending, capture, NEWEST)
+    there = replace(NEWEST, blanks=(blank,))
+    assert nothing_changed(plan(there, blank), pending, capture, there)
+    assert not nothing_changed(plan(there), pending, capture, there)
