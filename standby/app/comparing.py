@@ -71,7 +71,7 @@ def captured_source(session: Session, scanner: Scanner) -> Generator[SourceDisks
         yield SourceDisks({}, {}, _nothing)
         return
     source = source_of(session, profile)
-    owner = checkpoint_owner(profile.name, scanner.manifest.token)
+    owner = checkpoint_owner(profile.name, scanner.manifest)
     planned = plan_comparison(source.observe(owner), newest, owner)
     reasons = dict(planned.not_compared)
     if not planned.capture.disks:

@@ -57,7 +57,7 @@ def look_closely(session: Session, place: Place, known: Known = NOTHING_KNOWN) -
 def _look_at_source(
     session: Session, place: Place, look: StandbyLook
 ) -> tuple[SourceObservation | None, str]:
-    owner = checkpoint_owner(place.profile.name, look.manifest.token)
+    owner = checkpoint_owner(place.profile.name, look.manifest)
     try:
         return source_of(session, place.profile).observe(owner), ""
     except StandbyError as error:

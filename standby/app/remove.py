@@ -66,7 +66,7 @@ def plan_removal(
     refuse_unless_dormant(place, observe_target(place.domain, listing, manifest))
     checkpoints: tuple[str, ...] = ()
     if source is SourceCare.FORGET:
-        owner = checkpoint_owner(place.profile.name, manifest.token)
+        owner = checkpoint_owner(place.profile.name, manifest)
         observed = source_of(session, place.profile).observe(owner)
         checkpoints = tuple(checkpoint.name for checkpoint in observed.checkpoints)
     return Removal(

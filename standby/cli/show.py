@@ -104,7 +104,7 @@ def facts(look: StandbyLook) -> Iterator[tuple[str, str]]:
         yield "waits for", f"{manifest.awaits.medium}, since {local(manifest.awaits.since)}"
     for seed in look.target.unfinished:
         yield "interrupted copy", f"{seed.disk}: {readable(seed.stored)} kept, the next run goes on"
-    yield "checkpoints", f"{checkpoint_owner(profile.name, manifest.token)}* on the source"
+    yield "checkpoints", f"{checkpoint_owner(profile.name, manifest)}* on the source"
 
 
 def problem_facts(look: StandbyLook) -> Iterator[tuple[str, str]]:

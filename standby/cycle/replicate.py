@@ -182,8 +182,9 @@ class Cycle:
                     self.hooks.around_capture(plan),
                     self.journal.phase(Phase.CAPTURE, f"since={plan.capture.since}"),
                 ):
+                    moment = self.clock.now()
                     capture = stack.enter_context(self.source.capture(plan.capture))
-                return self._move(plan, capture)
+                return self._move(plan, capture, moment)
         except StandbyError:
             self._forget_unpublished(plan.capture.checkpoint)
             raise
@@ -201,13 +202,13 @@ class Cycle:
         except StandbyError as error:
             log.warning("checkpoint %s stays until the next cycle: %s", checkpoint, error)
 
-    def _move(self, plan: CyclePlan, capture: Capture) -> tuple[BootPoint, Moved]:
+    def _move(self, plan: CyclePlan, capture: Capture, moment: datetime) -> tuple[BootPoint, Moved]:
         with self.journal.phase(Phase.SURVEY, f"consistency={capture.consistency.value}"):
             pending = [self.transfer.survey(disk) for disk in capture.disks]
             self.journal.bytes = sum(found.data for found in pending)
         newest = self.store.manifest.newest
         if newest is not None and nothing_changed(plan, pending, capture, newest):
-            return self._stamp(plan, newest, capture), Moved(0, 0)
+            return self._stamp(plan, newest, capture, moment), Moved(0, 0)
         self._require_space(plan.capture.disks, pending)
         with self.store.incoming(plan) as incoming:
             moved = self._transfer(capture, incoming, pending)
@@ -237,11 +238,13 @@ class Cycle:
             capture.require_alive()
         return moved
 
-    def _stamp(self, plan: CyclePlan, newest: BootPoint, capture: Capture) -> BootPoint:
+    def _stamp(
+        self, plan: CyclePlan, newest: BootPoint, capture: Capture, moment: datetime
+    ) -> BootPoint:
         capture.require_alive()
         self.journal.point = newest.name
         with self.journal.phase(Phase.STAMP):
-            self.store.stamp(self.clock.now())
+            self.store.stamp(moment)  # what followed the capture was not looked at
         self.journal.listener.replicated(plan, newest, Moved(0, 0))
         return newest
 
@@ -349,7 +352,7 @@ def deferring(planned: MergePlan, merge: Merge, why: TryLater) -> MergePlan:
 
 def observe_source(source: Source, target: TargetObservation, policy: Policy) -> SourceObservation:
     """Look at the source, knowing which checkpoints are ours."""
-    return source.observe(checkpoint_owner(policy.profile, target.manifest.token))
+    return source.observe(checkpoint_owner(policy.profile, target.manifest))
 
 
 def plan(
@@ -369,7 +372,7 @@ def plan(
         replace(request, images=policy.images),
         consistency=consistency,
         keep=policy.keep,
-        checkpoint_prefix=checkpoint_owner(policy.profile, target.manifest.token),
+        checkpoint_prefix=checkpoint_owner(policy.profile, target.manifest),
         now=now,
     )
     require_resync_allowed(planned, request, policy.resync_window, now.astimezone(policy.zone))
@@ -405,6 +408,7 @@ def nothing_changed(
         and all(disk.way is Way.INCREMENTAL for disk in plan.capture.disks)
         and all(bytes_ == Pending(0, 0) for bytes_ in pending)
         and same_disks
+        and plan.blanks == newest.blanks
         and capture.definition.digest == newest.definition
     )
 

@@ -87,13 +87,17 @@ def plan_cycle(
     )
 
 
-def checkpoint_owner(profile: str, token: str) -> str:
+def checkpoint_owner(profile: str, manifest: Manifest) -> str:
     """Return what the names of a standby's checkpoints on the source begin with.
 
     The profile's name is for people. The token keeps two standbys of one machine apart, even
-    when two managers protect it under the same profile name.
+    when two managers protect it under the same profile name. Under a profile that was renamed
+    since, the newest point's checkpoint is still what counts, and what has to be forgotten.
     """
-    return f"standby-{profile}-{token}-"
+    newest = manifest.newest
+    latest = newest.checkpoint if newest and newest.checkpoint else ""
+    known, ours, _ = latest.rpartition(f"-{manifest.token}-")
+    return f"{known}{ours}" if known else f"standby-{profile}-{manifest.token}-"
 
 
 def _refuse_another_machine(source: SourceObservation, manifest: Manifest) -> None:

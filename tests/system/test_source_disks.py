@@ -302,6 +302,29 @@ def test_a_snapshot_that_somebody_takes_and_merges_loses_no_change(protect: Prot
         scribbler.scribble(protection.guest, (SIZE,), requests=4)
 
 
+def test_a_snapshot_of_a_machine_that_is_off_since_hides_no_change(protect: Protect) -> None:
+    """What changed before the snapshot is counted in the image below, which is only read now."""
+    protection, scribbler = protect(SIZE), Scribbler(7)
+    scribbler.scribble(protection.guest, (SIZE,))
+    protection.cycle()
+    scribbler.scribble(protection.guest, (SIZE,), requests=4)
+    overlay = protection.disks["vda"].path.with_suffix(".theirs")
+    spec = f"vda,snapshot=external,file={overlay}"
+    argv = ("--no-metadata", "--disk-only", "--diskspec", spec)
+    protection.lab.virsh("source", "snapshot-create-as", protection.name, "theirs", *argv)
+    protection.disks["vda"] = DiskSpec(overlay)
+    scribbler.scribble(protection.guest, (SIZE,), requests=4)
+    protection.guest.destroy()
+    report = protection.cycle()
+    assert report.way is Way.RESYNC
+    assert "goes through a snapshot" in report.reason
+    protection.expect_exact()
+    protection.guest.start()
+    scribbler.scribble(protection.guest, (SIZE,), requests=4)
+    assert protection.cycle().way is Way.INCREMENTAL
+    protection.expect_exact()
+
+
 def test_disks_that_were_exchanged_are_not_taken_for_what_they_were(protect: Protect) -> None:
     protection, scribbler = protect(SIZE, SIZE), Scribbler(12)
     scribbler.scribble(protection.guest, (SIZE, SIZE))

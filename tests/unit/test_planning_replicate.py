@@ -33,7 +33,7 @@ from standby.model.observation import (
 from standby.model.plan import Copying, CyclePlan, CycleRequest, HeadMove
 from standby.model.point import BlankDisk, BootPoint, Consistency, Delta, Standing, Way
 from standby.model.spoilt import SpoiltDisk
-from standby.planning.replicate import plan_cycle
+from standby.planning.replicate import checkpoint_owner, plan_cycle
 
 PREFIX = "standby-web-q7x2m4-"
 CHECKPOINT = f"{PREFIX}V20261122_035600"
@@ -348,3 +348,12 @@ def test_only_disks_that_shall_be_empty_are_blank() -> None:
     )
     plan = planned(source(DiskState("vda").source, left_out=left_out), EMPTY)
     assert plan.blanks == (BlankDisk("vdb", 1 << 20),)
+
+
+def test_checkpoints_are_still_ours_when_the_profile_was_renamed() -> None:
+    """Or the next cycle would read everything, and what is on the source stay there for ever."""
+    assert checkpoint_owner("web", EMPTY) == PREFIX
+    made = replace(EMPTY, points=(replace(point(START), checkpoint=CHECKPOINT),))
+    assert checkpoint_owner("shop", made) == PREFIX
+    raw_only = replace(EMPTY, points=(point(START),))
+    assert checkpoint_owner("shop", raw_only) == PREFIX.replace("web", "shop")

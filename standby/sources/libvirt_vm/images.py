@@ -28,23 +28,49 @@ class Bitmap:
 
 
 @dataclass(frozen=True, slots=True)
+class Layer:
+    """An image that another stands on, and the bitmaps in it."""
+
+    path: str
+    bitmaps: tuple[Bitmap, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Header:
-    """What a qcow2 image tells of itself. `inode`: of its file, which keeps it when renamed."""
+    """What a qcow2 image tells of itself. `inode`: of its file, which keeps it when renamed.
+
+    `below` are the images that it stands on, the nearest first, if they were looked into.
+    """
 
     keeps_bitmaps: bool
     inode: int
     bitmaps: tuple[Bitmap, ...]
+    below: tuple[Layer, ...] = ()
+
+    def why_lost(self, bitmap: Bitmap) -> str | None:
+        """Say why one of its bitmaps does not tell all that changed; None when it does.
+
+        A snapshot of a running VM goes on with a bitmap of the same name in the new image, and
+        what changed before stays counted in the old one. libvirt adds them up for a VM that runs.
+        """
+        if not bitmap.whole:
+            return f"bitmap {bitmap.name} missed writes"
+        if any(bitmap.name == other.name for layer in self.below for other in layer.bitmaps):
+            return f"bitmap {bitmap.name} goes through a snapshot: only a running VM adds it up"
+        return None
 
 
 Headers = Mapping[str, Header]  # by the names of disks; none of raw ones
 
 
-def headers_of(host: Host, disks: Iterable[SourceDisk]) -> Headers:
-    """Look into images, which may be in use."""
+def headers_of(host: Host, disks: Iterable[SourceDisk], *, chains: bool) -> Headers:
+    """Look into images, which may be in use; with `chains` also into those that they stand on."""
     qcow2 = [disk for disk in disks if disk.image_format is ImageFormat.QCOW2]
     if not qcow2:
         return {}
-    argv = ("sh", "-c", programs.READ_IMAGES, "standby-images", *(disk.path for disk in qcow2))
+    option = "--backing-chain" if chains else ""
+    paths = (disk.path for disk in qcow2)
+    argv = ("sh", "-c", programs.READ_IMAGES, "standby-images", option, *paths)
     answers = _documents(host.run(argv, timeout=_COMMAND_S).text)
     return {disk.name: _header(next(answers), next(answers)) for disk in qcow2}
 
@@ -79,8 +105,8 @@ def tracked_in_images(headers: Headers, owner: str) -> tuple[TrackedCheckpoint, 
     for disk, header in headers.items():
         for bitmap in header.bitmaps:
             if bitmap.name.startswith(owner):
-                lost = None if bitmap.whole else f"bitmap {bitmap.name} missed writes"
-                found.setdefault(bitmap.name, []).append(TrackedDisk(disk, lost))
+                tracked = TrackedDisk(disk, header.why_lost(bitmap))
+                found.setdefault(bitmap.name, []).append(tracked)
     return tuple(TrackedCheckpoint(name, tuple(found[name])) for name in sorted(found))
 
 
@@ -106,14 +132,18 @@ def begin_bitmaps(
 
 
 def remove_bitmaps(host: Host, disks: Sequence[SourceDisk], names: Sequence[str]) -> None:
-    """Remove our bitmaps from images that nobody has open. An image in use keeps them."""
+    """Remove our bitmaps from images that nobody has open, and from those that they stand on.
+
+    An image in use keeps them.
+    """
     paths = {disk.name: disk.path for disk in disks}
-    for disk, header in headers_of(host, disks).items():
-        for name in {bitmap.name for bitmap in header.bitmaps}.intersection(names):
-            _remove(host, paths[disk], name)
+    for disk, header in headers_of(host, disks, chains=True).items():
+        for layer in (Layer(paths[disk], header.bitmaps), *header.below):
+            for name in {bitmap.name for bitmap in layer.bitmaps}.intersection(names):
+                _remove(host, layer.path, name)
 
 
-def _documents(text: str) -> Iterator[Mapping[str, Any]]:
+def _documents(text: str) -> Iterator[Any]:
     """Read JSON documents that follow each other."""
     decoder, rest = json.JSONDecoder(), text.strip()
     while rest:
@@ -122,10 +152,24 @@ def _documents(text: str) -> Iterator[Mapping[str, Any]]:
         yield document
 
 
-def _header(file: Mapping[str, Any], info: Mapping[str, Any]) -> Header:
-    data = info.get("format-specific", {}).get("data", {})
-    bitmaps = tuple(Bitmap(r["name"], _counts(r["flags"])) for r in data.get("bitmaps", []))
-    return Header(data.get("compat") != _TOO_OLD, int(file["inode"]), bitmaps)
+def _header(file: Mapping[str, Any], info: Any) -> Header:  # noqa: ANN401 - qemu-img's JSON
+    top, *below = info if isinstance(info, list) else [info]
+    return Header(
+        _specific(top).get("compat") != _TOO_OLD,
+        int(file["inode"]),
+        _bitmaps(top),
+        tuple(Layer(info["filename"], _bitmaps(info)) for info in below),
+    )
+
+
+def _specific(info: Mapping[str, Any]) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = info.get("format-specific", {}).get("data", {})
+    return found
+
+
+def _bitmaps(info: Mapping[str, Any]) -> tuple[Bitmap, ...]:
+    found = _specific(info).get("bitmaps", [])
+    return tuple(Bitmap(it["name"], _counts(it["flags"])) for it in found)
 
 
 def _counts(flags: Sequence[str]) -> bool:

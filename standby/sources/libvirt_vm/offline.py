@@ -106,6 +106,7 @@ def offline_capture(
     with ExitStack() as stack:
         stack.enter_context(lifecycle(connection, domain, lambda life: _note(life, started)))
         stamps = images.stamps_of(host, [disk.disk for disk in plan.disks])
+        _require_history(host, domain, plan)
         settings = _settings(plan)
         daemon = stack.enter_context(storage_daemon(host, settings))
         names = [disk.disk.name for disk in plan.disks]
@@ -119,6 +120,26 @@ def offline_capture(
         )
         capture.require_alive()
         yield capture
+
+
+def _require_history(host: Host, domain: libvirt.virDomain, plan: CapturePlan) -> None:
+    """Raise CaptureLost when a bitmap does not tell all that changed.
+
+    It did when the capture was planned: the VM ran then, which is another way to look.
+    """
+    disks = [disk.disk for disk in plan.disks if disk.way is Way.INCREMENTAL]
+    if plan.since is None or not disks:
+        return
+    tracked = images.tracked_in_images(images.headers_of(host, disks, chains=True), plan.since)
+    known = {it.disk: it.lost for checkpoint in tracked for it in checkpoint.disks}
+    for disk in disks:
+        if lost := known.get(disk.name, f"no bitmap {plan.since}"):
+            raise CaptureLost(
+                f"disk {disk.name} of {domain.name()}",
+                lost,
+                f"a bitmap that counted everything since {plan.since}",
+                "run again: the VM was shut off meanwhile",
+            )
 
 
 def _note(life: Life, started: threading.Event) -> None:

@@ -14,11 +14,13 @@ for d in "$@"; do
 done
 """
 
-# Arguments: qcow2 images, which may be in use. Prints what qemu-img knows of each, as JSON.
+# Arguments: an option (--backing-chain, or empty), qcow2 images, which may be in use. Prints what
+# qemu-img knows of each, with that option also of the images that it stands on, as JSON.
 READ_IMAGES: Final = """
+option=$1; shift
 for image; do
   stat -L -c '{"inode": %i}' -- "$image" || exit 1
-  qemu-img info -U --output=json -f qcow2 -- "$image" || exit 1
+  qemu-img info -U $option --output=json -f qcow2 -- "$image" || exit 1
 done
 """
 
@@ -79,13 +81,20 @@ printf '%s\\n' "$socket"
 # Ends the job when the scratch space runs low, so that the guest never sees a write error
 # because of us, and when the manager is gone (its input ends or is silent for 30 s), unless it
 # was told "over". It never ends a job that is not ours, so a capture that is over has nothing to
-# fear from it.
+# fear from it. What it says must not end it: with the manager went whoever would hear. While
+# libvirt does not answer it asks again.
 GUARD_CAPTURE: Final = """
+trap '' PIPE
 uuid=$1; socket=$2; shift 2
 give_up() {
   echo "$1" >&2
-  virsh -q -c qemu:///system backup-dumpxml "$uuid" 2>/dev/null | grep -qF "$socket" &&
-    virsh -q -c qemu:///system domjobabort "$uuid" >&2
+  for _ in $(seq 200); do
+    if virsh -q -c qemu:///system uri >/dev/null 2>&1; then
+      virsh -q -c qemu:///system backup-dumpxml "$uuid" 2>/dev/null | grep -qF "$socket" || break
+      virsh -q -c qemu:///system domjobabort "$uuid" >&2 && break
+    fi
+    sleep 3
+  done
   exit 79
 }
 echo ready

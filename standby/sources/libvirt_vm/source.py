@@ -62,9 +62,9 @@ class LibvirtSource:
         machine = self._machine(domain)
         defined = disks_of(machine.xml, self._settings)
         found = self._found_disks(domain, defined)
-        headers = images.headers_of(self._host, found)
-        disks = images.with_versions(found, headers)
         off = power is PowerState.OFF
+        headers = images.headers_of(self._host, found, chains=off)
+        disks = images.with_versions(found, headers)
         return SourceObservation(
             identity=MachineIdentity(domain.name(), domain.UUIDString()),
             power=power,
