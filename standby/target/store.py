@@ -206,6 +206,7 @@ class KvmStore:
         listing, images = self._look(), read_images(self._host, self._directory)
         return (
             *unexpected_users(images, self._manifest, listing.head),
+            *self._heads.left_behind(listing),
             *mounted(listing),
             *users_by_domains(self._domain, self._directory, self._manifest, listing.head),
         )
