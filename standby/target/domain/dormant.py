@@ -100,7 +100,8 @@ class LibvirtDormantDomain:
         ours = {self._directory / image for image in images} | {self._directory.head_nvram}
         others = [path for path in files_of_domain(domain) if path not in ours]
         inside = f"{self._directory.path}/"
-        return any(path.startswith(inside) for path in (*others, *resolve(self._host, others)))
+        stand_on = resolve(self._host, others, self._directory.path)
+        return any(path.startswith(inside) for path in (*others, *stand_on))
 
     def define(
         self, definition: MachineDefinition, point: BootPoint, known: DefinedDomain | None
@@ -279,7 +280,8 @@ class LibvirtDormantDomain:
         """
         head = f"{self._directory.path}/{layout.HEAD}/"
         named = files_of_domains(self._connection())
-        return resolve(self._host, tuple(path for path in named if not path.startswith(head)))
+        others = tuple(path for path in named if not path.startswith(head))
+        return resolve(self._host, others, self._directory.path)
 
     @property
     def _subject(self) -> str:
