@@ -122,6 +122,11 @@ class TargetObservation:
     users: tuple[User, ...] = ()  # unexpected or long-lived ones; the dormant head is not one
     missing: tuple[str, ...] = ()  # files of boot points that are gone; relative paths
 
+    @property
+    def lost_its_points(self) -> bool:
+        """Whether there were boot points once: a domain is defined only when there is one."""
+        return self.domain is DomainFound.OURS and not self.manifest.points
+
     def missing_below(self, point: BootPoint) -> tuple[str, ...]:
         """Return the images that are gone and without which a point cannot be read."""
         chains = (self.manifest.chain_of(delta.disk, point.name) for delta in point.deltas)

@@ -64,7 +64,15 @@ def _of_the_domain(target: TargetObservation, called: str) -> Iterator[Problem]:
             f"domain {name} on the KVM host is not ours; it is left alone",
             f"give the standby another name in its profile, or rename it: virsh domrename {name}",
         )
-    if not target.manifest.whole_points:
+    if target.lost_its_points:
+        yield Problem(
+            Concern.DAMAGE,
+            Severity.CRITICAL,
+            f"domain {name} is there, but none of its boot points: no cycle sends everything again",
+            "mount their storage on the KVM host; or, if they are lost: "
+            f"standby run {called} --full",
+        )
+    elif not target.manifest.whole_points:
         yield Problem(
             Concern.SEED,
             Severity.WARNING,

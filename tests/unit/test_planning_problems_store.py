@@ -47,11 +47,15 @@ def test_a_dormant_standby_within_its_limit_has_no_problem() -> None:
 
 
 def test_a_standby_without_points_waits_for_its_first_seed() -> None:
-    target = observed(EMPTY, HeadObservation(HeadUse.ABSENT))
-    target = replace(target, domain=DomainFound.ABSENT)
-    assert only(target) == Problem(
+    assert only(observed(EMPTY, HeadObservation(HeadUse.ABSENT))) == Problem(
         Concern.SEED, Severity.WARNING, "waiting for its first seed", "standby run web"
     )
+
+
+def test_a_domain_without_any_boot_point_has_lost_them() -> None:
+    problem = only(observed(EMPTY, HeadObservation(HeadUse.ABSENT), domain=DomainFound.OURS))
+    assert problem.severity is Severity.CRITICAL
+    assert problem.remedy.endswith("standby run web --full")
 
 
 def test_a_foreign_domain_is_critical_and_left_alone() -> None:
