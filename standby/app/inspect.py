@@ -34,6 +34,7 @@ from standby.planning.health import (
     condition,
     without_profile,
 )
+from standby.planning.lag import lag, newest_state_by
 from standby.planning.naming import next_point_name
 from standby.planning.obstacles import obstacles
 from standby.planning.retention import MergePlan, plan_merges
@@ -249,14 +250,16 @@ def _damaged(where: str, error: StandbyError, now: datetime) -> NotSeen:
 
 def _unreadable(name: str, error: StandbyError, now: datetime, known: Known) -> NotSeen:
     in_effect = bool(known.outdated(name))
+    runs = believable_runs(known.runs(name), now)
     return NotSeen(
         called=name,
         error=error,
         at=now,
-        condition=without_profile(error, earlier_in_effect=in_effect),
+        condition=without_profile(error, earlier_in_effect=in_effect, runs=runs or ()),
         doing=known.doing(name, None),
         next_run=known.next_run(name),
-        runs=known.runs(name),
+        lag=lag(newest_state_by(runs or ()), now),
+        runs=runs,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -120,17 +120,21 @@ def condition(facts: Facts, now: datetime) -> Condition:
     return Condition(worst(found), found)
 
 
-def without_profile(error: StandbyError, *, earlier_in_effect: bool) -> Condition:
+def without_profile(
+    error: StandbyError, *, earlier_in_effect: bool, runs: Sequence[Run] = ()
+) -> Condition:
     """Judge a machine whose profile cannot be read.
 
-    Protection goes on only where a daemon still has an earlier version of it.
+    Protection goes on only where a daemon still has an earlier version of it; how well, only its
+    runs tell, newest first.
     """
     severity = Severity.WARNING if earlier_in_effect else Severity.CRITICAL
     goes_on = "the version before it stays in effect" if earlier_in_effect else "no run begins"
     problem = Problem(
         Concern.PROFILE, severity, f"the profile has mistakes, {goes_on}: {error}", "mend it"
     )
-    return Condition(_OF_SEVERITY[severity], (problem,))
+    found = gravest_first((problem, *failed_runs(runs, None)))
+    return Condition(worst(found), found)
 
 
 def worst(problems: Iterable[Problem]) -> Health:

@@ -115,6 +115,12 @@ class TestProfile:
         assert "web1.yaml:3" in goes_on.problems[0].text
         assert "stays in effect" in goes_on.problems[0].text
 
+    def test_a_mistake_in_a_profile_does_not_hide_that_its_runs_fail(self) -> None:
+        failed = tuple(run(n, RunResult.FAILED) for n in range(6))
+        judged = without_profile(self.ERROR, earlier_in_effect=True, runs=failed)
+        assert judged.health is Health.CRITICAL
+        assert judged.problems[0].concern is Concern.FAILED_RUNS
+
     def test_a_newer_version_that_is_wrong_is_a_warning(self) -> None:
         problem = about(facts(outdated="web1.yaml:3: unknown key"), Concern.PROFILE)
         assert problem is not None
