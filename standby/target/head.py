@@ -101,6 +101,11 @@ class Heads:
             "nothing is lost: the head is as it was; stop the standby to let it move",
         )
 
+    def is_open(self, listing: Listing) -> bool:
+        """Tell whether somebody has the head open, by whatever domain or program."""
+        head = self._relative(listing.head)
+        return bool(head) and self._state(head) is _State.OPEN
+
     def left_behind(self, listing: Listing) -> Iterator[User]:
         """Yield the heads that the link does not name, and that somebody runs or ran.
 
