@@ -17,6 +17,7 @@ from standby.history.owners import Recorder, is_alive, recorder_of
 from standby.history.run_log import log_path, read_log
 from standby.model.records import Gap, Page, RunFilter, RunOrder
 from standby.model.run import Run
+from standby.planning.problems_clock import MOST_SKEW
 from standby.planning.statistics import Statistics, measure
 from standby.profile import is_profile_file
 
@@ -72,8 +73,12 @@ class LookBack:
         return tuple((run, recorder_of(self._state.recorders, owner)) for owner, run in found)
 
     def last(self, profile: str, count: int = 50) -> tuple[Run, ...]:
-        """Return the newest runs of a profile, at most a page of them."""
-        return self._history.runs(RunFilter(profile)).runs[:count]
+        """Return the newest runs of a profile, at most a page of them.
+
+        None that began at a time to come: a clock was wrong, and they would fill the page.
+        """
+        until = self._session.clock.now() + MOST_SKEW
+        return self._history.runs(RunFilter(profile, until=until)).runs[:count]
 
     def log(self, run: Run) -> Iterator[str]:
         """Yield the lines of a run's log, also while it is under way; times are UTC."""
@@ -108,11 +113,14 @@ class LookBack:
 
         Only HOST/NAME asks the host. Raises FixProfile, FixRequest for one that nobody knows.
         """
-        if "/" not in standby and not is_profile_file(standby) and self.last(standby, 1):
+        if "/" not in standby and not is_profile_file(standby) and self._knows(standby):
             return standby
         if "/" in standby and not is_profile_file(standby):
             return locate(self._session, standby).profile.name
         return self._session.profile(standby).name
+
+    def _knows(self, profile: str) -> bool:
+        return bool(self._history.runs(RunFilter(profile)).runs)
 
     def _not_known_before(self, since: datetime | None) -> datetime | None:
         begun = self._history.begun

@@ -27,8 +27,14 @@ from standby.model.observation import (
 from standby.model.pause import Pause
 from standby.model.run import Run
 from standby.model.state import State
-from standby.planning.health import Facts, Seen, condition, without_profile
-from standby.planning.lag import newest_state
+from standby.planning.health import (
+    Facts,
+    Seen,
+    believable_runs,
+    condition,
+    without_profile,
+)
+from standby.planning.lag import lag, newest_state_by
 from standby.planning.naming import next_point_name
 from standby.planning.obstacles import obstacles
 from standby.planning.retention import MergePlan, plan_merges
@@ -84,9 +90,8 @@ class StandbyLook:
 
     @property
     def age(self) -> timedelta | None:
-        """How old the newest state of the machine is that the standby has."""
-        newest = newest_state(self.manifest)
-        return None if newest is None else self.at - newest
+        """How old the newest state of the machine is that the standby has; None if unknown."""
+        return self.facts.lag(self.at)
 
     @property
     def stored(self) -> int:
@@ -140,7 +145,7 @@ def judge(
     keep, points = place.profile.boot_points.kept, target.manifest.points
     merges = plan_merges(points, keep, now, obstacles(target))
     facts = replace(
-        _facts(place.called, place.profile, known, Seen(target, merges, looked or now)),
+        _facts(place.called, place.profile, known, Seen(target, merges, looked or now), now),
         storage=place.where,
         source=source,
     )
@@ -225,7 +230,7 @@ def _look_at_each(
 
 def not_seen(profile: Profile, error: StandbyError, now: datetime, known: Known) -> NotSeen:
     """Say what is known of a standby that nobody could look at."""
-    facts = _facts(profile.name, profile, known, error)
+    facts = _facts(profile.name, profile, known, error, now)
     return NotSeen(
         called=profile.name,
         error=error,
@@ -245,18 +250,22 @@ def _damaged(where: str, error: StandbyError, now: datetime) -> NotSeen:
 
 def _unreadable(name: str, error: StandbyError, now: datetime, known: Known) -> NotSeen:
     in_effect = bool(known.outdated(name))
+    runs = believable_runs(known.runs(name), now)
     return NotSeen(
         called=name,
         error=error,
         at=now,
-        condition=without_profile(error, earlier_in_effect=in_effect),
+        condition=without_profile(error, earlier_in_effect=in_effect, runs=runs or ()),
         doing=known.doing(name, None),
         next_run=known.next_run(name),
-        runs=known.runs(name),
+        lag=lag(newest_state_by(runs or ()), now),
+        runs=runs,
     )
 
 
-def _facts(called: str, profile: Profile, known: Known, seen: Seen | StandbyError) -> Facts:
+def _facts(
+    called: str, profile: Profile, known: Known, seen: Seen | StandbyError, now: datetime
+) -> Facts:
     return Facts(
         called=called,
         name=profile.name,
@@ -265,7 +274,7 @@ def _facts(called: str, profile: Profile, known: Known, seen: Seen | StandbyErro
         reserve=SPACE_RESERVE,
         storage=f"the storage on {profile.target_host.name}",
         seen=seen,
-        runs=known.runs(profile.name),
+        runs=believable_runs(known.runs(profile.name), now),
         outdated=known.outdated(profile.name),
     )
 

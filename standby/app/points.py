@@ -9,7 +9,13 @@ from datetime import datetime, tzinfo
 
 from standby.app.places import Place
 from standby.app.session import Session
-from standby.errors import Cancelled, ChooseOtherName, FixRequest, StopStandbyFirst
+from standby.errors import (
+    Cancelled,
+    ChooseOtherName,
+    FixRequest,
+    RepairStore,
+    StopStandbyFirst,
+)
 from standby.model.manifest import Manifest
 from standby.model.names import PointName
 from standby.model.observation import DomainFound, HeadUse, TargetObservation
@@ -56,13 +62,14 @@ def revert(
     """Let the dormant standby boot the point that `asked` means; no other point is lost.
 
     `latest` lets it follow the newest point again. Raises StopStandbyFirst while it runs,
-    FixRequest for a spoilt point unless that is taken.
+    FixRequest for a spoilt point unless that is taken, RepairStore for one whose files are gone.
     """
     with locked(session, place) as store:
         target = store.observe()
         refuse_unless_dormant(place, target)
         now = session.clock.now()
         point = select_good_point(store.manifest.points, asked, now, zone, spoilt)
+        _refuse_without_files(place, target, point)
         follows = asked.strip() == LATEST
         store.change(store.manifest.reverted(None if follows else point.name))
         ran = target.head.use is HeadUse.RAN
@@ -108,6 +115,17 @@ def locked(session: Session, place: Place) -> Generator[KvmStore]:
         if session.cancel.is_set():
             raise Cancelled(f"standby {place.called}", "stopped before anything was changed")
         yield store
+
+
+def _refuse_without_files(place: Place, target: TargetObservation, point: BootPoint) -> None:
+    missing = target.missing_below(point)
+    if missing:
+        raise RepairStore(
+            f"boot point {point.name} of {place.called}",
+            f"{', '.join(missing)} gone",
+            "all files that it stands on",
+            f"put it back from a copy; which points can be started: standby show {place.called}",
+        )
 
 
 def refuse_unless_dormant(place: Place, target: TargetObservation) -> None:

@@ -12,12 +12,12 @@ from standby.app.session import Session
 from standby.app.wiring import source_of
 from standby.errors import StopStandbyFirst, TryLater
 from standby.model.manifest import Manifest
-from standby.model.observation import DomainFound
+from standby.model.observation import HeadUse, TargetObservation
 from standby.planning.replicate import checkpoint_owner
 from standby.target import layout
 from standby.target.listing import Listing
 from standby.target.looking import observe_target
-from standby.target.removal import remove_directory, undefine_domain
+from standby.target.removal import remove_directory
 from standby.target.store import KvmStore
 
 
@@ -44,7 +44,7 @@ class Removal:
     standby: StandbyCare
     checkpoints: tuple[str, ...]  # on the source
     stored: int  # by everything in the standby's directory
-    kept: tuple[str, ...]  # heads that somebody ran, below kept/
+    kept: tuple[str, ...]  # where somebody's changes are: below kept/, in a head that was run
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ def remove(session: Session, removal: Removal) -> Removed:
     """Do it, while no cycle can run. Doing it again after an interruption does the rest.
 
     Raises StopStandbyFirst while the standby runs or somebody stands on its boot points, TryLater
-    when its boot points are not those any more that the removal names.
+    when its boot points, or what somebody changed, are not those any more that the removal names.
     """
     place = removal.place
     with locked(session, place) as store:
@@ -91,12 +91,13 @@ def remove(session: Session, removal: Removal) -> Removed:
         refuse_unless_dormant(place, target)
         _require_as_named(removal, store)
         if removal.standby is StandbyCare.DELETE:
+            _require_changes_named(removal, target)
             _refuse_while_used(place, store)
         if removal.checkpoints:
             source_of(session, place.profile).forget(removal.checkpoints)
         if removal.standby is StandbyCare.KEEP:
             return Removed(removal)
-        return Removed(removal, _delete(place, store, target.domain))
+        return Removed(removal, _delete(place, store))
 
 
 def _require_as_named(removal: Removal, store: KvmStore) -> None:
@@ -111,11 +112,23 @@ def _require_as_named(removal: Removal, store: KvmStore) -> None:
         )
 
 
-def _delete(place: Place, store: KvmStore, domain: DomainFound) -> tuple[str, ...]:
-    if domain is DomainFound.OURS:
-        defined = store.manifest.domain
-        name = defined.uuid if defined else store.manifest.standby
-        undefine_domain(place.host.libvirt(), name)
+def _require_changes_named(removal: Removal, target: TargetObservation) -> None:
+    """Refuse to delete what somebody changed since: it was not named."""
+    changed = {user.what for user in target.users if user.what.startswith(f"{layout.KEPT}/")}
+    if target.head.use is HeadUse.RAN:
+        changed.add(layout.HEAD)
+    if since := sorted(changed - set(removal.kept)):
+        raise TryLater(
+            f"standby {removal.place.called}",
+            f"somebody ran it since its parts were named: {', '.join(since)}",
+            "only what was named",
+            "nothing was removed: look again, and decide anew",
+        )
+
+
+def _delete(place: Place, store: KvmStore) -> tuple[str, ...]:
+    place.domain.undefine()  # from here on it cannot be started by its name
+    _refuse_while_open(place, store)
     # From here on no manifest may name a point whose files go, whatever happens in between.
     store.change(store.manifest.without_points())
     return remove_directory(place.host, place.directory, store.manifest.generation)
@@ -124,13 +137,24 @@ def _delete(place: Place, store: KvmStore, domain: DomainFound) -> tuple[str, ..
 def _refuse_while_used(place: Place, store: KvmStore) -> None:
     for user in store.users():
         if not user.what.startswith(f"{layout.KEPT}/"):  # those are ours to delete
-            raise StopStandbyFirst(
-                f"standby {place.called}",
-                f"{user.what} stands on its boot points",
-                "boot points that nobody uses",
-                "end or delete that first",
-            )
+            raise _used(place, user.what)
+    _refuse_while_open(place, store)
+
+
+def _refuse_while_open(place: Place, store: KvmStore) -> None:
+    if store.head_is_open():
+        raise _used(place, "whoever runs the standby's head, under whatever name,")
+
+
+def _used(place: Place, who: str) -> StopStandbyFirst:
+    return StopStandbyFirst(
+        f"standby {place.called}",
+        f"{who} stands on its boot points",
+        "boot points that nobody uses",
+        "end or delete that first",
+    )
 
 
 def _kept(listing: Listing) -> tuple[str, ...]:
-    return tuple(sorted(d for d in listing.directories if posixpath.dirname(d) == layout.KEPT))
+    kept = (path for path in listing.directories if posixpath.dirname(path) == layout.KEPT)
+    return (*sorted(kept), *([layout.HEAD] if listing.head_was_written else []))

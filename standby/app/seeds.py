@@ -64,6 +64,9 @@ class NoDomain:
         del definition, known
         raise FixRequest(f"boot point {point.name}", "on a medium", "a standby on a KVM host")
 
+    def undefine(self) -> None:
+        """Do nothing: there is none."""
+
     def takes_variables(self, definition: MachineDefinition, point: BootPoint) -> bool:
         """Say no: it has no firmware."""
         del definition, point

@@ -95,7 +95,7 @@ def _row_not_seen(seen: NotSeen) -> tuple[str, ...]:
         UNKNOWN if seen.lag is None else readable_age(seen.lag),
         next_run(seen, seen.at),
         NOTHING,
-        str(seen.error),
+        worst(seen.condition.problems) or str(seen.error),
     )
 
 

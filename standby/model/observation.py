@@ -10,6 +10,7 @@ from standby.model.disk import DiskLeftOut, SourceDisk
 from standby.model.machine import MachineDefinition, MachineIdentity, PowerState
 from standby.model.manifest import Manifest
 from standby.model.names import PointName
+from standby.model.point import BootPoint
 from standby.model.seed import UnfinishedSeed
 
 
@@ -119,3 +120,15 @@ class TargetObservation:
     unfinished: tuple[UnfinishedSeed, ...] = ()  # first copies that can go on, newest last
     clock: datetime | None = None  # what the KVM host's clock showed, UTC
     users: tuple[User, ...] = ()  # unexpected or long-lived ones; the dormant head is not one
+    missing: tuple[str, ...] = ()  # files of boot points that are gone; relative paths
+
+    @property
+    def lost_its_points(self) -> bool:
+        """Whether there were boot points once: a domain is defined only when there is one."""
+        return self.domain is DomainFound.OURS and not self.manifest.points
+
+    def missing_below(self, point: BootPoint) -> tuple[str, ...]:
+        """Return the images that are gone and without which a point cannot be read."""
+        chains = (self.manifest.chain_of(delta.disk, point.name) for delta in point.deltas)
+        needed = {delta.file for chain in chains for delta in chain}
+        return tuple(file for file in self.missing if file in needed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -22,7 +22,7 @@ from standby.planning.lag import (
     rpo_target,
     usual_duration,
 )
-from standby.planning.problems_clock import clock_problems
+from standby.planning.problems_clock import MOST_SKEW, clock_problems
 from standby.planning.problems_lag import failover_problem, pause_problem, rpo_problem
 from standby.planning.problems_runs import failed_runs, many_changes, slow_cycles
 from standby.planning.problems_source import source_problems
@@ -47,7 +47,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """All that is known of one machine's protection.
+    """All that is known of one machine's protection. `believable_runs` gives its runs.
 
     `called` is what commands take; `name` is the profile's, as its schedule takes it. `seen` is
     what the KVM host shows, or the error that kept it from doing so. `runs` are newest first,
@@ -75,10 +75,12 @@ class Facts:
         if not isinstance(self.seen, Seen):
             return newest_state_by(self.runs or ())
         # A run that was under way then may have published since; one that had ended is seen.
-        looked = self.seen.at
-        since = newest_state_by([it for it in self.runs or () if it.ended and it.ended > looked])
-        found = (newest_state(self.seen.target.manifest), since)
-        return max((it for it in found if it is not None), default=None)
+        looked, runs = self.seen.at, self.runs or ()
+        since = newest_state_by([it for it in runs if it.ended and it.ended > looked])
+        state = newest_state(self.seen.target.manifest)
+        if state is not None and state > looked + MOST_SKEW:
+            state = newest_state_by(runs)  # a clock was wrong that it is named after
+        return max((it for it in (state, since) if it is not None), default=None)
 
     @property
     def target(self) -> RpoTarget | None:
@@ -99,6 +101,14 @@ class Facts:
         return State.ERROR
 
 
+def believable_runs(runs: Iterable[Run] | None, now: datetime) -> tuple[Run, ...] | None:
+    """Leave out runs that began at a time to come: a clock was wrong that was right since.
+
+    Counted as the newest they would hide all that went wrong after them.
+    """
+    return None if runs is None else tuple(it for it in runs if it.begun <= now + MOST_SKEW)
+
+
 def condition(facts: Facts, now: datetime) -> Condition:
     """Judge one machine. `now` is UTC.
 
@@ -110,17 +120,21 @@ def condition(facts: Facts, now: datetime) -> Condition:
     return Condition(worst(found), found)
 
 
-def without_profile(error: StandbyError, *, earlier_in_effect: bool) -> Condition:
+def without_profile(
+    error: StandbyError, *, earlier_in_effect: bool, runs: Sequence[Run] = ()
+) -> Condition:
     """Judge a machine whose profile cannot be read.
 
-    Protection goes on only where a daemon still has an earlier version of it.
+    Protection goes on only where a daemon still has an earlier version of it; how well, only its
+    runs tell, newest first.
     """
     severity = Severity.WARNING if earlier_in_effect else Severity.CRITICAL
     goes_on = "the version before it stays in effect" if earlier_in_effect else "no run begins"
     problem = Problem(
         Concern.PROFILE, severity, f"the profile has mistakes, {goes_on}: {error}", "mend it"
     )
-    return Condition(_OF_SEVERITY[severity], (problem,))
+    found = gravest_first((problem, *failed_runs(runs, None)))
+    return Condition(worst(found), found)
 
 
 def worst(problems: Iterable[Problem]) -> Health:

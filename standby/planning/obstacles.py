@@ -45,11 +45,12 @@ class Obstacles:
     """Who stands where. Pins are part of the points themselves and need not be repeated.
 
     `users` are running machines, mounts, kept heads and anything unexpected; a user who stands
-    nowhere known defers every merge of the standby.
+    nowhere known defers every merge of the standby. `missing` are files that are gone.
     """
 
     protected: tuple[Protected, ...] = ()
     users: tuple[User, ...] = ()
+    missing: frozenset[str] = frozenset()
 
     def following(self, newest: PointName) -> Obstacles:
         """Return the obstacles once a dormant head has moved to `newest`."""
@@ -73,7 +74,8 @@ def obstacles(target: TargetObservation, newest_proven: PointName | None = None)
     if target.head.use is HeadUse.DORMANT and target.head.stands_on is not None:
         stands_on = _whose_state(target.head.stands_on, target.manifest)
         protected.append(Protected(stands_on, Protection.HEAD))
-    return Obstacles(tuple(protected), (*_head_users(target.head), *target.users))
+    users = (*_head_users(target.head), *target.users)
+    return Obstacles(tuple(protected), users, frozenset(target.missing))
 
 
 def _whose_state(name: PointName, manifest: Manifest) -> PointName:
@@ -106,6 +108,7 @@ def why_not(older: int, points: tuple[BootPoint, ...], hindrance: Obstacles) -> 
         or _protection(points[older], hindrance.protected)
         or _unfinished_neighbour(older, points)
         or _lost_digests(points[older], points[older + 1])
+        or _lost_files(points[older], points[older + 1], hindrance.missing)
     )
 
 
@@ -138,6 +141,13 @@ def _lost_digests(older: BootPoint, younger: BootPoint) -> str | None:
             if point.is_spoilt_whole(delta):
                 return f"{delta.disk} of {point.name} is spoilt as a whole"
     return None
+
+
+def _lost_files(older: BootPoint, younger: BootPoint, missing: frozenset[str]) -> str | None:
+    """Keep the older of a pair whose files are not all there: giving it up would lose it too."""
+    deltas = (*older.deltas, *younger.deltas)
+    files = sorted(file for delta in deltas for file in (delta.file, delta.digests))
+    return next((f"{file} is gone" for file in files if file in missing), None)
 
 
 def _unfinished_neighbour(place: int, points: tuple[BootPoint, ...]) -> str | None:

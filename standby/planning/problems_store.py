@@ -22,6 +22,7 @@ def store_problems(target: TargetObservation, plan: MergePlan, called: str) -> I
     yield from _of_the_tpm(target, called)
     yield from _of_the_head(target, called)
     yield from _of_the_damage(target, called)
+    yield from _of_the_files(target, called)
     yield from _of_the_manifest(target, called)
     yield from _of_the_seed(target, called)
     yield from _of_the_chain(target, plan, called)
@@ -63,7 +64,15 @@ def _of_the_domain(target: TargetObservation, called: str) -> Iterator[Problem]:
             f"domain {name} on the KVM host is not ours; it is left alone",
             f"give the standby another name in its profile, or rename it: virsh domrename {name}",
         )
-    if not target.manifest.whole_points:
+    if target.lost_its_points:
+        yield Problem(
+            Concern.DAMAGE,
+            Severity.CRITICAL,
+            f"domain {name} is there, but none of its boot points: no cycle sends everything again",
+            "mount their storage on the KVM host; or, if they are lost: "
+            f"standby run {called} --full",
+        )
+    elif not target.manifest.whole_points:
         yield Problem(
             Concern.SEED,
             Severity.WARNING,
@@ -184,6 +193,28 @@ def _of_the_damage(target: TargetObservation, called: str) -> Iterator[Problem]:
             Severity.WARNING,
             f"spoilt boot points: {', '.join(f'{p.name} ({damage(p)})' for p in others)}",
             f"mend what another image still has: standby verify {called} --all --repair",
+        )
+
+
+def _of_the_files(target: TargetObservation, called: str) -> Iterator[Problem]:
+    whole = target.manifest.whole_points
+    lost = [point for point in whole if target.missing_below(point)]
+    if lost:
+        sound = [point for point in whole if point not in lost]
+        boot = f"standby revert {called} {sound[-1].name}" if sound else "none can be started"
+        yield Problem(
+            Concern.DAMAGE,
+            Severity.CRITICAL if lost[-1] is whole[-1] else Severity.WARNING,
+            f"{', '.join(target.missing_below(lost[-1]))} gone: "
+            f"{', '.join(str(point.name) for point in lost)} cannot be started",
+            f"put it back from a copy; until then: {boot}",
+        )
+    elif target.missing:
+        yield Problem(
+            Concern.DAMAGE,
+            Severity.WARNING,
+            f"gone: {', '.join(target.missing)}; needed to tell what has changed or is spoilt",
+            f"make it anew from what the images hold: standby verify {called} --all --repair",
         )
 
 

@@ -47,6 +47,8 @@ def plan_cycle(
     """
     manifest = target.manifest
     _refuse_another_machine(source, manifest)
+    _refuse_lost_store(target, request)
+    _refuse_lost_files(target)
     require_point_allowed(
         manifest.standby, plan_merges(manifest.points, keep, now, obstacles(target))
     )
@@ -107,6 +109,36 @@ def _refuse_another_machine(source: SourceObservation, manifest: Manifest) -> No
             f"its UUID is {source.identity.uuid}",
             f"{manifest.machine.uuid}, as in the standby's manifest",
             "protect another machine under another standby name",
+        )
+
+
+def _refuse_lost_store(target: TargetObservation, request: CycleRequest) -> None:
+    """Refuse to send everything to where boot points were: a storage may not be mounted there.
+
+    The domain is defined once there is a boot point, and undefined before the last one goes.
+    """
+    if target.lost_its_points and request.copying is not Copying.EVERYTHING:
+        name = target.manifest.standby
+        raise RepairStore(
+            f"standby {name}",
+            "its domain is there, but none of its boot points",
+            "the boot points that it was defined for",
+            "mount their storage on the KVM host; or, if they are lost, send everything: "
+            "standby run PROFILE --full",
+        )
+
+
+def _refuse_lost_files(target: TargetObservation) -> None:
+    """Refuse to say of a point that it is still true, or to add one to it, when it is not there."""
+    newest = target.manifest.newest
+    missing = target.missing_below(newest) if newest else ()
+    if missing:
+        raise RepairStore(
+            f"standby {target.manifest.standby}",
+            f"{', '.join(missing)} gone: the newest boot point cannot be read",
+            "all files that its manifest names",
+            "put it back from a copy; or keep what there is and protect the machine anew under "
+            "another standby name",
         )
 
 

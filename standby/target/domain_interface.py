@@ -36,6 +36,9 @@ class DormantDomain(Protocol):
         `known` is what it was defined as before; a new definition keeps its UUID.
         """
 
+    def undefine(self) -> None:
+        """Undefine our domain, if it is there. Raises StopStandbyFirst when it runs by then."""
+
     def takes_variables(self, definition: MachineDefinition, point: BootPoint) -> bool:
         """Tell whether a point's firmware variables fit the firmware the standby gets.
 

@@ -15,6 +15,7 @@ from enum import Enum
 from typing import Final
 
 from standby.errors import StandbyStarted
+from standby.model.observation import User
 from standby.model.point import BootPoint
 from standby.target import layout, programs
 from standby.target.domain_interface import DormantDomain
@@ -99,6 +100,21 @@ class Heads:
             "a dormant standby",
             "nothing is lost: the head is as it was; stop the standby to let it move",
         )
+
+    def is_open(self, listing: Listing) -> bool:
+        """Tell whether somebody has the head open, by whatever domain or program."""
+        head = self._relative(listing.head)
+        return bool(head) and self._state(head) is _State.OPEN
+
+    def left_behind(self, listing: Listing) -> Iterator[User]:
+        """Yield the heads that the link does not name, and that somebody runs or ran.
+
+        They are still in their place where they were open when they were to be retired.
+        """
+        named = self._relative(listing.head)
+        for head in sorted(filter(layout.is_head, listing.directories)):
+            if head != named and self._state(head) is not _State.FRESH:
+                yield User(head, layout.point_of_head(head))
 
     def retire(self, head: str) -> None:
         """Remove a head that the link does not name; if somebody wrote to it, keep it.

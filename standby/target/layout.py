@@ -6,6 +6,7 @@ that the whole directory can be moved or copied and still boots.
 
 from __future__ import annotations
 
+import posixpath
 import re
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -155,6 +156,11 @@ def point_of_head(directory: str) -> PointName | None:
     """Return the point that a head's directory is named after, or None when it is not ours."""
     match = _HEAD_DIRECTORY.fullmatch(PurePosixPath(directory).name)
     return _point(match["point"]) if match else None
+
+
+def is_head(directory: str) -> bool:
+    """Tell whether a directory is one of our heads, be it the one that `head` names or not."""
+    return posixpath.dirname(directory) == HEADS and point_of_head(directory) is not None
 
 
 def number_of_head(directory: str) -> int:

@@ -29,10 +29,15 @@ class Listing:
     mounted_with: str  # options, of network file systems only
     manifest: str  # its text, "" without one
     clock: datetime | None = None  # the host's, UTC
+    links: frozenset[str] = frozenset()  # relative paths
 
     def debris(self, manifest: Manifest) -> tuple[str, ...]:
         """Return what interrupted runs left: everything of ours that nothing refers to."""
         return tuple(sorted(self._debris(manifest)))
+
+    def missing(self, manifest: Manifest) -> tuple[str, ...]:
+        """Return what boot points consist of and is not there; a link may lead to it."""
+        return tuple(sorted(manifest.files() - self.files.keys() - self.links))
 
     def _debris(self, manifest: Manifest) -> Iterator[str]:
         points = {point.name for point in manifest.points}
@@ -115,6 +120,7 @@ def parse_listing(text: str, where: str) -> Listing:
                 path: int(blocks) * _BLOCK_BYTES for kind, blocks, path in entries if kind == "f"
             },
             directories=frozenset(path for kind, _, path in entries if kind == "d"),
+            links=frozenset(path for kind, _, path in entries if kind == "l"),
             head=sections["head"].strip(),
             head_sizes=(sections["fresh"].strip(), sections["now"].strip()),
             available=int(sections["available"]),

@@ -31,11 +31,14 @@ def observe_unlocked(
     host: Host, directory: StandbyDirectory, domain: DormantDomain
 ) -> TargetObservation | None:
     """Look at a standby without its lock; None when there is no manifest."""
+    where = f"{directory.manifest} on {host.name}"
     listing = look(host, directory)
-    if listing is None:
-        return None
-    manifest = manifest_of(listing, f"{directory.manifest} on {host.name}")
-    return observe_target(domain, listing, manifest) if manifest else None
+    manifest = manifest_of(listing, where) if listing else None
+    if listing and manifest and listing.missing(manifest):
+        # Somebody may have published in the midst of the look, after the files were listed.
+        listing = look(host, directory)
+        manifest = manifest_of(listing, where) if listing else None
+    return observe_target(domain, listing, manifest) if listing and manifest else None
 
 
 def mounted(listing: Listing) -> Sequence[User]:
@@ -64,6 +67,7 @@ def observe_target(
         unfinished=listing.unfinished(),
         users=(*mounted(listing), *kept_heads(listing)),
         clock=listing.clock,
+        missing=listing.missing(manifest),
     )
 
 

@@ -201,11 +201,16 @@ class KvmStore:
         if defined != self._manifest.domain:
             self._publish(self._manifest.with_domain(defined))
 
+    def head_is_open(self) -> bool:
+        """Tell whether somebody has the head open, by whatever domain or program."""
+        return self._heads.is_open(self._look())
+
     def users(self) -> Sequence[User]:
         """List who stands on files of this store besides its own chain and dormant head."""
         listing, images = self._look(), read_images(self._host, self._directory)
         return (
             *unexpected_users(images, self._manifest, listing.head),
+            *self._heads.left_behind(listing),
             *mounted(listing),
             *users_by_domains(self._domain, self._directory, self._manifest, listing.head),
         )

@@ -101,8 +101,8 @@ def _unexpected(images: Images, manifest: Manifest, head: str) -> Iterator[User]
     for image, base in sorted(images.stands_on.items()):
         if image in ours or base is None or (head and posixpath.dirname(image) == head):
             continue
-        if image.startswith(f"{layout.HEADS}/"):
-            continue  # a head that was replaced; the next cycle drops it
+        if layout.is_head(posixpath.dirname(image)):
+            continue  # a head that was replaced; whether somebody runs or ran it is asked of QEMU
         if image.startswith(f"{layout.DELTAS}/") and layout.delta_number(image):
             continue  # debris of an interrupted cycle or merge; the next cycle drops it
         yield User(image, point_of_file(manifest, base))

@@ -93,6 +93,9 @@ class Domain:
         uuid = known.uuid if known else "00000000-0000-4000-8000-000000000000"
         return DefinedDomain(uuid, str(point.name))
 
+    def undefine(self) -> None:
+        raise AssertionError(f"{self} is to stay")
+
     def takes_variables(self, definition: MachineDefinition, point: BootPoint) -> bool:
         return definition.nvram is not None and bool(point.deltas)
 

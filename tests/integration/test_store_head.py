@@ -35,6 +35,7 @@ from tests.integration.store_world import (
     Reverter,
     SetsAside,
     World,
+    merge_down,
     was_killed,
 )
 
@@ -161,6 +162,46 @@ def test_a_head_made_by_hand_and_run_is_never_deleted(
     (kept,) = [path for path in world.path.rglob("vda.qcow2") if path.read_bytes() == content]
     assert kept.parent != head_of(world)
     world.expect_exact()
+
+
+def test_nothing_is_merged_below_a_head_that_was_open_when_it_was_to_be_retired(
+    world: World, opened: ExitStack
+) -> None:
+    # A manager was killed when it had turned the link and somebody was just starting the old head.
+    ran = world.path / "heads" / head_of(world).name
+    world.publish(Change("vda", 0, 512, 7))
+    ran.mkdir()
+    for delta in world.manifest.points[0].deltas:
+        world.create_overlay(ran / f"{delta.disk}.qcow2", f"../../{delta.file}")
+    opened.enter_context(world.opened_by_somebody(f"heads/{ran.name}/vda.qcow2"))
+    with world.opened() as store:
+        store.discard(store.observe().debris)  # as a cycle begins
+        assert ran.exists()
+        opened.close()  # and while it copies the machine is shut down
+        qemu_io(ran / "vda.qcow2", "write -P 99 0 512")
+        content = world.read(f"heads/{ran.name}/vda.qcow2")
+        assert merge_down(store, 1).merges == ()
+    assert world.read(f"kept/{ran.name}/vda.qcow2") == content
+
+
+def test_nothing_is_merged_below_a_head_that_somebody_made_and_no_link_names(world: World) -> None:
+    head = world.path / "heads/to-look-at"
+    head.mkdir()
+    for delta in world.manifest.points[0].deltas:
+        world.create_overlay(head / f"{delta.disk}.qcow2", f"../../{delta.file}")
+    qemu_io(head / "vda.qcow2", "write -P 99 0 512")
+    content = world.read("heads/to-look-at/vda.qcow2")
+    world.publish(Change("vda", 0, 4 * KIB, 7))
+    world.merge(1)
+    assert world.read("heads/to-look-at/vda.qcow2") == content
+
+
+def test_a_head_that_nobody_ran_and_a_kill_left_keeps_no_merge_up(world: World) -> None:
+    left = world.path / "heads" / "V20261122_035600.77"
+    shutil.copytree(head_of(world), left)
+    with world.opened() as store:
+        assert list(store.users()) == []
+    assert world.merge(1).merges
 
 
 def test_what_a_killed_manager_left_of_a_head_that_nobody_saw_goes(world: World) -> None:

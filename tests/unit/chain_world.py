@@ -81,14 +81,14 @@ def observed(
     manifest: Manifest,
     head: HeadObservation | None = None,
     *,
-    domain: DomainFound = DomainFound.OURS,
+    domain: DomainFound | None = None,  # ours once there is a boot point
     users: tuple[User, ...] = (),
 ) -> TargetObservation:
     newest = manifest.newest.name if manifest.newest else None
     return TargetObservation(
         manifest=manifest,
         head=head or HeadObservation(HeadUse.DORMANT, newest),
-        domain=domain,
+        domain=domain or (DomainFound.OURS if newest else DomainFound.ABSENT),
         available=1 << 40,
         users=users,
     )

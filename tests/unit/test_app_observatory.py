@@ -149,6 +149,7 @@ def test_runs_since_the_look_tell_how_old_the_newest_state_is(world: World, tmp_
 
 def test_whoever_tells_of_a_run_does_not_wait_for_the_history(world: World, tmp_path: Path) -> None:
     asked: list[str] = []
+    world.clock.moment += 90 * MINUTE
 
     def earlier(name: str) -> Sequence[Run]:
         asked.append(name)
@@ -186,6 +187,7 @@ def test_runs_before_the_look_say_nothing_against_it(world: World, tmp_path: Pat
 
 
 def test_a_run_is_counted_once_though_the_history_has_it_too(world: World, tmp_path: Path) -> None:
+    world.clock.moment += 90 * MINUTE
     ended = run(0, RunResult.FAILED)
     watched = observatory(world, tmp_path, (ended,))
     watched.ended(ended)

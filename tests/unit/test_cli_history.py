@@ -15,6 +15,8 @@ import pytest
 from configuration_files import write_root
 from history_runs import BEGIN, begun, ended
 
+from standby.app.history import LookBack
+from standby.app.session import Session
 from standby.app.state import StateDirectory
 from standby.cli.main import main
 from standby.history import History
@@ -72,6 +74,21 @@ def log_of(state: StateDirectory, run: Run, *lines: str) -> Path:
         file.say(20, line)
     file.close()
     return path
+
+
+def test_runs_of_a_clock_that_was_ahead_are_not_the_last_ones(
+    tmp_path: Path, history: History
+) -> None:
+    now = datetime.now(UTC)
+    ahead = [
+        replace(ended(n), begun=now + timedelta(days=n), ended=now + timedelta(days=n))
+        for n in range(1, 120)
+    ]
+    failed = replace(ended(0, RunResult.FAILED), begun=now - timedelta(hours=1))
+    history.end(*ahead, failed)
+    with Session(write_root(tmp_path, {})) as session, LookBack(session) as back:
+        assert [run.id for run in back.last("web1")] == [failed.id]
+        assert back.profile_meant("web1") == "web1"
 
 
 # ---- history ------------------------------------------------------------------------------

@@ -17,8 +17,8 @@ from standby.cli import points as points_command
 from standby.cli import show as show_command
 from standby.cli.look_output import look_as_json, print_looks
 from standby.cli.output import print_facts
-from standby.errors import GrantAccess, ReachHost
-from standby.model.health import Condition, Health
+from standby.errors import FixProfile, GrantAccess, ReachHost
+from standby.model.health import Concern, Condition, Health, Problem, Severity
 from standby.model.names import PointName
 from standby.model.observation import User
 from standby.model.point import Standing
@@ -185,3 +185,13 @@ def test_points_tell_programs_their_disks(capsys: pytest.CaptureFixture[str]) ->
         }
     ]
     assert capsys.readouterr().out == ""
+
+
+def test_the_gravest_reason_is_told_also_of_one_that_could_not_be_seen(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    mistakes = Problem(Concern.PROFILE, Severity.WARNING, "the profile has mistakes", "mend it")
+    failing = Problem(Concern.FAILED_RUNS, Severity.CRITICAL, "the last 6 runs failed", "see why")
+    judged = Condition(Health.CRITICAL, (failing, mistakes))
+    print_looks((NotSeen("web1", FixProfile("a", "b"), START, judged),), as_json=False, nothing="")
+    assert "critical: the last 6 runs failed (and 1 more)" in capsys.readouterr().out

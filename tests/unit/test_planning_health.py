@@ -31,12 +31,19 @@ from standby.model.health import Concern, Condition, Health, Problem, Severity
 from standby.model.keep import Keep
 from standby.model.machine import MachineDefinition, PowerState
 from standby.model.manifest import FAILOVERS
+from standby.model.names import PointName
 from standby.model.observation import SourceObservation, TrackedCheckpoint, TrackedDisk
 from standby.model.pause import Pause
 from standby.model.run import RunKind, RunResult
 from standby.model.schedule import Every, Schedule
 from standby.model.state import State
-from standby.planning.health import condition, gravest_first, without_profile, worst
+from standby.planning.health import (
+    believable_runs,
+    condition,
+    gravest_first,
+    without_profile,
+    worst,
+)
 
 WARNING, CRITICAL, NOTE = Severity.WARNING, Severity.CRITICAL, Severity.NOTE
 SOURCE_DISK = SourceDisk("vda", "/d/vda.qcow2", ImageFormat.QCOW2, DiskStorage.FILE, SIZE)
@@ -107,6 +114,12 @@ class TestProfile:
         assert goes_on.health is Health.WARNING
         assert "web1.yaml:3" in goes_on.problems[0].text
         assert "stays in effect" in goes_on.problems[0].text
+
+    def test_a_mistake_in_a_profile_does_not_hide_that_its_runs_fail(self) -> None:
+        failed = tuple(run(n, RunResult.FAILED) for n in range(6))
+        judged = without_profile(self.ERROR, earlier_in_effect=True, runs=failed)
+        assert judged.health is Health.CRITICAL
+        assert judged.problems[0].concern is Concern.FAILED_RUNS
 
     def test_a_newer_version_that_is_wrong_is_a_warning(self) -> None:
         problem = about(facts(outdated="web1.yaml:3: unknown key"), Concern.PROFILE)
@@ -350,6 +363,21 @@ class TestClocks:
         problem = about(facts(seen(now=START)), Concern.CLOCK, START)
         assert problem is not None
         assert "a time to come" in problem.text
+
+    def test_a_clock_that_was_ahead_once_hides_nothing_that_went_wrong_since(self) -> None:
+        ahead = replace(PROTECTED.points[-1], name=PointName.at(NOW + 300 * DAY))
+        named = replace(
+            PROTECTED, points=(*PROTECTED.points[:-1], ahead.still_true(NOW + 300 * DAY))
+        )
+        wrong = (run(n, RunResult.FAILED, retry=Retry.NEVER) for n in (5, 65))
+        history = (run(-300 * 24 * 60), *wrong, run(400))
+        known = facts(seen(named), runs=believable_runs(history, NOW))
+        assert severity(known, Concern.FAILED_RUNS) is CRITICAL
+        assert known.lag(NOW) == 400 * MINUTE
+        assert severity(known, Concern.RPO) is CRITICAL
+        assert facts(seen(named), runs=None).lag(NOW) is None  # and not: none at all
+        good = facts(seen(named), runs=(run(1),))
+        assert [it.concern for it in problems(good)] == [Concern.CLOCK]
 
 
 class TestSpace:

@@ -18,7 +18,7 @@ from standby.model.observation import (
     TargetObservation,
     User,
 )
-from standby.model.point import REMADE
+from standby.model.point import REMADE, Delta
 from standby.model.spoilt import SpoiltDisk
 from standby.planning.health import gravest_first
 from standby.planning.obstacles import obstacles
@@ -47,11 +47,15 @@ def test_a_dormant_standby_within_its_limit_has_no_problem() -> None:
 
 
 def test_a_standby_without_points_waits_for_its_first_seed() -> None:
-    target = observed(EMPTY, HeadObservation(HeadUse.ABSENT))
-    target = replace(target, domain=DomainFound.ABSENT)
-    assert only(target) == Problem(
+    assert only(observed(EMPTY, HeadObservation(HeadUse.ABSENT))) == Problem(
         Concern.SEED, Severity.WARNING, "waiting for its first seed", "standby run web"
     )
+
+
+def test_a_domain_without_any_boot_point_has_lost_them() -> None:
+    problem = only(observed(EMPTY, HeadObservation(HeadUse.ABSENT), domain=DomainFound.OURS))
+    assert problem.severity is Severity.CRITICAL
+    assert problem.remedy.endswith("standby run web --full")
 
 
 def test_a_foreign_domain_is_critical_and_left_alone() -> None:
@@ -191,3 +195,37 @@ def test_a_head_on_a_spoilt_point_is_critical() -> None:
     reverted = replace(chain, reverted_to=chain.points[0].name)
     head = HeadObservation(HeadUse.DORMANT, chain.points[0].name)
     assert found(observed(reverted, head))[0].severity is Severity.CRITICAL
+
+
+def of_one_disk(count: int) -> Manifest:
+    deltas = (Delta("vda", f"deltas/vda.{n:04}.qcow2", 1 << 20, 1) for n in range(1, count + 1))
+    points = zip(hourly_points(count), deltas, strict=True)
+    return replace(EMPTY, points=tuple(replace(p, deltas=(d,)) for p, d in points))
+
+
+def test_points_whose_files_are_gone_are_told_from_those_that_can_still_be_started() -> None:
+    names = [str(it.name) for it in of_one_disk(3).points]
+    target = replace(observed(of_one_disk(3)), missing=("deltas/vda.0002.qcow2",))
+    problem = only(target)
+    assert problem.severity is Severity.CRITICAL
+    assert problem.text == f"deltas/vda.0002.qcow2 gone: {names[1]}, {names[2]} cannot be started"
+    assert problem.remedy.endswith(f"standby revert web {names[0]}")
+
+
+def test_a_table_that_is_gone_keeps_no_point_from_being_started() -> None:
+    target = replace(observed(of_one_disk(3)), missing=("deltas/vda.0002.digests",))
+    problem = only(target)
+    assert problem.severity is Severity.WARNING
+    assert problem.text.startswith("gone: deltas/vda.0002.digests; ")
+
+
+@pytest.mark.parametrize("kind", ["qcow2", "digests"])
+@pytest.mark.parametrize("number", [1, 2])
+def test_no_point_is_given_up_for_a_pair_whose_files_are_not_all_there(
+    kind: str, number: int
+) -> None:
+    target = replace(observed(of_one_disk(3)), missing=(f"deltas/vda.{number:04}.{kind}",))
+    plan = plan_merges(target.manifest.points, Keep(2), LATER, obstacles(target))
+    first = target.manifest.points[0].name
+    assert first not in [merge.older for merge in plan.merges]
+    assert next(it.obstacle for it in plan.deferred if it.older == first).endswith("is gone")

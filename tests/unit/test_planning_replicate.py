@@ -24,9 +24,11 @@ from standby.model.keep import HARD_CAP_ABOVE_LIMIT, Keep
 from standby.model.machine import MachineDefinition, MachineIdentity, PowerState
 from standby.model.manifest import Manifest
 from standby.model.observation import (
+    DomainFound,
     HeadObservation,
     HeadUse,
     SourceObservation,
+    TargetObservation,
     TrackedCheckpoint,
     TrackedDisk,
 )
@@ -142,10 +144,11 @@ def planned(
     *,
     head: HeadObservation | None = None,
     keep: Keep | None = None,
+    target: TargetObservation | None = None,
 ) -> CyclePlan:
     return plan_cycle(
         there,
-        observed(manifest, head),
+        target or observed(manifest, head),
         request or CycleRequest(),
         consistency=Consistency.CRASH,
         keep=keep or Keep(22),
@@ -317,6 +320,26 @@ def test_another_machine_is_never_taken_for_this_one() -> None:
     with pytest.raises(RepairSource, match="UUID"):
         planned(other, state.manifest)
     assert planned(other, EMPTY).way is Way.SEED  # nothing of the former is there
+
+
+def test_where_boot_points_were_everything_is_sent_again_only_when_asked_for() -> None:
+    state = State((DiskState("vda"),), seeded=False)
+    unmounted = replace(observed(state.manifest), domain=DomainFound.OURS)
+    for copying in (Copying.AS_NEEDED, Copying.WHAT_DIFFERS):
+        with pytest.raises(RepairStore, match="none of its boot points"):
+            planned(state.source, state.manifest, CycleRequest(copying), target=unmounted)
+    full = planned(state.source, state.manifest, CycleRequest(Copying.EVERYTHING), target=unmounted)
+    assert full.way is Way.SEED
+
+
+def test_nothing_is_added_to_a_point_of_which_a_file_is_gone_nor_is_it_called_still_true() -> None:
+    state = State((DiskState("vda"),))
+    (delta,) = state.newest.deltas
+    target = replace(observed(state.manifest), missing=(delta.file,))
+    with pytest.raises(RepairStore, match=f"{delta.file} gone"):
+        planned(state.source, state.manifest, target=target)
+    table = replace(target, missing=(delta.digests,))
+    assert planned(state.source, state.manifest, target=table)  # the disk itself is whole
 
 
 def test_a_machine_without_disks_makes_no_point() -> None:

@@ -238,6 +238,16 @@ def test_a_listing_cut_short_is_not_believed() -> None:
             parse_listing(whole[:cut], "x")
 
 
+def test_what_points_consist_of_and_is_gone_is_named(store: Path) -> None:
+    delta = Delta("vda", "deltas/vda.0001.qcow2", 1 << 20, 1)
+    manifest = replace(MANIFEST, points=(replace(MANIFEST.points[0], deltas=(delta,)),))
+    assert observed(store).missing(manifest) == ("deltas/vda.0001.digests",)
+    (store / "deltas/vda.0001.digests").symlink_to("elsewhere")  # somebody moved it
+    assert observed(store).missing(manifest) == ()
+    (store / "deltas/vda.0001.qcow2").unlink()
+    assert observed(store).missing(manifest) == ("deltas/vda.0001.qcow2",)
+
+
 def test_numbers_of_heads_are_never_used_twice(store: Path) -> None:
     (store / "heads/V20261122_035600.7").mkdir()
     (store / "kept/V20261122_035500.12").mkdir()

@@ -100,7 +100,8 @@ class LibvirtDormantDomain:
         ours = {self._directory / image for image in images} | {self._directory.head_nvram}
         others = [path for path in files_of_domain(domain) if path not in ours]
         inside = f"{self._directory.path}/"
-        return any(path.startswith(inside) for path in (*others, *resolve(self._host, others)))
+        stand_on = resolve(self._host, others, self._directory.path)
+        return any(path.startswith(inside) for path in (*others, *stand_on))
 
     def define(
         self, definition: MachineDefinition, point: BootPoint, known: DefinedDomain | None
@@ -126,7 +127,7 @@ class LibvirtDormantDomain:
             log.warning("%s: undefined by somebody; defined again", self._subject)
         self._require_free_uuid(plan.spec.uuid)
         if there and own != plan.spec.uuid:  # libvirt does not give a domain another UUID
-            self._undefine(there)
+            self._undefine(there, "to give it another UUID")
         self._define(plan)
         return replace(defined, became=_digest_of_lines(self._definition(self._lookup())))
 
@@ -156,13 +157,22 @@ class LibvirtDormantDomain:
         with libvirt_calls(self._subject):
             return str(domain.XMLDesc(flags))
 
-    def _undefine(self, domain: libvirt.virDomain) -> None:
+    def undefine(self) -> None:
+        """Undefine our domain, if it is there. Raises StopStandbyFirst when it runs by then."""
+        there = self._lookup()
+        if there is not None and self._is_ours(there):
+            self._undefine(there, "to undefine it")
+
+    def _undefine(self, domain: libvirt.virDomain, why: str) -> None:
+        """Undefine a domain that is off: libvirt would let one that runs go on without a name."""
         with libvirt_calls(self._subject):
             if domain.isActive():
-                raise StopStandbyFirst(
-                    self._subject, "it runs", "a dormant standby, to give it another UUID"
-                )
+                raise StopStandbyFirst(self._subject, "it runs", f"a dormant standby, {why}")
             undefine(self._connection(), domain)
+        if self._lookup() is not None:
+            raise StopStandbyFirst(
+                self._subject, "was started in this moment", f"a dormant standby, {why}"
+            )
 
     def _define(self, plan: DomainPlan) -> None:
         done = shed(plan.spec, self._ask_libvirt)
@@ -279,7 +289,8 @@ class LibvirtDormantDomain:
         """
         head = f"{self._directory.path}/{layout.HEAD}/"
         named = files_of_domains(self._connection())
-        return resolve(self._host, tuple(path for path in named if not path.startswith(head)))
+        others = tuple(path for path in named if not path.startswith(head))
+        return resolve(self._host, others, self._directory.path)
 
     @property
     def _subject(self) -> str:

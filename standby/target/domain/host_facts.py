@@ -55,9 +55,11 @@ done
 """
 
 
-# Arguments: image files. Prints each and everything it stands on, without links. An image that
-# cannot be read has no backing files that anybody could tell.
+# Arguments: a directory, image files. Prints the directory, then each of these and everything it
+# stands on, without links. An image that cannot be read has no backing files that anybody could
+# tell.
 _RESOLVE: Final = """
+realpath -m -- "$1"; shift
 for image in "$@"; do
   realpath -m -- "$image"
   [ -r "$image" ] || continue
@@ -132,15 +134,21 @@ def files_of_domain(domain: libvirt.virDomain) -> tuple[str, ...]:
         return tuple(_sources(domain.connect(), definition))
 
 
-def resolve(host: Host, paths: Sequence[str]) -> tuple[str, ...]:
+def resolve(host: Host, paths: Sequence[str], directory: str) -> tuple[str, ...]:
     """Return the files themselves that these paths and all their backing files lead to.
 
-    The host resolves them: a path through a link must never be shortened as text.
+    The host resolves them: a path through a link must never be shortened as text. What lies in
+    `directory` is named as that is: its storage may be a link.
     """
     if not paths:
         return ()
-    done = host.run(("sh", "-c", _RESOLVE, "standby-resolve", *sorted(set(paths))), timeout=_LOOK_S)
-    return tuple(done.text.splitlines())
+    argv = ("sh", "-c", _RESOLVE, "standby-resolve", directory, *sorted(set(paths)))
+    itself, *files = host.run(argv, timeout=_LOOK_S).text.splitlines()
+    inside = f"{itself}/"
+    return tuple(
+        f"{directory}/{file.removeprefix(inside)}" if file.startswith(inside) else file
+        for file in files
+    )
 
 
 def _definitions(domain: libvirt.virDomain) -> Iterator[str]:
