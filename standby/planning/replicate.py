@@ -25,7 +25,13 @@ from standby.model.spoilt import total
 from standby.planning.naming import next_point_name
 from standby.planning.obstacles import obstacles
 from standby.planning.retention import plan_merges, require_point_allowed
-from standby.planning.seeds import given_up, going_on, with_former_names, with_images
+from standby.planning.seeds import (
+    given_up,
+    going_on,
+    still_meant,
+    with_former_names,
+    with_images,
+)
 
 
 def plan_cycle(
@@ -60,7 +66,7 @@ def plan_cycle(
     # A full copy that somebody asked for believes nothing of what is there.
     full = request.copying is Copying.EVERYTHING
     believed, images = ((), NO_IMAGES) if full else (target.unfinished, request.images)
-    begun = with_images(planned, images)
+    begun = with_images(planned, still_meant(images, planned, manifest.newest))
     disks = going_on(begun if full else with_former_names(begun, manifest.newest), believed)
     incremental = any(plan.way is Way.INCREMENTAL for plan in disks)
     way, reason = _overall(disks)

@@ -28,6 +28,20 @@ def refuse_while_waiting(manifest: Manifest, called: str) -> None:
     )
 
 
+def still_meant(
+    images: SeedImages, disks: Sequence[DiskPlan], newest: BootPoint | None
+) -> SeedImages:
+    """Return the images that the profile still means once there is a boot point.
+
+    A path without a name was that of the disk which the machine had then; one with a name may be
+    that of a disk which has been added since.
+    """
+    if newest is None:
+        return images
+    names = {plan.disk.name for plan in disks}
+    return SeedImages({name: path for name, path in images.by_disk.items() if name in names})
+
+
 def with_images(disks: Sequence[DiskPlan], images: SeedImages) -> tuple[DiskPlan, ...]:
     """Return the plans of first copies that begin from an image on the KVM host.
 

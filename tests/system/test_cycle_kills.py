@@ -89,6 +89,23 @@ def test_a_manager_killed_as_a_phase_begins_loses_nothing(
         scribbler.scribble(at_limit.guest, SIZES, requests=4)
 
 
+def test_a_manager_killed_in_a_capture_leaves_no_job_though_no_cycle_follows(
+    at_limit: Protection,
+) -> None:
+    """Its scratch files would grow until the guest is told that there is no space."""
+    assert killed_at(at_limit, StopAt(Stop.PHASE, Phase.TRANSFER))
+
+    def has_ended() -> bool:
+        return at_limit.lab.virsh("source", "domjobinfo", at_limit.name).split() == [
+            "Job",
+            "type:",
+            "None",
+        ]
+
+    wait_until(has_ended, "the end of the backup job", 20)
+    expect_recovery(at_limit, Scribbler(2))
+
+
 @pytest.mark.long
 def test_a_manager_killed_while_it_tidies_up_after_another_loses_nothing(
     at_limit: Protection,

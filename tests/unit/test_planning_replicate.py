@@ -34,6 +34,7 @@ from standby.model.observation import (
 )
 from standby.model.plan import Copying, CyclePlan, CycleRequest, HeadMove
 from standby.model.point import BlankDisk, BootPoint, Consistency, Delta, Standing, Way
+from standby.model.seed import SeedImages
 from standby.model.spoilt import SpoiltDisk
 from standby.planning.replicate import checkpoint_owner, plan_cycle
 
@@ -221,6 +222,22 @@ def test_a_disk_under_another_name_begins_from_what_the_newest_point_has_of_it()
         assert disk.image is None
     (disk,) = planned(source(there), manifest, CycleRequest(Copying.EVERYTHING)).capture.disks
     assert disk.image is None
+
+
+def test_the_image_of_a_first_copy_stands_in_the_way_of_no_later_change() -> None:
+    """It is not needed any more then: its owner may have removed it."""
+    request = CycleRequest(images=SeedImages(only="/srv/old.raw"))
+    two = State((DiskState("vda"), DiskState("vdb", Before.ABSENT)))
+    plan = planned(two.source, two.manifest, request)
+    assert [disk.image for disk in plan.capture.disks] == [None, None]
+    before = replace(DiskState("vda").delta or Delta("", "", 0, 0), image="inode 7")
+    manifest = replace(EMPTY, points=(point(START, deltas=(before,)),), next_delta=7)
+    there = replace(DiskState("sda").source, image="inode 7")
+    (disk,) = planned(source(there), manifest, request).capture.disks
+    assert disk.image == before.file
+    named = CycleRequest(images=SeedImages({"vdb": "/srv/b.raw", "vdc": "/srv/c.raw"}))
+    plan = planned(two.source, two.manifest, named)
+    assert [disk.image for disk in plan.capture.disks] == [None, "/srv/b.raw"]
 
 
 def test_of_disks_whose_images_were_exchanged_no_history_is_believed() -> None:

@@ -90,6 +90,7 @@ def _disk(
     path = "" if source is None else source.get("file") or source.get("dev") or ""
     if because is None:
         _require_capturable(name, kind, image_format)
+        _require_plain(node, name)
     return DefinedDisk(
         name=name,
         path=path,
@@ -129,4 +130,16 @@ def _require_capturable(name: str, kind: str, image_format: str) -> None:
             f"format {image_format!r}",
             "qcow2 or raw",
             f"convert it, or exclude it: source.disks.exclude.{name}",
+        )
+
+
+def _require_plain(node: ElementTree.Element, name: str) -> None:
+    """Refuse what libvirt encrypts: in the clear while it is open, unreadable while it is not."""
+    if next(node.iter("encryption"), None) is not None:
+        raise RepairSource(
+            f"disk {name}",
+            "libvirt encrypts it: a capture of the running machine would hold it in the clear, "
+            "and one of a machine that is off what nobody can read without libvirt's secret",
+            "a disk that is encrypted inside the guest, or not at all",
+            f"exclude it: source.disks.exclude.{name}",
         )

@@ -306,10 +306,11 @@ def unprepared(error: CommandFailed, host: Host, domain: libvirt.virDomain) -> S
 
 
 def power_state(domain: libvirt.virDomain) -> PowerState:
-    """Return what the VM does."""
+    """Return what the VM does. One that crashed and is preserved stands still, its images open."""
     with libvirt_calls("domain"):
         state, _ = domain.state()
-    if state in {libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PMSUSPENDED}:
+        preserved = state == libvirt.VIR_DOMAIN_CRASHED and domain.isActive()
+    if state in {libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PMSUSPENDED} or preserved:
         return PowerState.PAUSED
     off = {libvirt.VIR_DOMAIN_SHUTOFF, libvirt.VIR_DOMAIN_CRASHED, libvirt.VIR_DOMAIN_NOSTATE}
     return PowerState.OFF if state in off else PowerState.RUNNING
