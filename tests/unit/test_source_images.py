@@ -31,6 +31,8 @@ def test_images_of_one_inode_on_two_file_systems_are_told_apart() -> None:
     assert images_of(disk("vda", data), inodes=(12,))[0] != before[0]
 
 
-def test_of_raw_images_nothing_is_known() -> None:
+def test_raw_images_are_told_apart_by_their_paths() -> None:
     raw = [disk(name, f"/vms/{name}", ImageFormat.RAW) for name in ("vda", "vdb")]
-    assert images_of(*raw, inodes=()) == ["", ""]
+    before = images_of(*raw, inodes=())
+    assert len(set(before)) == 2
+    assert images_of(disk("sda", "/vms/vda", ImageFormat.RAW), inodes=()) == before[:1]

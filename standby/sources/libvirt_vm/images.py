@@ -84,7 +84,8 @@ def with_versions(disks: Iterable[SourceDisk], headers: Headers) -> tuple[Source
 
 def _known(disk: SourceDisk, header: Header | None) -> SourceDisk:
     if header is None:
-        return disk
+        # A raw image has no bitmaps to be mistaken about: its path tells which disk it was.
+        return replace(disk, image=disk.path)
     # A file keeps its inode when it is renamed; that of a device is made anew at each boot.
     image = disk.path if disk.on_block_device else f"inode {header.inode}"
     return replace(disk, keeps_bitmaps=header.keeps_bitmaps, image=image)
