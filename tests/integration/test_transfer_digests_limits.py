@@ -238,6 +238,10 @@ class Seed:
                 return None
         return result
 
+    def has_stored(self) -> bool:
+        """Tell whether some digests are stored: at a kill their flush may be under way."""
+        return any(content(self.pair.table))
+
     def expect_exact(self) -> None:
         run("qemu-img", "compare", "-f", "raw", "-F", "qcow2", self.raw, self.pair.image)
         assert content(self.pair.table) == table_of_file(self.raw)
@@ -258,7 +262,10 @@ def seed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Seed:
 
 
 def test_an_interrupted_seed_sends_only_what_is_missing(seed: Seed) -> None:
-    assert seed.go_on(crash_after=GIB * 3 // 4) is None
+    for _ in range(5):
+        assert seed.go_on(crash_after=GIB * 3 // 4) is None
+        if seed.has_stored():
+            break
     result = seed.go_on()
     assert result is not None
     assert result.data_bytes <= 192 * MIB  # at least one of four spans was stored
