@@ -51,7 +51,7 @@ class Healing:
         What is damaged is kept. Raises RepairStore when it cannot be healed, UseOtherVersion.
         """
         try:
-            return _stored(self.listing, self.where)
+            return manifest_of(self.listing, self.where)
         except UseOtherVersion:
             raise
         except RepairStore as damage:
@@ -68,7 +68,7 @@ class Healing:
             return self._rebuilt(text, lost)
 
     def _copied(self, copy: Manifest, damage: RepairStore) -> Manifest:
-        if lost := sorted(copy.files() - _deltas(self.listing)):
+        if lost := sorted(copy.files() - self.listing.deltas):
             raise RepairStore(
                 self.where,
                 f"damaged, and its copy names {lost[0]}, which is gone",
@@ -119,13 +119,6 @@ class Healing:
             )
 
 
-def _stored(listing: Listing, where: str) -> Manifest | None:
-    manifest = manifest_of(listing, where)
-    if manifest is None and (_deltas(listing) or _points(listing)):
-        raise RepairStore(where, "no manifest, but what belongs to boot points", "a manifest")
-    return manifest
-
-
 def _set_aside(
     host: Host,
     directory: StandbyDirectory,
@@ -137,8 +130,8 @@ def _set_aside(
     known = {str(point.name) for point in manifest.points}
     unknown = [
         *(path for path in damaged if path in listing.files),
-        *sorted(_deltas(listing) - manifest.files()),
-        *sorted(path for path in _points(listing) if path.rpartition("/")[2] not in known),
+        *sorted(listing.deltas - manifest.files()),
+        *sorted(path for path in listing.points if path.rpartition("/")[2] not in known),
     ]
     replaced = digest_of(listing.manifest)
     argv = ("bash", "-c", programs.SET_ASIDE, "standby-heal", directory.path, replaced, *unknown)
@@ -152,11 +145,3 @@ def _set_aside(
 
 def _is_marked(listing: Listing, name: PointName) -> bool:
     return layout.given_up_mark(name) in listing.files
-
-
-def _points(listing: Listing) -> frozenset[str]:
-    return frozenset(path for path in listing.directories if layout.is_point_directory(path))
-
-
-def _deltas(listing: Listing) -> frozenset[str]:
-    return frozenset(path for path in listing.files if path.startswith(f"{layout.DELTAS}/"))
