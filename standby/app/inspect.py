@@ -37,7 +37,7 @@ from standby.planning.health import (
 from standby.planning.lag import lag, newest_state_by
 from standby.planning.naming import next_point_name
 from standby.planning.obstacles import obstacles
-from standby.planning.retention import MergePlan, plan_merges
+from standby.planning.retention import MergePlan, merges_due, plan_merges
 from standby.planning.states import resting_state
 from standby.profile import Profile
 from standby.target.looking import observe_unlocked
@@ -142,8 +142,7 @@ def judge(
     `source` is what a look at the machine showed; `looked` is when the standby was looked at, now
     unless given.
     """
-    keep, points = place.profile.boot_points.kept, target.manifest.points
-    merges = plan_merges(points, keep, now, obstacles(target))
+    merges = merges_due(target, place.profile.boot_points.kept, now)
     facts = replace(
         _facts(place.called, place.profile, known, Seen(target, merges, looked or now), now),
         storage=place.where,

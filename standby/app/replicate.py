@@ -26,13 +26,12 @@ from standby.model.plan import CyclePlan, CycleRequest, DiskPlan
 from standby.model.point import Way
 from standby.model.run import Cause
 from standby.planning.forecast import Forecast, forecast
-from standby.planning.obstacles import obstacles
 from standby.planning.pauses import (
     pause_warning,
     refuse_while_failed_over,
     refuse_while_paused,
 )
-from standby.planning.retention import MergePlan, plan_merges
+from standby.planning.retention import MergePlan, merges_due
 from standby.planning.seeds import refuse_while_waiting
 from standby.planning.space import DiskWrite, bytes_for_disk
 from standby.profile import Profile
@@ -138,7 +137,7 @@ def dry_run(session: Session, profile: Profile, request: CycleRequest) -> Estima
     return Estimate(
         plan=planned,
         source=observed,
-        merges=plan_merges(target.manifest.points, policy.keep, now, obstacles(target)),
+        merges=merges_due(target, policy.keep, now),
         disks=disks,
         needed=new + SPACE_RESERVE,
         available=target.available,

@@ -39,13 +39,13 @@ from standby.model.seed import NO_IMAGES, SeedImages, UnfinishedSeed
 from standby.model.spoilt import total
 from standby.model.window import DailyWindow
 from standby.planning.consistency import consistency_now
-from standby.planning.obstacles import obstacles
 from standby.planning.replicate import checkpoint_owner, plan_cycle
 from standby.planning.resync import require_resync_allowed
 from standby.planning.retention import (
     DeferredMerge,
     Merge,
     MergePlan,
+    merges_due,
     plan_merges,
     point_allowed,
 )
@@ -329,7 +329,7 @@ class Cycle:
         due = plan_merges(manifest.points, keep, now)
         if not due.merges:
             return due  # no need to look at every image of the store
-        return plan_merges(manifest.points, keep, now, obstacles(with_users(self.store)))
+        return merges_due(with_users(self.store), keep, now)
 
 
 def look_for_the_cause(alive: Callable[[], None]) -> None:

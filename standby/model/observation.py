@@ -81,7 +81,7 @@ class HeadUse(Enum):
     DORMANT = "dormant"
     RUNNING = "running"
     RAN = "ran and was stopped"
-    REPLACED = "not what the domain boots"  # but images of somebody's own that stand on it
+    REPLACED = "not what the domain boots"  # but images of somebody's own
 
 
 class DomainFound(Enum):

@@ -23,7 +23,12 @@ from standby.planning.lag import (
     usual_duration,
 )
 from standby.planning.problems_clock import MOST_SKEW, clock_problems
-from standby.planning.problems_lag import failover_problem, pause_problem, rpo_problem
+from standby.planning.problems_lag import (
+    ended_schedule,
+    failover_problem,
+    pause_problem,
+    rpo_problem,
+)
 from standby.planning.problems_runs import failed_runs, many_changes, slow_cycles
 from standby.planning.problems_source import source_problems
 from standby.planning.problems_store import store_problems
@@ -156,6 +161,7 @@ def _problems(facts: Facts, now: datetime) -> Iterator[Problem]:
     else:
         yield _not_seen(facts, facts.seen, now)
     yield from rpo_problem(facts.lag(now), facts.target, facts.state(now), facts.called)
+    yield from ended_schedule(facts.schedule, facts.target, facts.called, now)
     yield from _of_the_runs(facts)
     if facts.source is not None:
         yield from source_problems(facts.source, facts.called)

@@ -8,10 +8,12 @@ from typing import Final
 
 from standby.model.health import Concern, Problem, Severity
 from standby.model.manifest import Manifest
+from standby.model.schedule import Once, OnEvent, Schedule
 from standby.model.state import State
 from standby.planning.durations import readable_duration
 from standby.planning.lag import RpoTarget
 from standby.planning.pauses import described
+from standby.planning.schedule import moment_of
 
 LONG_PAUSE: Final = timedelta(days=1)
 _GRAVE: Final = 3  # times the target
@@ -35,6 +37,23 @@ def rpo_problem(
         f"{readable_duration(target.most)} ({how})",
         f"standby resume {called}" if state is State.PAUSED else f"see why: standby show {called}",
     )
+
+
+def ended_schedule(
+    schedule: Schedule, target: RpoTarget | None, called: str, now: datetime
+) -> Iterator[Problem]:
+    """Say that no run is due any more where nothing else would tell how old the standby gets."""
+    repeats = any(not isinstance(entry, Once | OnEvent) for entry in schedule.entries)
+    if target is not None or schedule.ends is None or not repeats:
+        return
+    ended = moment_of(schedule.ends, schedule.zone)
+    if ended <= now:
+        yield Problem(
+            Concern.RPO,
+            Severity.WARNING,
+            f"its schedule ended at {ended:%Y-%m-%d %H:%M} UTC: no run begins by itself any more",
+            f"let it go on, in its profile; or end its protection: standby remove {called}",
+        )
 
 
 def pause_problem(manifest: Manifest, called: str, now: datetime) -> Iterator[Problem]:

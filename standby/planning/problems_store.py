@@ -115,8 +115,9 @@ def _of_the_head(target: TargetObservation, called: str) -> Iterator[Problem]:
         yield Problem(
             Concern.HEAD,
             Severity.WARNING,
-            f"the standby boots images of somebody's own, on {where}, such as those of a "
-            f"snapshot: virsh domblklist {name}; no cycle touches it, and it follows no new points",
+            f"the standby boots images of somebody's own (its head is on {where}), such as those "
+            f"of a snapshot, or disks that were moved: virsh domblklist {name}; no cycle touches "
+            "it, and it follows no new points",
             "when they are not needed any more let the next cycle define it anew: "
             f"virsh undefine {name} --snapshots-metadata --keep-nvram",
         )

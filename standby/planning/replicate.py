@@ -23,8 +23,7 @@ from standby.model.point import BlankDisk, BootPoint, Consistency, Standing, Way
 from standby.model.seed import NO_IMAGES
 from standby.model.spoilt import total
 from standby.planning.naming import next_point_name
-from standby.planning.obstacles import obstacles
-from standby.planning.retention import plan_merges, require_point_allowed
+from standby.planning.retention import merges_due, require_point_allowed
 from standby.planning.seeds import (
     given_up,
     going_on,
@@ -55,9 +54,7 @@ def plan_cycle(
     _refuse_another_machine(source, manifest)
     _refuse_lost_store(target, request)
     _refuse_lost_files(target)
-    require_point_allowed(
-        manifest.standby, plan_merges(manifest.points, keep, now, obstacles(target))
-    )
+    require_point_allowed(manifest.standby, merges_due(target, keep, now))
     known = tuple(checkpoint.name for checkpoint in source.checkpoints)
     taken = {name.removeprefix(checkpoint_prefix) for name in known}
     point = next_point_name(manifest.points, now, taken)

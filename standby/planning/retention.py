@@ -15,8 +15,9 @@ from itertools import pairwise
 from standby.errors import RepairStore, TryLater
 from standby.model.keep import Keep, KeepAll, KeepOnePer, Period
 from standby.model.names import PointName
+from standby.model.observation import TargetObservation
 from standby.model.point import BootPoint, Standing
-from standby.planning.obstacles import NO_OBSTACLES, Obstacles, why_not
+from standby.planning.obstacles import NO_OBSTACLES, Obstacles, obstacles, why_not
 
 
 class MergeCause(Enum):
@@ -128,6 +129,16 @@ def plan_merges(
         if older.name in passed
     )
     return MergePlan(keep, len(points), len(chain), tuple(merges), deferred)
+
+
+def merges_due(target: TargetObservation, keep: Keep, now: datetime) -> MergePlan:
+    """Decide which neighbours of a standby, as it was observed, are merged; `now` is UTC.
+
+    Tiers go by the earlier of two clocks, ours and the KVM host's: a clock that is ahead must not
+    make points too old to be kept.
+    """
+    earlier = now if target.clock is None else min(now, target.clock)
+    return plan_merges(target.manifest.points, keep, earlier, obstacles(target))
 
 
 def chain_level(count: int, keep: Keep) -> ChainLevel:

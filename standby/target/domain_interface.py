@@ -22,10 +22,10 @@ class DormantDomain(Protocol):
         """Tell whether our domain runs, is paused, or has a managed save image."""
 
     def boots_other(self, images: Collection[str]) -> bool:
-        """Tell whether our domain boots images of somebody's own that stand on files of ours.
+        """Tell whether our domain boots images of somebody's own, on top or in place of ours.
 
         `images` are the head's own, relative to the standby's directory. A snapshot that libvirt
-        makes gives the domain such images.
+        makes gives the domain such images, and so does whoever moves its disks elsewhere.
         """
 
     def define(

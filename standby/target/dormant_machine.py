@@ -44,12 +44,19 @@ class DormantMachine:
         definition = self._definitions.read(point.name)
         copied = self._domain.takes_variables(definition, point)
         variables = Variables.COPIED if copied else Variables.FRESH
-        if move is HeadMove.SET_ASIDE:
-            self._domain.keep_tpm(self._directory / f"{layout.HEAD}/{layout.TPM}")
         if move is HeadMove.SET_ASIDE or not self._heads.stands_on(point, listing):
+            self._keep_tpm(definition, listing, move)
             self._heads.stand_on(point, listing, variables)
         defined = self._domain.define(definition, point, known)
         return defined if definition.tpm is None else self._with_tpm(defined, definition, point)
+
+    def _keep_tpm(self, definition: MachineDefinition, listing: Listing, move: HeadMove) -> None:
+        """Keep what the TPM holds beside the head that goes: that may have been run by now.
+
+        With a head that nobody ran it goes as well.
+        """
+        if move is HeadMove.SET_ASIDE or (definition.tpm is not None and listing.head_exists):
+            self._domain.keep_tpm(self._directory / f"{layout.HEAD}/{layout.TPM}")
 
     def _is_defined(self, known: DefinedDomain | None) -> bool:
         return known is not None and not known.due and self._domain.found() is DomainFound.OURS
@@ -57,11 +64,11 @@ class DormantMachine:
     def _with_tpm(
         self, defined: DefinedDomain, definition: MachineDefinition, point: BootPoint
     ) -> DefinedDomain:
-        """Give the domain's TPM a point's state, unless it runs on what it has meanwhile.
+        """Give the domain's TPM a point's state, unless it runs or ran on what it has meanwhile.
 
         What could not be done is due, and the manifest says so until it is done.
         """
-        if self._domain.is_active():
+        if self._domain.is_active() or not self._heads.is_untouched():
             log.warning("%s: the standby was started; its TPM is left alone", self._directory.path)
             return replace(defined, due=True)
         state = self._directory / f"{layout.point_directory(point.name)}/{layout.TPM}"

@@ -101,6 +101,10 @@ class Heads:
             "nothing is lost: the head is as it was; stop the standby to let it move",
         )
 
+    def is_untouched(self) -> bool:
+        """Tell whether nobody has run the head that the link names, nor runs it."""
+        return self._state(layout.HEAD) is _State.FRESH
+
     def is_open(self, listing: Listing) -> bool:
         """Tell whether somebody has the head open, by whatever domain or program."""
         head = self._relative(listing.head)

@@ -15,7 +15,7 @@ from typing import Final
 
 from standby.errors import CommandFailed, RepairStore, UseOtherVersion
 from standby.host.interface import Host
-from standby.model.manifest import Manifest
+from standby.model.manifest import FAILOVERS, Manifest
 from standby.model.names import PointName
 from standby.target import layout, programs
 from standby.target.layout import StandbyDirectory
@@ -29,6 +29,11 @@ from standby.target.writer import overtaken
 log = logging.getLogger(__name__)
 
 _LOOK_S: Final = 60.0
+_REVERTED_TO: Final = re.compile(r'^  "reverted_to": "(V\d{8}_\d{6})",$', re.MULTILINE)
+_FAILOVER: Final = re.compile(r'^  "failover": "([a-z ()]+)",$', re.MULTILINE)
+_PINNED: Final = re.compile(
+    r'^    \{"name": "(V\d{8}_\d{6})", "standing": "[a-z ]+", "pinned": true,', re.MULTILINE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +56,7 @@ class Healing:
         What is damaged is kept. Raises RepairStore when it cannot be healed, UseOtherVersion.
         """
         try:
-            return _stored(self.listing, self.where)
+            return manifest_of(self.listing, self.where)
         except UseOtherVersion:
             raise
         except RepairStore as damage:
@@ -68,7 +73,7 @@ class Healing:
             return self._rebuilt(text, lost)
 
     def _copied(self, copy: Manifest, damage: RepairStore) -> Manifest:
-        if lost := sorted(copy.files() - _deltas(self.listing)):
+        if lost := sorted(copy.files() - self.listing.deltas):
             raise RepairStore(
                 self.where,
                 f"damaged, and its copy names {lost[0]}, which is gone",
@@ -82,10 +87,10 @@ class Healing:
             )
         _set_aside(self.host, self.directory, self.listing, copy)
         log.warning("%s; its copy in %s/ has taken its place", damage, layout.KEPT)
-        # The copy may be one publication old, and that one may have been the pause.
-        paused = next(iter(pause_told(self.listing.manifest)), copy.paused)
+        # The copy may be one publication old, and that one may have been what somebody chose.
+        chosen = _with_choices(copy, self.listing.manifest)
         # One more than it says: the damaged one may have been of a later generation.
-        return replace(copy, generation=copy.generation + 1, paused=paused)
+        return replace(chosen, generation=copy.generation + 1)
 
     def _rebuilt(self, copy: str, lost: RepairStore) -> Manifest:
         """Make it anew from the files; only for a cycle, which knows whose standby this is."""
@@ -119,13 +124,6 @@ class Healing:
             )
 
 
-def _stored(listing: Listing, where: str) -> Manifest | None:
-    manifest = manifest_of(listing, where)
-    if manifest is None and (_deltas(listing) or _points(listing)):
-        raise RepairStore(where, "no manifest, but what belongs to boot points", "a manifest")
-    return manifest
-
-
 def _set_aside(
     host: Host,
     directory: StandbyDirectory,
@@ -137,8 +135,8 @@ def _set_aside(
     known = {str(point.name) for point in manifest.points}
     unknown = [
         *(path for path in damaged if path in listing.files),
-        *sorted(_deltas(listing) - manifest.files()),
-        *sorted(path for path in _points(listing) if path.rpartition("/")[2] not in known),
+        *sorted(listing.deltas - manifest.files()),
+        *sorted(path for path in listing.points if path.rpartition("/")[2] not in known),
     ]
     replaced = digest_of(listing.manifest)
     argv = ("bash", "-c", programs.SET_ASIDE, "standby-heal", directory.path, replaced, *unknown)
@@ -150,13 +148,24 @@ def _set_aside(
         raise
 
 
+def _with_choices(copy: Manifest, damaged: str) -> Manifest:
+    """Return a manifest with what people chose, as far as a damaged text still tells it.
+
+    What either of the two protects stays protected.
+    """
+    pinned = frozenset(_PINNED.findall(damaged))
+    points = tuple(replace(p, pinned=p.pinned or str(p.name) in pinned) for p in copy.points)
+    reverted, failover = _REVERTED_TO.search(damaged), _FAILOVER.search(damaged)
+    whole = {str(point.name): point.name for point in copy.whole_points}
+    states = {state.value: state for state in FAILOVERS}
+    return replace(
+        copy,
+        points=points,
+        reverted_to=whole.get(reverted[1] if reverted else "", copy.reverted_to),
+        failover=states.get(failover[1] if failover else "", copy.failover),
+        paused=next(iter(pause_told(damaged)), copy.paused),
+    )
+
+
 def _is_marked(listing: Listing, name: PointName) -> bool:
     return layout.given_up_mark(name) in listing.files
-
-
-def _points(listing: Listing) -> frozenset[str]:
-    return frozenset(path for path in listing.directories if layout.is_point_directory(path))
-
-
-def _deltas(listing: Listing) -> frozenset[str]:
-    return frozenset(path for path in listing.files if path.startswith(f"{layout.DELTAS}/"))

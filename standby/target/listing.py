@@ -31,6 +31,16 @@ class Listing:
     clock: datetime | None = None  # the host's, UTC
     links: frozenset[str] = frozenset()  # relative paths
 
+    @property
+    def deltas(self) -> frozenset[str]:
+        """What lies among the deltas."""
+        return frozenset(path for path in self.files if path.startswith(f"{layout.DELTAS}/"))
+
+    @property
+    def points(self) -> frozenset[str]:
+        """The directories of boot points."""
+        return frozenset(path for path in self.directories if layout.is_point_directory(path))
+
     def debris(self, manifest: Manifest) -> tuple[str, ...]:
         """Return what interrupted runs left: everything of ours that nothing refers to."""
         return tuple(sorted(self._debris(manifest)))
@@ -134,8 +144,20 @@ def parse_listing(text: str, where: str) -> Listing:
 
 
 def manifest_of(listing: Listing, where: str) -> Manifest | None:
-    """Read the manifest that the listing carries; None when there is none."""
-    return read_manifest(listing.manifest, where) if listing.manifest.strip() else None
+    """Read the manifest that the listing carries; None when there never was one.
+
+    Raises RepairStore when it is damaged or was lost, UseOtherVersion.
+    """
+    if listing.manifest.strip():
+        return read_manifest(listing.manifest, where)
+    if listing.deltas or listing.points:
+        raise RepairStore(
+            where,
+            "no manifest, but what belongs to boot points",
+            "a manifest",
+            "the next cycle takes its copy, or makes it anew: standby run PROFILE",
+        )
+    return None
 
 
 def _sections(text: str) -> Mapping[str, str]:

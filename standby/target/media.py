@@ -100,7 +100,8 @@ def open_medium(host: Host, directory: StandbyDirectory) -> Medium:
     """Look at a seed on a medium. Raises ReplaceMedium unless all but its images is whole."""
     where = f"{directory.path} on {host.name}"
     listing = look(host, directory)
-    manifest = manifest_of(listing, where) if listing else None
+    written = listing is not None and bool(listing.manifest.strip())
+    manifest = manifest_of(listing, where) if listing and written else None
     if listing is None or manifest is None or len(manifest.points) != 1:
         raise ReplaceMedium(
             where, "no finished seed", "what `standby export-seed` wrote", "name its DIRECTORY"

@@ -255,6 +255,8 @@ class KvmStore:
         self._lock.require()
         self._text = publish_manifest(self._host, self._directory, manifest, self._text, moves)
         self._manifest = manifest
+        if moves.files:
+            self._first = None  # it does not know what was put in place
 
     def _head_point(self) -> BootPoint | None:
         reverted = self._manifest.reverted_to

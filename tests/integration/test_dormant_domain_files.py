@@ -61,8 +61,8 @@ def image(file: Path, backing: str = "") -> None:
     run("qemu-img", "create", "-q", "-f", "qcow2", *on, file, "1M")
 
 
-def define(name: str, disk: Path, directory: Path | None = None) -> None:
-    """Define a domain with one disk; that of a standby if it has a directory."""
+def define(name: str, disk: Path, directory: Path | None = None, more: str = "") -> None:
+    """Define a domain with one disk, and more; that of a standby if it has a directory."""
     mark = f"""<metadata><replica xmlns="urn:standby-replica:1"><standby>{name}</standby>
         <directory>{directory}</directory></replica></metadata>"""
     libvirt.open("test:///default").defineXML(
@@ -70,7 +70,7 @@ def define(name: str, disk: Path, directory: Path | None = None) -> None:
         {mark if directory else ""}
         <memory unit="MiB">64</memory><os><type>hvm</type></os><devices>
         <disk type="file" device="disk"><source file="{disk}"/><target dev="vda" bus="virtio"/>
-        </disk></devices></domain>"""
+        </disk>{more}</devices></domain>"""
     )
 
 
@@ -92,3 +92,45 @@ def test_a_snapshot_elsewhere_is_what_the_domain_boots_though_the_storage_is_a_l
     image(snapshot, f"{store}/head/vda.qcow2")
     define("web1-standby", snapshot, store)
     assert dormant.boots_other(["head/vda.qcow2"])
+
+
+def test_disks_that_were_moved_elsewhere_are_what_the_domain_boots(
+    store: Path, dormant: LibvirtDormantDomain, tmp_path: Path
+) -> None:
+    define("web1-standby", tmp_path / "moved.qcow2", store)  # by virsh blockcopy --pivot
+    assert dormant.boots_other(["head/vda.qcow2"])
+
+
+def test_a_disk_or_a_medium_that_somebody_added_is_not_what_the_domain_boots(
+    store: Path, dormant: LibvirtDormantDomain, tmp_path: Path
+) -> None:
+    scratch = disk("vdb", tmp_path / "scratch.raw")
+    define("web1-standby", store / "head/vda.qcow2", store, scratch)
+    assert not dormant.boots_other(["head/vda.qcow2"])
+    medium = disk("sda", tmp_path / "rescue.iso", "cdrom")
+    define("web1-standby", store / "head/vda.qcow2", store, medium)
+    assert not dormant.boots_other(["head/vda.qcow2", "head/vdb.qcow2"])  # vdb was detached
+
+
+@pytest.mark.parametrize("now", ["sda", "vda"])
+def test_a_disk_that_went_with_the_newest_point_is_not_somebodys(
+    store: Path, dormant: LibvirtDormantDomain, now: str
+) -> None:
+    # The manager was killed when it had turned the head, before it defined the domain anew.
+    (store / "head/vda.qcow2").rename(store / f"head/{now}.qcow2")
+    gone = disk("vdb", store / "head/vdb.qcow2")
+    define("web1-standby", store / "head/vda.qcow2", store, gone)
+    assert not dormant.boots_other([f"head/{now}.qcow2"])
+
+
+def test_an_overlay_beside_the_heads_images_is_what_the_domain_boots(
+    store: Path, dormant: LibvirtDormantDomain
+) -> None:
+    image(store / "head/vda.snap1", "vda.qcow2")
+    define("web1-standby", store / "head/vda.snap1", store)
+    assert dormant.boots_other(["head/vda.qcow2"])
+
+
+def disk(target: str, file: Path, device: str = "disk") -> str:
+    return f"""<disk type="file" device="{device}"><source file="{file}"/>
+        <target dev="{target}" bus="{"sata" if device == "cdrom" else "virtio"}"/></disk>"""

@@ -339,6 +339,7 @@ class WithTpm(Domain):
     """Remembers what was put into its TPM."""
 
     placed: Sequence[str] = ()
+    holds = b""
     refusal: StandbyError | None = None
 
     def define(
@@ -346,6 +347,9 @@ class WithTpm(Domain):
     ) -> DefinedDomain:
         assert definition.tpm == b"sealed"
         return super().define(DEFINITION, point, known)
+
+    def keep_tpm(self, file: str) -> None:
+        Path(file).write_bytes(self.holds)
 
     def place_tpm(self, definition: MachineDefinition, state: str) -> StandbyError | None:
         assert definition.tpm == b"sealed"
@@ -370,6 +374,29 @@ def test_a_standby_that_was_started_meanwhile_keeps_what_its_tpm_holds(world: Wo
         domain.active = False
         store.move_head(HeadMove.STAY)
         assert len(domain.placed) == 2
+
+
+def test_what_the_tpm_holds_of_a_standby_that_ran_after_the_last_look_is_kept_with_its_head(
+    world: World,
+) -> None:
+    folder = world.path / f"points/{world.points[0]}"
+    (folder / "machine.xml").write_text("<domain><devices><tpm/></devices></domain>")
+    (folder / "tpm.permall").write_bytes(b"sealed")
+    world.domain = domain = WithTpm()
+    ran = head_of(world).name
+    with world.opened() as store:
+        assert store.observe().head.use is HeadUse.DORMANT
+        domain.holds = b"what it sealed to its disks"
+        run_and_stop(world)
+        store.change(store.manifest.reverted(world.points[0]))
+        store.move_head(HeadMove.MOVE)  # as was planned before
+        assert len(domain.placed) == 1
+        assert (world.path / f"kept/{ran}/tpm.permall").read_bytes() == domain.holds
+        run_and_stop(world)
+        store.change(store.manifest.with_profile({"standby": {"memory": "4GiB"}}))
+        store.move_head(HeadMove.STAY)  # the domain has to be defined anew, and nothing else
+        assert len(domain.placed) == 1
+    world.expect_exact()
 
 
 def test_a_tpm_that_could_not_get_its_state_is_told_of_until_it_has_it(world: World) -> None:

@@ -164,6 +164,29 @@ def test_a_pause_that_the_copy_does_not_know_yet_is_kept(world: World) -> None:
     assert world.manifest.paused == asked
 
 
+@pytest.mark.parametrize("choice", ["pin", "revert", "failover"])
+def test_what_somebody_chose_and_the_copy_does_not_know_yet_is_kept(
+    world: World, choice: str
+) -> None:
+    first = world.points[0]
+    copy = world.path / "kept/standby.json"
+    behind = copy.read_bytes()
+    with world.opened() as store:
+        manifest = store.manifest
+        changed = {
+            "pin": manifest.with_pin(first),
+            "revert": manifest.reverted(first),
+            "failover": replace(manifest, failover=State.PREPARED),
+        }[choice]
+        store.change(changed)
+    copy.write_bytes(behind)  # the publication died before its copy was made
+    add_a_digit(world.path / "standby.json")
+    with world.opened() as store:
+        healed = store.manifest
+    assert (healed.points, healed.failover) == (changed.points, changed.failover)
+    assert healed.reverted_to == changed.reverted_to
+
+
 @pytest.mark.parametrize("damage_of_copy", [Path.unlink, empty])
 def test_a_pause_that_nothing_tells_any_more_is_said_to_be_lost(
     world: World, damage_of_copy: Damage, caplog: pytest.LogCaptureFixture

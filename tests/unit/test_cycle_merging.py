@@ -17,7 +17,7 @@ from standby.cycle.interfaces import MergeGate, MergeTurn, ProgressReport
 from standby.cycle.replicate import Cycle, Policy
 from standby.cycle.report import Journal, Phase
 from standby.errors import TryLater
-from standby.model.keep import Keep
+from standby.model.keep import Keep, KeepAll, Tier
 from standby.model.manifest import Manifest
 from standby.model.names import PointName
 from standby.model.observation import (
@@ -50,10 +50,12 @@ class Store:
     merged: list[PointName] = field(default_factory=list)
     comes: dict[int, Sequence[User]] = field(default_factory=dict)  # after so many merges
     refused: PointName | None = None
+    clock: datetime | None = None  # what the KVM host's shows
 
     def observe(self) -> TargetObservation:
         head = HeadObservation(HeadUse.ABSENT)
-        return TargetObservation(self.manifest, head, DomainFound.ABSENT, 1 << 40)
+        found = TargetObservation(self.manifest, head, DomainFound.ABSENT, 1 << 40)
+        return replace(found, clock=self.clock)
 
     def users(self) -> Sequence[User]:
         return self.standing
@@ -67,7 +69,9 @@ class Store:
         self.standing = self.comes.get(len(self.merged), self.standing)
 
 
-def cycle(store: Store, clock: Clock, gate: MergeGate, limit: int) -> Cycle:
+def cycle(
+    store: Store, clock: Clock, gate: MergeGate, limit: int, tiers: tuple[Tier, ...] = ()
+) -> Cycle:
     """Return a cycle of which only the merges can be run."""
     nothing = cast("Any", None)
     return Cycle(
@@ -76,7 +80,7 @@ def cycle(store: Store, clock: Clock, gate: MergeGate, limit: int) -> Cycle:
         transfer=nothing,
         hooks=nothing,
         clock=clock,
-        policy=Policy("web", Consistency.CRASH, Keep(limit), "/standbys", 0),
+        policy=Policy("web", Consistency.CRASH, Keep(limit, tiers), "/standbys", 0),
         request=CycleRequest(),
         journal=Journal("web", Session(Path("/etc/standby")).require_wanted),
         progress=lambda *_: None,
@@ -146,3 +150,11 @@ def test_a_merge_that_could_not_be_done_is_reported_as_waiting_and_not_as_done()
     assert [merge.older for merge in done.merges] == [oldest.name] == store.merged
     (waits, *_) = done.deferred
     assert (waits.older, waits.obstacle) == (second.name, "a file of the pair is in use")
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [(900, 0), (0, 900), (900, None)])
+def test_a_clock_that_is_ahead_makes_no_point_too_old(ours: int, theirs: int | None) -> None:
+    day = timedelta(days=1)
+    store = Store(clock=None if theirs is None else START + theirs * day)
+    cycle(store, Clock(START + ours * day), at_once, 22, (KeepAll(3 * day),)).merge()
+    assert bool(store.merged) is (theirs is None)  # nobody says so then

@@ -11,6 +11,7 @@ from health_world import (
     BY_HAND,
     DAY,
     HOUR,
+    HOURLY,
     MINUTE,
     NOW,
     PROTECTED,
@@ -35,7 +36,7 @@ from standby.model.names import PointName
 from standby.model.observation import SourceObservation, TrackedCheckpoint, TrackedDisk
 from standby.model.pause import Pause
 from standby.model.run import RunKind, RunResult
-from standby.model.schedule import Every, Schedule
+from standby.model.schedule import Every, Once, Schedule
 from standby.model.state import State
 from standby.planning.health import (
     believable_runs,
@@ -179,6 +180,17 @@ class TestRpo:
         assert severity(waiting, Concern.RPO) is None
         assert severity(waiting, Concern.SEED) is WARNING
         assert waiting.lag(NOW) is None
+
+    def test_a_schedule_that_has_ended_is_told(self) -> None:
+        ended = replace(HOURLY, ends=NOW.replace(tzinfo=None))
+        late = NOW + 9 * DAY
+        assert severity(facts(seen(now=late), schedule=ended), Concern.RPO, late) is WARNING
+        going_on = replace(HOURLY, ends=late.replace(tzinfo=None))
+        assert severity(facts(schedule=going_on), Concern.RPO) is None
+        once = Schedule(UTC, (Once(START.replace(tzinfo=None)),), ends=NOW.replace(tzinfo=None))
+        assert severity(facts(seen(now=late), schedule=once), Concern.RPO, late) is None
+        with_rpo = facts(seen(now=late), schedule=ended, rpo=10 * DAY)
+        assert severity(with_rpo, Concern.RPO, late) is None
 
     def test_a_clock_that_was_set_back_makes_no_negative_lag(self) -> None:
         assert facts().lag(START) == timedelta(0)

@@ -302,3 +302,19 @@ def test_a_manifest_of_another_generation_is_read_for_what_it_is(store: Path) ->
     found = manifest_of(observed(store), "x")
     assert found is not None
     assert found.generation == 9
+
+
+@pytest.mark.parametrize("gone", ["deltas/vda.0001.qcow2", f"points/{NAME}"])
+def test_a_manifest_that_was_lost_is_not_taken_for_one_that_never_was(
+    store: Path, gone: str
+) -> None:
+    (store / "standby.json").write_text("")  # as a crash leaves it
+    subprocess.run(["rm", "-r", store / gone], check=True)
+    with pytest.raises(RepairStore, match="no manifest, but what belongs to boot points"):
+        manifest_of(observed(store), "the manifest")
+
+
+def test_a_directory_without_anything_of_boot_points_never_had_a_manifest(store: Path) -> None:
+    for gone in ("standby.json", "deltas/vda.0001.qcow2", f"points/{NAME}"):
+        subprocess.run(["rm", "-r", store / gone], check=True)
+    assert manifest_of(observed(store), "the manifest") is None

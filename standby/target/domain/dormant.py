@@ -24,6 +24,8 @@ from standby.target import layout
 from standby.target.domain.element import parse_xml
 from standby.target.domain.host_facts import (
     ask_host,
+    disks_of_domain,
+    existing,
     files_of_domain,
     files_of_domains,
     resolve,
@@ -93,15 +95,31 @@ class LibvirtDormantDomain:
             return bool(domain.isActive() or domain.hasManagedSaveImage())
 
     def boots_other(self, images: Collection[str]) -> bool:
-        """Tell whether our domain boots images of somebody's own that stand on files of ours."""
+        """Tell whether our domain boots images of somebody's own.
+
+        They stand on files of ours, as a snapshot does, or take the place of ours: somebody moved
+        a running standby's disks elsewhere.
+        """
         domain = self._lookup()
         if domain is None or not self._is_ours(domain):
             return False
-        ours = {self._directory / image for image in images} | {self._directory.head_nvram}
-        others = [path for path in files_of_domain(domain) if path not in ours]
+        disks = {self._directory / image for image in images}
+        named = frozenset(files_of_domain(domain)) - disks - {self._directory.head_nvram}
+        others = named - self._left_of_former(named)
+        if not others:
+            return False
+        booted = disks_of_domain(domain)
+        if booted & others and not disks <= booted:
+            return True
         inside = f"{self._directory.path}/"
-        stand_on = resolve(self._host, others, self._directory.path)
+        stand_on = resolve(self._host, tuple(others), self._directory.path)
         return any(path.startswith(inside) for path in (*others, *stand_on))
+
+    def _left_of_former(self, named: Collection[str]) -> frozenset[str]:
+        """Return images that a head had once: the domain has yet to be defined without them."""
+        head = f"{self._directory.path}/{layout.HEAD}/"
+        former = [path for path in named if path.startswith(head)]
+        return frozenset(former) - frozenset(existing(self._host, former))
 
     def define(
         self, definition: MachineDefinition, point: BootPoint, known: DefinedDomain | None

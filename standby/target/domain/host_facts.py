@@ -14,7 +14,7 @@ from standby.target.domain.capabilities import (
     read_capabilities,
     read_platform,
 )
-from standby.target.domain.element import parse_xml
+from standby.target.domain.element import Element, parse_xml
 from standby.target.domain.ground import KvmHost
 from standby.target.domain.machine import Cpu, Machine
 from standby.target.domain.platform import choose_platform
@@ -36,6 +36,7 @@ _CANNOT_COMPARE: Final = frozenset(
         libvirt.VIR_ERR_XML_ERROR,
     }
 )
+_FIXED: Final = frozenset({"", "disk", "lun"})
 _VANISHED: Final = frozenset(
     {
         libvirt.VIR_ERR_NO_DOMAIN,
@@ -68,6 +69,12 @@ for image in "$@"; do
     sed -n 's/^ *"filename": "\\(.*\\)",*$/\\1/p' |
     while IFS= read -r file; do realpath -m -- "$file"; done
 done
+"""
+
+
+# Arguments: files. Prints those that are there.
+_EXISTING: Final = """
+for file; do [ ! -e "$file" ] || printf '%s\\n' "$file"; done
 """
 
 
@@ -134,6 +141,23 @@ def files_of_domain(domain: libvirt.virDomain) -> tuple[str, ...]:
         return tuple(_sources(domain.connect(), definition))
 
 
+def disks_of_domain(domain: libvirt.virDomain) -> frozenset[str]:
+    """Return the images that the disks of one domain name for its next start; of no drives."""
+    with libvirt_calls(f"domain {domain.name()}"):
+        definition = parse_xml(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE), "domain")
+        disks = (it for it in definition.all("devices/disk") if it.get("device") in _FIXED)
+        found = (_named(domain.connect(), source) for it in disks for source in it.all("source"))
+        return frozenset(path for paths in found for path in paths)
+
+
+def existing(host: Host, paths: Sequence[str]) -> tuple[str, ...]:
+    """Return those of some files of the host that are there."""
+    if not paths:
+        return ()
+    done = host.run(("sh", "-c", _EXISTING, "standby-existing", *paths), timeout=_LOOK_S)
+    return tuple(done.text.splitlines())
+
+
 def resolve(host: Host, paths: Sequence[str], directory: str) -> tuple[str, ...]:
     """Return the files themselves that these paths and all their backing files lead to.
 
@@ -168,11 +192,14 @@ def _definitions(domain: libvirt.virDomain) -> Iterator[str]:
 
 def _sources(connection: libvirt.virConnect, definition: str) -> Iterator[str]:
     for element in parse_xml(definition, "domain").walk():
-        if element.tag != "source":
-            continue
-        yield from (p for p in (element.get("file"), element.get("dev")) if p.startswith("/"))
-        if element.get("volume"):
-            yield from _volume(connection, element.get("pool"), element.get("volume"))
+        if element.tag == "source":
+            yield from _named(connection, element)
+
+
+def _named(connection: libvirt.virConnect, source: Element) -> Iterator[str]:
+    yield from (p for p in (source.get("file"), source.get("dev")) if p.startswith("/"))
+    if source.get("volume"):
+        yield from _volume(connection, source.get("pool"), source.get("volume"))
 
 
 def _volume(connection: libvirt.virConnect, pool: str, volume: str) -> Iterator[str]:
