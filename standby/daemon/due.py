@@ -194,7 +194,7 @@ class Due:
 
     def _note_trouble(self, machine: Machine, run: Run) -> None:
         owed, machine.retry = machine.retry, None
-        if machine.paused is not None and run.result is RunResult.BUSY:
+        if machine.is_paused(self._clock.now()) and run.result is RunResult.BUSY:
             return
         machine.trouble = retries.after(run, machine.trouble)
         if machine.trouble is None or machine.leaving:

@@ -57,12 +57,13 @@ class Machine:
         if cause is Cause.HAND:
             return True
         return (
-            not self._is_paused(now)
+            not self.is_paused(now)
             and not self._seeds_later(now)
             and retries.may_begin(cause, self.trouble, now)
         )
 
-    def _is_paused(self, now: datetime) -> bool:
+    def is_paused(self, now: datetime) -> bool:
+        """Tell whether it is paused, or to be paused; a pause that has ended is none."""
         if self.wish is not None and self.wish.pauses(now):
             return True
         return self.paused is not None and self.paused.holds(now)

@@ -420,6 +420,14 @@ def test_a_pause_that_was_not_known_is_found_by_the_first_run_and_is_no_failure(
     assert [at >= START + HOUR for at, _ in began] == [True] * 3
 
 
+def test_a_run_that_fails_after_a_pause_has_ended_by_itself_is_tried_again(world: World) -> None:
+    world.assign("web", DAILY)
+    world.conductor.learn("web", START, Pause(START, START + HOUR))
+    assert profiles(world.turn_after(2 * HOUR)) == ["web"]
+    world.end("web", TryLater("web", "another manager works on it"))
+    assert len(world.run_for(10 * MINUTE)) == 1
+
+
 def test_nothing_begins_for_a_machine_that_is_held(world: World) -> None:
     world.assign("web", every(MINUTE))
     world.conductor.hold("web")
