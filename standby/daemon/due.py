@@ -147,7 +147,7 @@ class Due:
         """Begin what nobody could begin since the schedule was last followed."""
         name = machine.assignment.name
         seen = self._memory.seen(name)
-        if seen is None:
+        if seen is None or seen > now:  # by a clock that was wrong: nobody knows what was missed
             self._memory.see(name, now)
             return
         due = missed(machine.assignment.schedule, seen, now, name)

@@ -110,6 +110,7 @@ class Machine:
         """Move all moments of the past and of the future: no time has passed."""
         self.newest = _moved(self.newest, jump)
         self.retry = _moved(self.retry, jump)
+        self.due = _moved(self.due, jump)
         if self.trouble is not None:
             self.trouble = replace(self.trouble, at=self.trouble.at + jump)
         if self.waiting is not None:

@@ -302,6 +302,31 @@ def test_a_schedule_that_ended_by_a_wrong_clock_goes_on(world: World) -> None:
     assert len(world.run_for(5 * MINUTE)) == 5
 
 
+@pytest.mark.parametrize("when", ["during a run", "while no daemon runs"])
+def test_what_was_followed_by_a_wrong_clock_hides_nothing_that_is_missed_later(
+    world: World, when: str
+) -> None:
+    year = timedelta(days=365)
+    world.assign("web", DAILY)
+    world.turn()
+    world.clock.set_by(year)
+    assert profiles(world.turn()) == ["web"]
+    if when == "during a run":
+        world.clock.set_by(-year)
+        world.turn()
+    world.end("web")
+    world.turn_after(MINUTE)  # it is written down
+    if when == "while no daemon runs":
+        world.clock.set_by(-year)
+        world.restart()
+        world.assign("web", DAILY)
+        world.turn_after(MINUTE)
+    world.clock.advance(timedelta(days=1))
+    world.restart()
+    world.assign("web", DAILY)
+    assert profiles(world.turn()) == ["web"]
+
+
 @pytest.mark.parametrize("hours", [3, 8])
 def test_a_run_at_a_time_of_the_day_that_was_jumped_over_is_made_up(
     world: World, hours: int
