@@ -200,8 +200,9 @@ class Due:
         if machine.trouble is None or machine.leaving:
             return
         by_hand, cancelled = run.cause is Cause.HAND, run.result is RunResult.CANCELLED
-        # Who runs it by hand sees it fail; what failed before him is owed all the same.
-        if owed is not None if by_hand else not cancelled:
+        # Who runs it by hand sees it fail; what failed before him is owed all the same, and so is
+        # what was due when he asked.
+        if (by_hand and owed is not None) or (machine.was_due and not cancelled):
             coming = self._timetable.next_of(machine.assignment.name)
             machine.retry = retries.next_retry(machine.trouble, coming)
 

@@ -36,6 +36,7 @@ class Machine:
     begun: tuple[Begun, ...] = ()  # who wants to know when what waits begins
     active: Active | None = None
     due: datetime | None = None  # what the active run was due by its schedule
+    was_due: bool = False  # the active run is more than what somebody asked for by hand
     leaving: bool = False  # its profile is gone: nothing begins any more
     paused: Pause | None = None  # as last seen on the KVM host
     lately: tuple[Run, ...] = ()  # its last good cycles since we began, newest first
@@ -81,7 +82,15 @@ class Machine:
         """Let a run begin as soon as there is a place; with one that waits already it is one."""
         it = self.assignment
         new = Waiting(
-            it.name, kind, cause, due, it.source_host, it.kvm_host, self._rpo, self.newest
+            it.name,
+            kind,
+            cause,
+            due,
+            it.source_host,
+            it.kvm_host,
+            self._rpo,
+            self.newest,
+            is_due=cause is not Cause.HAND,
         )
         self.waiting = new if self.waiting is None else joined(self.waiting, new)
 

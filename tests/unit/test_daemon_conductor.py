@@ -210,6 +210,23 @@ def test_a_run_by_hand_that_fails_too_leaves_the_retry_of_the_one_before(
     assert world.run_for(HOUR, MINUTE) == []
 
 
+@pytest.mark.parametrize("cause", [Cause.SCHEDULE, Cause.EVENT])
+def test_what_was_due_when_somebody_asked_is_tried_again_when_that_run_fails(
+    world: World, cause: Cause
+) -> None:
+    world.assign("web", DAILY)
+    world.conductor.hold("web")  # as while all places are taken
+    if cause is Cause.EVENT:
+        world.conductor.happened("web", "shutdown")
+    else:
+        world.turn_after(2 * HOUR)
+    world.conductor.ask("web", RunKind.CYCLE, Cause.HAND)
+    world.conductor.let_go("web")
+    assert [it.cause for it in world.turn()] == [Cause.HAND]
+    world.end("web", UNREACHABLE)
+    assert len(world.run_for(10 * MINUTE)) == 1
+
+
 def test_a_run_by_hand_that_fails_is_not_tried_again(world: World) -> None:
     world.assign("web", DAILY)
     world.conductor.ask("web", RunKind.CYCLE, Cause.HAND)
