@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import tzinfo
 from enum import Enum
 
-from standby.app.comparing import Compared, SourceDisks, captured_source, compare
+from standby.app.comparing import Compared, SourceDisks, alike, captured_source, compare
 from standby.app.mending import MendedDelta, Mender
 from standby.app.places import Place
 from standby.app.points import locked, require_manifest
@@ -21,18 +21,20 @@ from standby.app.scanning import (
     scopes_within,
 )
 from standby.app.session import Session
-from standby.errors import Cancelled, FixRequest, StandbyError, TryLater
+from standby.errors import Cancelled, FixRequest, StandbyError, TransferFailed, TryLater
+from standby.model.extent import NbdEndpoint
 from standby.model.manifest import Manifest
 from standby.model.names import PointName
-from standby.model.point import BootPoint
+from standby.model.point import BootPoint, Delta
 from standby.model.priority import NO_PRIORITY, Priority
-from standby.model.spoilt import SpoiltDisk
+from standby.model.spoilt import Range, SpoiltDisk, joined
 from standby.planning.selection import select_point
 from standby.target.store import KvmStore
 from standby.transfer.build import build_table
 from standby.transfer.job import DigestTable, Everything
 from standby.transfer.rate import limit_of
 from standby.transfer.scan import DigestedDisk
+from standby.transfer.unreadable import is_unreadable
 from standby.transfer.verify import Verified
 
 
@@ -207,22 +209,47 @@ def _rebuild(
 ) -> Scanner:
     """Make broken tables anew from what the images hold now, then verify what stands on them.
 
-    What was damaged before cannot be told from that any more, but by tables of younger points.
+    Oldest first, so that each knows what is damaged below it. What was damaged before and nobody
+    knows of cannot be told from that any more, but by tables of younger points.
     """
     manifest = scanner.manifest
     for table in report.tables:
         point = manifest.point(table.points[0])
         delta = next(it for it in point.deltas if it.digests == table.file)
         with store.rebuilding(delta) as at:
+            damaged = _known_damage(scanner, findings, point, delta, at.image)
             digests = DigestTable(at.digests, manifest.digests)
-            build_table(DigestedDisk(delta.disk, at.image, digests), scanner.pace)
+            build_table(DigestedDisk(delta.disk, at.image, digests), scanner.pace, damaged)
         report.rebuilt.append(table)
-    whole = replace(scanner, broken=())
-    for name in dict.fromkeys(name for table in report.tables for name in table.points):
-        disks = {table.disk: Everything() for table in report.tables if name in table.points}
-        whole.scan(manifest.point(name), disks, findings)
+        scanner = replace(scanner, broken=tuple(it for it in scanner.broken if it != table))
+        for name in table.points:
+            scanner.scan(manifest.point(name), {table.disk: Everything()}, findings)
     report.tables = ()
-    return whole
+    return scanner
+
+
+def _known_damage(
+    scanner: Scanner, findings: Findings, point: BootPoint, delta: Delta, image: NbdEndpoint
+) -> list[Range]:
+    """Return what of a disk is damaged by its marks, or by the table of the point below.
+
+    Of that what `image`, the disk as it is now, shares. A mark of the whole disk may say only that
+    its table was found broken before.
+    """
+    marked = () if point.is_spoilt_whole(delta) else point.spoilt_ranges(delta.disk)
+    older = scanner.manifest.whole_points[: scanner.manifest.whole_points.index(point)]
+    below = scanner.readable(older[-1], delta.disk) if older else None
+    if below is None:
+        return list(marked)
+    damaged = findings.of(older[-1], delta.disk)
+    with scanner.served(older[-1], [below]) as (served,):
+        try:
+            shared = alike(scanner, image, scanner.pace, served, damaged)
+        except TransferFailed as error:
+            if not is_unreadable(error):
+                raise
+            shared = damaged  # nobody can tell
+    return joined([*marked, *shared])
 
 
 def _source(
