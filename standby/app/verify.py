@@ -118,7 +118,7 @@ def verify(session: Session, place: Place, request: VerifyRequest) -> VerifyRepo
         reading,
         request.priority,
     )
-    report, findings = VerifyReport(tables=broken), Findings()
+    report, findings = VerifyReport(), Findings()
     for name in [point.name for point in _chosen(session, manifest, request)]:
         scanner = _refreshed(scanner)
         point = next((it for it in scanner.manifest.whole_points if it.name == name), None)
@@ -126,10 +126,11 @@ def verify(session: Session, place: Place, request: VerifyRequest) -> VerifyRepo
             continue  # merged meanwhile
         scopes = scopes_of(point) if request.asked else scopes_within(scanner.manifest, point)
         report.points.append(VerifiedPoint(point, scanner.scan(point, scopes, findings)))
-    scanner = _refreshed(scanner)
+    scanner = _looked_up_anew(_refreshed(scanner), findings)
+    report.tables = scanner.broken
     scanner.spread(_disks(scanner.manifest), findings)
-    for table in broken:
-        findings.doubt(table, manifest)
+    for table in scanner.broken:
+        findings.doubt(table, scanner.manifest)
     if request.beside is Beside.SOURCE or (request.then is Then.MEND and _is_damaged(findings)):
         manifest = _with_the_lock(session, scanner, request, findings, report)
     else:
@@ -142,6 +143,22 @@ def _refreshed(scanner: Scanner) -> Scanner:
     """Return a scanner of the points as they are now: reading takes hours, and cycles go on."""
     _, manifest = require_manifest(scanner.place)
     return replace(scanner, manifest=manifest)
+
+
+def _looked_up_anew(scanner: Scanner, findings: Findings) -> Scanner:
+    """Return a scanner that knows which tables are broken now; read what stood on the others.
+
+    Merges write into tables and take them away: who looked meanwhile took them for broken.
+    """
+    before = scanner.broken
+    if not before:
+        return scanner
+    scanner = replace(scanner, broken=find_broken_tables(scanner.place, scanner.manifest))
+    for table in set(before).difference(scanner.broken):
+        for point in scanner.manifest.whole_points:
+            if point.name in table.points:
+                scanner.scan(point, {table.disk: Everything()}, findings)
+    return scanner
 
 
 def _chosen(session: Session, manifest: Manifest, request: VerifyRequest) -> tuple[BootPoint, ...]:
@@ -289,8 +306,8 @@ def _caught_up(scanner: Scanner, store: KvmStore, findings: Findings) -> Scanner
     points that are new may share the damage. Raises TryLater where tables are broken: which of
     them vouches for which point would have to be looked up anew.
     """
-    now, before = store.manifest, scanner.manifest
-    if scanner.broken and [p.deltas for p in now.points] != [p.deltas for p in before.points]:
+    now = store.manifest
+    if scanner.broken and _files(now) != _files(scanner.manifest):
         raise TryLater(
             f"standby {scanner.place.called}",
             "its boot points are others than those that were verified",
@@ -300,3 +317,7 @@ def _caught_up(scanner: Scanner, store: KvmStore, findings: Findings) -> Scanner
     current = replace(scanner, manifest=now)
     current.spread(_disks(now), findings)
     return current
+
+
+def _files(manifest: Manifest) -> list[object]:
+    return [(point.deltas, point.standing) for point in manifest.points]
