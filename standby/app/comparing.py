@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ from standby.planning.compare import plan_comparison
 from standby.planning.replicate import checkpoint_owner
 from standby.sources.libvirt_vm.captured import CapturedDisk
 from standby.transfer.peek import digests_at
-from standby.transfer.scan import DigestedDisk
+from standby.transfer.scan import DigestedDisk, Pace
 from standby.transfer.verify import OnlyRanges, Unchanged, verify_disk
 
 
@@ -115,7 +115,7 @@ def _disk(
         here = verify_disk(served, OnlyRanges(differing), scanner.pace)
         findings.note(newest, delta, here, differing)
         both = overlap(differing, here.covering(delta.size))
-        agreeing = _agreeing(scanner, captured.endpoint, served, both)
+        agreeing = alike(scanner, captured.endpoint, scanner.source_pace, served, both)
     compared = delta.size - found.passed_bytes
     unlike = without(differing, both)
     return ComparedDisk(
@@ -123,13 +123,17 @@ def _disk(
     )
 
 
-def _agreeing(
-    scanner: Scanner, source: NbdEndpoint, served: DigestedDisk, ranges: list[Range]
+def alike(
+    scanner: Scanner,
+    other: NbdEndpoint,
+    other_pace: Pace,
+    served: DigestedDisk,
+    ranges: Sequence[Range],
 ) -> list[Range]:
-    """Return the blocks that source and standby both have, whatever the table says."""
+    """Return the blocks that a disk of a point and another image both have, whatever tables say."""
     if not ranges:
         return []
     algorithm = scanner.manifest.digests
-    there = digests_at(served.disk, source, ranges, algorithm, scanner.source_pace)
+    there = digests_at(served.disk, other, ranges, algorithm, other_pace)
     here = digests_at(served.disk, served.image, ranges, algorithm, scanner.pace)
     return joined((at, at + BLOCK) for at, digest in here.items() if there.get(at) == digest)

@@ -11,7 +11,7 @@ import os
 import shutil
 import time
 from collections.abc import Generator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -156,12 +156,18 @@ def _unmount(manager: Host, held: Held, directory: Path) -> None:
 
 @contextmanager
 def _empty_directory(directory: Path) -> Generator[None]:
-    made = not directory.exists()
-    directory.mkdir(parents=True, exist_ok=True)
-    if os.path.ismount(directory) or any(directory.iterdir()):
-        raise FixRequest(f"directory {directory}", "not empty", "an empty directory, or none")
+    subject, expected = f"directory {directory}", "an empty directory, or none"
+    try:
+        made = not directory.exists()
+        directory.mkdir(parents=True, exist_ok=True)
+        taken = os.path.ismount(directory) or any(directory.iterdir())
+    except OSError as error:  # a file, one that is not ours to make, a mount whose program died
+        raise FixRequest(subject, f"cannot be used: {error.strerror}", expected) from error
+    if taken:
+        raise FixRequest(subject, "not empty", expected)
     try:
         yield
     finally:
         if made:
-            directory.rmdir()
+            with suppress(OSError):  # somebody is in it still
+                directory.rmdir()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import tzinfo
 from enum import Enum
 
-from standby.app.comparing import Compared, SourceDisks, captured_source, compare
+from standby.app.comparing import Compared, SourceDisks, alike, captured_source, compare
 from standby.app.mending import MendedDelta, Mender
 from standby.app.places import Place
 from standby.app.points import locked, require_manifest
@@ -21,18 +21,20 @@ from standby.app.scanning import (
     scopes_within,
 )
 from standby.app.session import Session
-from standby.errors import Cancelled, FixRequest, StandbyError, TryLater
+from standby.errors import Cancelled, FixRequest, StandbyError, TransferFailed, TryLater
+from standby.model.extent import NbdEndpoint
 from standby.model.manifest import Manifest
 from standby.model.names import PointName
-from standby.model.point import BootPoint
+from standby.model.point import BootPoint, Delta
 from standby.model.priority import NO_PRIORITY, Priority
-from standby.model.spoilt import SpoiltDisk
+from standby.model.spoilt import Range, SpoiltDisk, joined
 from standby.planning.selection import select_point
 from standby.target.store import KvmStore
 from standby.transfer.build import build_table
 from standby.transfer.job import DigestTable, Everything
 from standby.transfer.rate import limit_of
 from standby.transfer.scan import DigestedDisk
+from standby.transfer.unreadable import is_unreadable
 from standby.transfer.verify import Verified
 
 
@@ -116,7 +118,7 @@ def verify(session: Session, place: Place, request: VerifyRequest) -> VerifyRepo
         reading,
         request.priority,
     )
-    report, findings = VerifyReport(tables=broken), Findings()
+    report, findings = VerifyReport(), Findings()
     for name in [point.name for point in _chosen(session, manifest, request)]:
         scanner = _refreshed(scanner)
         point = next((it for it in scanner.manifest.whole_points if it.name == name), None)
@@ -124,10 +126,11 @@ def verify(session: Session, place: Place, request: VerifyRequest) -> VerifyRepo
             continue  # merged meanwhile
         scopes = scopes_of(point) if request.asked else scopes_within(scanner.manifest, point)
         report.points.append(VerifiedPoint(point, scanner.scan(point, scopes, findings)))
-    scanner = _refreshed(scanner)
+    scanner = _looked_up_anew(_refreshed(scanner), findings)
+    report.tables = scanner.broken
     scanner.spread(_disks(scanner.manifest), findings)
-    for table in broken:
-        findings.doubt(table, manifest)
+    for table in scanner.broken:
+        findings.doubt(table, scanner.manifest)
     if request.beside is Beside.SOURCE or (request.then is Then.MEND and _is_damaged(findings)):
         manifest = _with_the_lock(session, scanner, request, findings, report)
     else:
@@ -140,6 +143,22 @@ def _refreshed(scanner: Scanner) -> Scanner:
     """Return a scanner of the points as they are now: reading takes hours, and cycles go on."""
     _, manifest = require_manifest(scanner.place)
     return replace(scanner, manifest=manifest)
+
+
+def _looked_up_anew(scanner: Scanner, findings: Findings) -> Scanner:
+    """Return a scanner that knows which tables are broken now; read what stood on the others.
+
+    Merges write into tables and take them away: who looked meanwhile took them for broken.
+    """
+    before = scanner.broken
+    if not before:
+        return scanner
+    scanner = replace(scanner, broken=find_broken_tables(scanner.place, scanner.manifest))
+    for table in set(before).difference(scanner.broken):
+        for point in scanner.manifest.whole_points:
+            if point.name in table.points:
+                scanner.scan(point, {table.disk: Everything()}, findings)
+    return scanner
 
 
 def _chosen(session: Session, manifest: Manifest, request: VerifyRequest) -> tuple[BootPoint, ...]:
@@ -207,22 +226,47 @@ def _rebuild(
 ) -> Scanner:
     """Make broken tables anew from what the images hold now, then verify what stands on them.
 
-    What was damaged before cannot be told from that any more, but by tables of younger points.
+    Oldest first, so that each knows what is damaged below it. What was damaged before and nobody
+    knows of cannot be told from that any more, but by tables of younger points.
     """
     manifest = scanner.manifest
     for table in report.tables:
         point = manifest.point(table.points[0])
         delta = next(it for it in point.deltas if it.digests == table.file)
         with store.rebuilding(delta) as at:
+            damaged = _known_damage(scanner, findings, point, delta, at.image)
             digests = DigestTable(at.digests, manifest.digests)
-            build_table(DigestedDisk(delta.disk, at.image, digests), scanner.pace)
+            build_table(DigestedDisk(delta.disk, at.image, digests), scanner.pace, damaged)
         report.rebuilt.append(table)
-    whole = replace(scanner, broken=())
-    for name in dict.fromkeys(name for table in report.tables for name in table.points):
-        disks = {table.disk: Everything() for table in report.tables if name in table.points}
-        whole.scan(manifest.point(name), disks, findings)
+        scanner = replace(scanner, broken=tuple(it for it in scanner.broken if it != table))
+        for name in table.points:
+            scanner.scan(manifest.point(name), {table.disk: Everything()}, findings)
     report.tables = ()
-    return whole
+    return scanner
+
+
+def _known_damage(
+    scanner: Scanner, findings: Findings, point: BootPoint, delta: Delta, image: NbdEndpoint
+) -> list[Range]:
+    """Return what of a disk is damaged by its marks, or by the table of the point below.
+
+    Of that what `image`, the disk as it is now, shares. A mark of the whole disk may say only that
+    its table was found broken before.
+    """
+    marked = () if point.is_spoilt_whole(delta) else point.spoilt_ranges(delta.disk)
+    older = scanner.manifest.whole_points[: scanner.manifest.whole_points.index(point)]
+    below = scanner.readable(older[-1], delta.disk) if older else None
+    if below is None:
+        return list(marked)
+    damaged = findings.of(older[-1], delta.disk)
+    with scanner.served(older[-1], [below]) as (served,):
+        try:
+            shared = alike(scanner, image, scanner.pace, served, damaged)
+        except TransferFailed as error:
+            if not is_unreadable(error):
+                raise
+            shared = damaged  # nobody can tell
+    return joined([*marked, *shared])
 
 
 def _source(
@@ -262,8 +306,8 @@ def _caught_up(scanner: Scanner, store: KvmStore, findings: Findings) -> Scanner
     points that are new may share the damage. Raises TryLater where tables are broken: which of
     them vouches for which point would have to be looked up anew.
     """
-    now, before = store.manifest, scanner.manifest
-    if scanner.broken and [p.deltas for p in now.points] != [p.deltas for p in before.points]:
+    now = store.manifest
+    if scanner.broken and _files(now) != _files(scanner.manifest):
         raise TryLater(
             f"standby {scanner.place.called}",
             "its boot points are others than those that were verified",
@@ -273,3 +317,7 @@ def _caught_up(scanner: Scanner, store: KvmStore, findings: Findings) -> Scanner
     current = replace(scanner, manifest=now)
     current.spread(_disks(now), findings)
     return current
+
+
+def _files(manifest: Manifest) -> list[object]:
+    return [(point.deltas, point.standing) for point in manifest.points]

@@ -260,7 +260,7 @@ class Conductor:
         )
         place = UnderWay(chosen.profile, chosen.source_host, chosen.kvm_host, chosen.is_first_copy)
         active = Active(order, place, now, Meter(self._clock.steady))
-        machine.active, machine.due = active, chosen.due
+        machine.active, machine.due, machine.was_due = active, chosen.due, chosen.is_due
         machine.waiting, machine.reason, machine.owed = None, "", ""
         if chosen.cause is not Cause.HAND:
             machine.retry = None

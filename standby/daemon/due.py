@@ -147,7 +147,7 @@ class Due:
         """Begin what nobody could begin since the schedule was last followed."""
         name = machine.assignment.name
         seen = self._memory.seen(name)
-        if seen is None:
+        if seen is None or seen > now:  # by a clock that was wrong: nobody knows what was missed
             self._memory.see(name, now)
             return
         due = missed(machine.assignment.schedule, seen, now, name)
@@ -194,14 +194,15 @@ class Due:
 
     def _note_trouble(self, machine: Machine, run: Run) -> None:
         owed, machine.retry = machine.retry, None
-        if machine.paused is not None and run.result is RunResult.BUSY:
+        if machine.is_paused(self._clock.now()) and run.result is RunResult.BUSY:
             return
         machine.trouble = retries.after(run, machine.trouble)
         if machine.trouble is None or machine.leaving:
             return
         by_hand, cancelled = run.cause is Cause.HAND, run.result is RunResult.CANCELLED
-        # Who runs it by hand sees it fail; what failed before him is owed all the same.
-        if owed is not None if by_hand else not cancelled:
+        # Who runs it by hand sees it fail; what failed before him is owed all the same, and so is
+        # what was due when he asked.
+        if (by_hand and owed is not None) or (machine.was_due and not cancelled):
             coming = self._timetable.next_of(machine.assignment.name)
             machine.retry = retries.next_retry(machine.trouble, coming)
 

@@ -36,6 +36,7 @@ class Machine:
     begun: tuple[Begun, ...] = ()  # who wants to know when what waits begins
     active: Active | None = None
     due: datetime | None = None  # what the active run was due by its schedule
+    was_due: bool = False  # the active run is more than what somebody asked for by hand
     leaving: bool = False  # its profile is gone: nothing begins any more
     paused: Pause | None = None  # as last seen on the KVM host
     lately: tuple[Run, ...] = ()  # its last good cycles since we began, newest first
@@ -57,12 +58,13 @@ class Machine:
         if cause is Cause.HAND:
             return True
         return (
-            not self._is_paused(now)
+            not self.is_paused(now)
             and not self._seeds_later(now)
             and retries.may_begin(cause, self.trouble, now)
         )
 
-    def _is_paused(self, now: datetime) -> bool:
+    def is_paused(self, now: datetime) -> bool:
+        """Tell whether it is paused, or to be paused; a pause that has ended is none."""
         if self.wish is not None and self.wish.pauses(now):
             return True
         return self.paused is not None and self.paused.holds(now)
@@ -80,7 +82,15 @@ class Machine:
         """Let a run begin as soon as there is a place; with one that waits already it is one."""
         it = self.assignment
         new = Waiting(
-            it.name, kind, cause, due, it.source_host, it.kvm_host, self._rpo, self.newest
+            it.name,
+            kind,
+            cause,
+            due,
+            it.source_host,
+            it.kvm_host,
+            self._rpo,
+            self.newest,
+            is_due=cause is not Cause.HAND,
         )
         self.waiting = new if self.waiting is None else joined(self.waiting, new)
 
@@ -109,6 +119,7 @@ class Machine:
         """Move all moments of the past and of the future: no time has passed."""
         self.newest = _moved(self.newest, jump)
         self.retry = _moved(self.retry, jump)
+        self.due = _moved(self.due, jump)
         if self.trouble is not None:
             self.trouble = replace(self.trouble, at=self.trouble.at + jump)
         if self.waiting is not None:

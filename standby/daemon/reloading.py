@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from standby.daemon.assignment import Assignment, assignment_of
-from standby.daemon.calling import call
+from standby.daemon.calling import tell
 from standby.daemon.conductor import Conductor
 from standby.daemon.roster import Changes, Roster
 from standby.errors import TryLater
@@ -58,7 +58,7 @@ class Reloading:
             self._report()
             if sure or changes.profiles or changes.removed or changes.settings:
                 assignments = _assignments(changes)
-                call(self._conductor, lambda: self._apply(changes, assignments))
+                tell(self._conductor, lambda: self._apply(changes, assignments))
 
     def _run(self) -> None:
         while True:

@@ -78,8 +78,9 @@ class RunLog(logging.Handler):
         older, newer = _tails(self.path)
         if newer.exists():
             newer.replace(older)
-        if self._file is not None:
-            self._file.close()
+        file, self._file = self._file, None  # if the next cannot be opened, the first goes on
+        if file is not None:
+            file.close()
         self._file = _opened(newer, os.O_TRUNC)
         self._left = self._tail
 

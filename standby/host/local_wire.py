@@ -45,7 +45,7 @@ class LocalWire(Wire):
         """Write a short line to its input unless it is full."""
         if self._input.closed:
             raise BrokenPipeError
-        if select.select((), (self._input,), (), 0)[1]:
+        if _is_ready(self._input.fileno(), select.POLLOUT, 0):
             os.write(self._input.fileno(), line)
 
     def finish_input(self) -> None:
@@ -83,9 +83,13 @@ class LocalWire(Wire):
 
 
 def _read(descriptor: int, timeout: float) -> bytes:
-    # poll, not select: a daemon may hold more than 1,024 descriptors.
-    poll = select.poll()
-    poll.register(descriptor, select.POLLIN)
-    if not poll.poll(max(0.0, timeout) * 1000):
+    if not _is_ready(descriptor, select.POLLIN, timeout):
         raise TimeoutError
     return os.read(descriptor, CHUNK)
+
+
+def _is_ready(descriptor: int, what: int, timeout: float) -> bool:
+    # poll, not select: a daemon may hold more than 1,024 descriptors.
+    poll = select.poll()
+    poll.register(descriptor, what)
+    return bool(poll.poll(max(0.0, timeout) * 1000))

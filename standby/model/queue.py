@@ -24,6 +24,7 @@ class Waiting:
     """A run that is due and has not begun. Times are UTC.
 
     `newest` is the moment at which the newest boot point was true, None when there is none.
+    `is_due`: it is more than what somebody asked for by hand.
     """
 
     profile: str
@@ -34,6 +35,7 @@ class Waiting:
     kvm_host: str
     rpo: timedelta
     newest: datetime | None = None
+    is_due: bool = False
 
     @property
     def is_first_copy(self) -> bool:

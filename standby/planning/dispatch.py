@@ -43,7 +43,10 @@ def joined(earlier: Waiting, later: Waiting) -> Waiting:
     """Make one run of two that wait for the same machine: it does what either asked for."""
     most = max(earlier, later, key=lambda run: _THOROUGH.index(run.kind))
     cause = min(earlier, later, key=lambda run: _CAUSES.index(run.cause)).cause
-    return replace(later, kind=most.kind, cause=cause, due=min(earlier.due, later.due))
+    is_due = earlier.is_due or later.is_due
+    return replace(
+        later, kind=most.kind, cause=cause, due=min(earlier.due, later.due), is_due=is_due
+    )
 
 
 # What a run of each kind does includes what those before it do.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -34,6 +35,7 @@ from standby.host.privilege import Privilege
 from tests.integration.host_sshd import running_sshd, until
 
 ROOT = Path(__file__).parents[2]
+MANY_FILES = 1100  # select(2) knows no descriptor above 1,023
 
 
 @pytest.fixture(scope="module")
@@ -327,6 +329,25 @@ def test_heartbeats_keep_a_held_command_alive(host: Host) -> None:
     held = host.hold(command, ready=b"ready", timeout=10, heartbeat=0.1)
     assert held.read_line(10) == b"survived"
     held.close()
+
+
+def test_heartbeats_reach_a_command_of_a_manager_that_holds_thousands_of_files(
+    host: Host,
+) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < MANY_FILES + 200:
+        pytest.skip(f"may open {hard} files only")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, MANY_FILES + 200), hard))
+    try:
+        with ExitStack() as stack:
+            for _ in range(MANY_FILES):
+                stack.enter_context(open(os.devnull, "rb"))  # noqa: PTH123 - a file, not a path
+            argv = ("sh", "-c", "echo ready; while read -r line; do echo beat; done")
+            held = host.hold(argv, ready=b"ready", timeout=10, heartbeat=0.1)
+            stack.callback(held.close)
+            assert held.read_line(10) == b"beat"
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_a_held_command_that_ends_by_itself_is_no_longer_alive(host: Host) -> None:

@@ -240,6 +240,17 @@ def test_any_image_can_be_given_its_table(
     assert pair.content()[1] == table_of(flat(source), algorithm)
 
 
+def test_a_new_table_vouches_for_nothing_that_is_known_to_be_damaged(
+    tmp_path: Path, source: Path
+) -> None:
+    pair = Chain(tmp_path).add(SIZE)
+    damaged = [(2 * BLOCK, 4 * BLOCK), (6 * MIB, 6 * MIB + BLOCK), (LAST, SIZE)]
+    with qemu_nbd(source) as image, serve(pair) as tables:
+        disk = DigestedDisk("vda", image.endpoint, tables.digests)
+        build_table(disk, damaged=damaged)
+        assert verify_disk(disk).damaged == tuple(damaged)
+
+
 def flat(image: Path) -> bytes:
     return Pair(image, image).content()[0]
 

@@ -255,6 +255,23 @@ def test_a_table_of_digests_that_cannot_be_read_is_named_and_made_anew_when_aske
 
 
 @pytest.mark.long
+def test_a_table_that_is_made_anew_does_not_vouch_for_damage_that_is_known(
+    protect: Protect, cli: CommandLine
+) -> None:
+    protection = protect(16 * MIB)
+    protection.guest.write(0, MIB // 2, 0x77)
+    first, second = cycles(protection, 2)
+    flip(protection, file_of(protection, 0), 3 * BLOCK + 9)  # shared by both
+    protection.guest.write(3 * BLOCK, BLOCK, 0x99)  # the source has something else there now
+    cut(protection)
+    for words in (("--repair",), ("--repair",), ()):  # nor does it the next time
+        verify(cli, protection, "--all", *words, status=1)
+        assert marked(protection) == {first: [block(3 * BLOCK)], second: [block(3 * BLOCK)]}
+    protection.guest.write(3 * BLOCK, BLOCK, 0x77)  # as it was
+    protection.expect_exact(only=str(protection.cycle().point))
+
+
+@pytest.mark.long
 def test_a_disk_whose_digests_are_lost_is_sent_whole_only_when_asked_for(
     protect: Protect, cli: CommandLine
 ) -> None:

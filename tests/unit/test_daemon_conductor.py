@@ -210,6 +210,23 @@ def test_a_run_by_hand_that_fails_too_leaves_the_retry_of_the_one_before(
     assert world.run_for(HOUR, MINUTE) == []
 
 
+@pytest.mark.parametrize("cause", [Cause.SCHEDULE, Cause.EVENT])
+def test_what_was_due_when_somebody_asked_is_tried_again_when_that_run_fails(
+    world: World, cause: Cause
+) -> None:
+    world.assign("web", DAILY)
+    world.conductor.hold("web")  # as while all places are taken
+    if cause is Cause.EVENT:
+        world.conductor.happened("web", "shutdown")
+    else:
+        world.turn_after(2 * HOUR)
+    world.conductor.ask("web", RunKind.CYCLE, Cause.HAND)
+    world.conductor.let_go("web")
+    assert [it.cause for it in world.turn()] == [Cause.HAND]
+    world.end("web", UNREACHABLE)
+    assert len(world.run_for(10 * MINUTE)) == 1
+
+
 def test_a_run_by_hand_that_fails_is_not_tried_again(world: World) -> None:
     world.assign("web", DAILY)
     world.conductor.ask("web", RunKind.CYCLE, Cause.HAND)
@@ -300,6 +317,31 @@ def test_a_schedule_that_ended_by_a_wrong_clock_goes_on(world: World) -> None:
     assert world.run_for(5 * MINUTE) == []
     world.clock.set_by(-5 * HOUR)
     assert len(world.run_for(5 * MINUTE)) == 5
+
+
+@pytest.mark.parametrize("when", ["during a run", "while no daemon runs"])
+def test_what_was_followed_by_a_wrong_clock_hides_nothing_that_is_missed_later(
+    world: World, when: str
+) -> None:
+    year = timedelta(days=365)
+    world.assign("web", DAILY)
+    world.turn()
+    world.clock.set_by(year)
+    assert profiles(world.turn()) == ["web"]
+    if when == "during a run":
+        world.clock.set_by(-year)
+        world.turn()
+    world.end("web")
+    world.turn_after(MINUTE)  # it is written down
+    if when == "while no daemon runs":
+        world.clock.set_by(-year)
+        world.restart()
+        world.assign("web", DAILY)
+        world.turn_after(MINUTE)
+    world.clock.advance(timedelta(days=1))
+    world.restart()
+    world.assign("web", DAILY)
+    assert profiles(world.turn()) == ["web"]
 
 
 @pytest.mark.parametrize("hours", [3, 8])
@@ -418,6 +460,14 @@ def test_a_pause_that_was_not_known_is_found_by_the_first_run_and_is_no_failure(
     assert not outlook.failures
     began = world.run_for(5 * MINUTE)  # it ended by itself, at the full hour
     assert [at >= START + HOUR for at, _ in began] == [True] * 3
+
+
+def test_a_run_that_fails_after_a_pause_has_ended_by_itself_is_tried_again(world: World) -> None:
+    world.assign("web", DAILY)
+    world.conductor.learn("web", START, Pause(START, START + HOUR))
+    assert profiles(world.turn_after(2 * HOUR)) == ["web"]
+    world.end("web", TryLater("web", "another manager works on it"))
+    assert len(world.run_for(10 * MINUTE)) == 1
 
 
 def test_nothing_begins_for_a_machine_that_is_held(world: World) -> None:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 import pytest
 from daemon_world import HOUR, MINUTE, SECOND, START, World, every, profiles, world
 
-from standby.errors import FixRequest, ReachHost
+from standby.daemon import calling
+from standby.errors import FixRequest, ReachHost, TryLater
 from standby.model.pause import Pause, Then, Wish
 from standby.model.run import Cause, RunKind, RunResult
 
@@ -165,4 +166,25 @@ def test_what_the_kvm_host_can_never_say_is_not_tried_for_ever(world: World) -> 
     world.end("web", RunResult.PUBLISHED)
     world.conductor.settled("web", PAUSE, FixRequest("web", "failed over"))
     assert then_of(world) is None
+    assert profiles(world.turn_after(MINUTE)) == ["web"]
+
+
+def test_who_was_told_that_the_daemon_does_not_answer_has_asked_for_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calling, "_WITHIN_S", 0.05)
+    world.assign("web", every(MINUTE))
+    with pytest.raises(TryLater, match="did not answer"):
+        calling.call(world.conductor, lambda: world.conductor.hold_or_wish("web", PAUSE))
+    world.hear()
+    assert profiles(world.turn_after(MINUTE)) == ["web"]
+
+
+def test_files_that_changed_while_the_daemon_did_not_answer_are_taken_in_late(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calling, "_WITHIN_S", 0.05)
+    with pytest.raises(TryLater, match="did not answer"):
+        calling.tell(world.conductor, lambda: world.assign("web", every(MINUTE)))
+    world.hear()
     assert profiles(world.turn_after(MINUTE)) == ["web"]

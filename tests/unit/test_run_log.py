@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from standby.history import run_log
 from standby.history.run_log import (
     LEFT_OUT,
     RunLog,
@@ -91,6 +93,27 @@ def test_what_was_printed_cannot_command_a_terminal(path: Path) -> None:
     file.close()
     said = "".join(read_log(path))
     assert said.endswith("INFO \\x1b[2J\\x07\\x9b31m tab\t\\x0d\n    \\x7fend ä\n")
+
+
+def test_a_file_that_cannot_be_begun_costs_lines_only(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write(path, 1)
+    really = run_log.open_private
+
+    def full(wanted: Path, flags: int) -> int:
+        if wanted != path:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return really(wanted, flags)
+
+    monkeypatch.setattr(run_log, "open_private", full)
+    for length in (LIMIT // 2 - 200, 200, 1, 200, 1):  # only the long ones need a new file
+        file.say(logging.INFO, "x" * length)
+    assert file.lost_lines == 2
+    monkeypatch.undo()
+    file.say(logging.INFO, "y" * 200)
+    file.close()
+    assert list(read_log(path))[-1].endswith("y\n")
 
 
 def test_a_log_is_removed_with_all_its_parts(path: Path) -> None:
