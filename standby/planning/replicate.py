@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from standby.errors import RepairSource, RepairStore
+from standby.errors import ChooseOtherName, RepairSource, RepairStore
 from standby.model.digest import BLOCK
 from standby.model.disk import ExcludedAs, SourceDisk
 from standby.model.keep import Keep
 from standby.model.manifest import Manifest
 from standby.model.names import PointName
 from standby.model.observation import (
+    DomainFound,
     HeadUse,
     SourceObservation,
     TargetObservation,
@@ -52,6 +53,7 @@ def plan_cycle(
     """
     manifest = target.manifest
     _refuse_another_machine(source, manifest)
+    _refuse_foreign_domain(target)
     _refuse_lost_store(target, request)
     _refuse_lost_files(target)
     require_point_allowed(manifest.standby, merges_due(target, keep, now))
@@ -112,6 +114,22 @@ def _refuse_another_machine(source: SourceObservation, manifest: Manifest) -> No
             f"its UUID is {source.identity.uuid}",
             f"{manifest.machine.uuid}, as in the standby's manifest",
             "protect another machine under another standby name",
+        )
+
+
+def _refuse_foreign_domain(target: TargetObservation) -> None:
+    """Refuse a first copy that nobody could start, before all of it is sent.
+
+    Where there are boot points they go on: the domain alone waits for its name.
+    """
+    if target.domain is DomainFound.FOREIGN and not target.manifest.points:
+        name = target.manifest.standby
+        raise ChooseOtherName(
+            f"domain {name} on the KVM host",
+            "it is not of this standby; it is left alone",
+            "a free name",
+            "give the standby another name in its profile: standby.name; or, if it is what is "
+            f"left of a standby that was elsewhere: virsh undefine {name} --keep-nvram",
         )
 
 

@@ -11,7 +11,7 @@ from chain_world import EMPTY, IDENTITY, START, hourly_points, observed, point
 from hypothesis import given
 from hypothesis import strategies as st
 
-from standby.errors import RepairSource, RepairStore, TryLater
+from standby.errors import ChooseOtherName, RepairSource, RepairStore, TryLater
 from standby.model.disk import (
     DiskLeftOut,
     DiskStorage,
@@ -347,6 +347,17 @@ def test_where_boot_points_were_everything_is_sent_again_only_when_asked_for() -
             planned(state.source, state.manifest, CycleRequest(copying), target=unmounted)
     full = planned(state.source, state.manifest, CycleRequest(Copying.EVERYTHING), target=unmounted)
     assert full.way is Way.SEED
+
+
+def test_no_first_copy_is_made_for_a_standby_whose_name_another_domain_has() -> None:
+    state = State((DiskState("vda"),), seeded=False)
+    taken = replace(observed(state.manifest), domain=DomainFound.FOREIGN)
+    for copying in Copying:
+        with pytest.raises(ChooseOtherName, match="not of this standby"):
+            planned(state.source, state.manifest, CycleRequest(copying), target=taken)
+    state = State((DiskState("vda"),))
+    taken = replace(observed(state.manifest), domain=DomainFound.FOREIGN)
+    assert planned(state.source, state.manifest, target=taken).way is Way.INCREMENTAL
 
 
 def test_nothing_is_added_to_a_point_of_which_a_file_is_gone_nor_is_it_called_still_true() -> None:
