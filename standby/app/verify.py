@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from datetime import tzinfo
 from enum import Enum
@@ -21,7 +21,14 @@ from standby.app.scanning import (
     scopes_within,
 )
 from standby.app.session import Session
-from standby.errors import Cancelled, FixRequest, StandbyError, TransferFailed, TryLater
+from standby.errors import (
+    Cancelled,
+    FixRequest,
+    RepairStore,
+    StandbyError,
+    TransferFailed,
+    TryLater,
+)
 from standby.model.extent import NbdEndpoint
 from standby.model.manifest import Manifest
 from standby.model.names import PointName
@@ -119,16 +126,13 @@ def verify(session: Session, place: Place, request: VerifyRequest) -> VerifyRepo
         request.priority,
     )
     report, findings = VerifyReport(), Findings()
-    for name in [point.name for point in _chosen(session, manifest, request)]:
-        scanner = _refreshed(scanner)
-        point = next((it for it in scanner.manifest.whole_points if it.name == name), None)
-        if point is None:
-            continue  # merged meanwhile
-        scopes = scopes_of(point) if request.asked else scopes_within(scanner.manifest, point)
-        report.points.append(VerifiedPoint(point, scanner.scan(point, scopes, findings)))
-    scanner = _looked_up_anew(_refreshed(scanner), findings)
+    chosen = [point.name for point in _chosen(session, manifest, request)]
+    try:
+        scanner = _scanned(scanner, request, chosen, findings, report)
+    except (TransferFailed, RepairStore):
+        _mark_what_was_found(session, scanner, findings)
+        raise
     report.tables = scanner.broken
-    scanner.spread(_disks(scanner.manifest), findings)
     for table in scanner.broken:
         findings.doubt(table, scanner.manifest)
     if request.beside is Beside.SOURCE or (request.then is Then.MEND and _is_damaged(findings)):
@@ -137,6 +141,40 @@ def verify(session: Session, place: Place, request: VerifyRequest) -> VerifyRepo
         manifest = _mark(session, scanner, findings, report)
     report.spoilt = {point.name: findings.marks(point) for point in manifest.whole_points}
     return report
+
+
+def _scanned(
+    scanner: Scanner,
+    request: VerifyRequest,
+    chosen: Sequence[PointName],
+    findings: Findings,
+    report: VerifyReport,
+) -> Scanner:
+    """Read these points, and what others share of their damage; return a scanner as of the end."""
+    for name in chosen:
+        scanner = _refreshed(scanner)
+        point = next((it for it in scanner.manifest.whole_points if it.name == name), None)
+        if point is None:
+            continue  # merged meanwhile
+        scopes = scopes_of(point) if request.asked else scopes_within(scanner.manifest, point)
+        report.points.append(VerifiedPoint(point, scanner.scan(point, scopes, findings)))
+    scanner = _looked_up_anew(_refreshed(scanner), findings)
+    scanner.spread(_disks(scanner.manifest), findings)
+    return scanner
+
+
+def _mark_what_was_found(session: Session, scanner: Scanner, findings: Findings) -> None:
+    """Let the manifest say what was found before something could not be read, if that is possible.
+
+    It may not be possible to read that the next time either.
+    """
+    if not _is_damaged(findings):
+        return
+    with suppress(StandbyError), locked(session, scanner.place) as store:
+        try:
+            _caught_up(scanner, store, findings)
+        finally:
+            _publish(store, findings)
 
 
 def _refreshed(scanner: Scanner) -> Scanner:
