@@ -30,3 +30,20 @@ def test_a_disk_that_libvirt_encrypts_is_not_copied_in_the_clear(kind: str, insi
     settings = SourceSettings("web", excluded={"vdb": ExcludedAs.ABSENT})
     (left_out,) = disks_of(xml, settings)
     assert left_out.left_out is not None
+
+
+@pytest.mark.parametrize(
+    ("disk", "found"),
+    [
+        ("<disk type='block' device='lun'><source dev='/dev/sdb'/>", "LUN"),
+        ("<disk type='file'><source file='/vms/b'/><shareable/>", "shareable"),
+    ],
+)
+def test_a_disk_that_is_written_past_qemu_is_not_captured(disk: str, found: str) -> None:
+    xml = f"<domain><devices>{disk}<target dev='sdb'/></disk></devices></domain>"
+    with pytest.raises(RepairSource, match=found) as refused:
+        disks_of(xml, SourceSettings("web"))
+    assert "source.disks.exclude.sdb" in refused.value.remedy
+    settings = SourceSettings("web", excluded={"sdb": ExcludedAs.ABSENT})
+    (left_out,) = disks_of(xml, settings)
+    assert left_out.left_out is not None

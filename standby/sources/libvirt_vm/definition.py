@@ -91,6 +91,7 @@ def _disk(
     if because is None:
         _require_capturable(name, kind, image_format)
         _require_plain(node, name)
+        _require_alone(node, name)
     return DefinedDisk(
         name=name,
         path=path,
@@ -143,3 +144,19 @@ def _require_plain(node: ElementTree.Element, name: str) -> None:
             "a disk that is encrypted inside the guest, or not at all",
             f"exclude it: source.disks.exclude.{name}",
         )
+
+
+def _require_alone(node: ElementTree.Element, name: str) -> None:
+    """Refuse disks that are written past QEMU's block layer, where no capture sees it."""
+    if node.get("device") == "lun":
+        found = "a LUN that is handed through: the guest's commands go past QEMU's block layer"
+    elif node.find("shareable") is not None:
+        found = "shareable: what other machines write to it goes past this one's QEMU"
+    else:
+        return
+    raise RepairSource(
+        f"disk {name}",
+        f"{found}, and a capture would not be of one moment",
+        "a disk that this machine alone writes, through QEMU",
+        f"exclude it: source.disks.exclude.{name}",
+    )
