@@ -38,6 +38,11 @@ class Chain:
     manifest: Manifest
     head: PointName | None
     at: datetime  # when it was looked at, UTC
+    missing: frozenset[str] = frozenset()  # files of boot points that are gone; relative paths
+
+    def missing_below(self, point: BootPoint) -> tuple[str, ...]:
+        """Return the images that are gone and without which a point cannot be read."""
+        return tuple(sorted(self.manifest.images_below(point) & self.missing))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +57,10 @@ class Reverted:
 def chain_of(session: Session, place: Place) -> Chain:
     """Read the boot points; asks nothing of libvirt, so that it works while libvirt does not."""
     listing, manifest = require_manifest(place)
+    if listing.missing(manifest):  # or somebody published in the midst of the look
+        listing, manifest = require_manifest(place)
     head = layout.point_of_head(listing.head) if listing.head_exists else None
-    return Chain(manifest, head, session.clock.now())
+    return Chain(manifest, head, session.clock.now(), frozenset(listing.missing(manifest)))
 
 
 def revert(

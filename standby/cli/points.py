@@ -70,6 +70,8 @@ def _marks(point: BootPoint, chain: Chain) -> list[str]:
         marks.append("pinned")
     if point.spoilt:
         marks.append(f"SPOILT: {damage(point)}")
+    if gone := chain.missing_below(point):
+        marks.append(f"CANNOT BE STARTED: {', '.join(gone)} gone")
     if point.standing is Standing.GIVEN_UP:
         marks.append("given up to a merge")
     return marks
@@ -94,11 +96,14 @@ def chain_as_json(chain: Chain) -> Plain:
         "standby": manifest.standby,
         "head": str(chain.head) if chain.head else None,
         "reverted_to": str(manifest.reverted_to) if manifest.reverted_to else None,
-        "points": [point_as_json(point) for point in manifest.points],
+        "points": [
+            {**point_as_json(point), "missing": list(chain.missing_below(point))}
+            for point in manifest.points
+        ],
     }
 
 
-def point_as_json(point: BootPoint) -> Plain:
+def point_as_json(point: BootPoint) -> dict[str, Plain]:
     """Return a boot point for programs. Bytes, UTC."""
     return {
         "name": str(point.name),

@@ -118,6 +118,11 @@ class Manifest:
             raise RepairStore(f"boot point {name}", "nothing stands on it", "a younger neighbour")
         return self.points[position + 1]
 
+    def images_below(self, point: BootPoint) -> frozenset[str]:
+        """Return all images that a point is read from, its own among them; relative paths."""
+        chains = (self.chain_of(delta.disk, point.name) for delta in point.deltas)
+        return frozenset(delta.file for chain in chains for delta in chain)
+
     def chain_of(self, disk: str, name: PointName) -> tuple[Delta, ...]:
         """Return the files that make up `disk` at the point called `name`, oldest first.
 

@@ -129,6 +129,5 @@ class TargetObservation:
 
     def missing_below(self, point: BootPoint) -> tuple[str, ...]:
         """Return the images that are gone and without which a point cannot be read."""
-        chains = (self.manifest.chain_of(delta.disk, point.name) for delta in point.deltas)
-        needed = {delta.file for chain in chains for delta in chain}
+        needed = self.manifest.images_below(point)
         return tuple(file for file in self.missing if file in needed)

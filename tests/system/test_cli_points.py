@@ -23,6 +23,13 @@ def test_points_lists_the_chain_as_the_manifest_has_it(protect: Protect, cli: Co
     assert len(rows) == 3
     assert "seed: first copy" in rows[0]
     assert "head" in rows[2]
+    delta = protection.store / protection.manifest.points[1].deltas[0].file
+    away = delta.rename(delta.with_name("away"))
+    told = cli.json("points", protection.name)["points"]
+    assert [bool(point["missing"]) for point in told] == [False, True, True]
+    assert cli.run("points", protection.name).stdout.count("CANNOT BE STARTED") == 2
+    away.rename(delta)
+    assert not any(point["missing"] for point in cli.json("points", protection.name)["points"])
 
 
 def test_revert_lets_the_standby_boot_that_point_and_no_other_is_lost(
