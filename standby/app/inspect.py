@@ -184,7 +184,7 @@ def survey(
         try:
             profiles.append(configuration.profile(name))
         except StandbyError as error:
-            wrong.append(_unreadable(name, error, session.clock.now(), known))
+            wrong.append(unreadable(name, error, session.clock.now(), known))
     return tuple(sorted([*wrong, *looks_of(session, profiles, known)], key=_called))
 
 
@@ -247,7 +247,8 @@ def _damaged(where: str, error: StandbyError, now: datetime) -> NotSeen:
     return NotSeen(where, error, now, Condition(Health.UNKNOWN))
 
 
-def _unreadable(name: str, error: StandbyError, now: datetime, known: Known) -> NotSeen:
+def unreadable(name: str, error: StandbyError, now: datetime, known: Known) -> NotSeen:
+    """Say what is known of a machine whose profile has mistakes."""
     in_effect = bool(known.outdated(name))
     runs = believable_runs(known.runs(name), now)
     return NotSeen(

@@ -10,17 +10,17 @@ import logging
 import threading
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Protocol
 
-from standby.app.inspect import NotSeen, StandbyLook, judge, look_at, not_seen
+from standby.app.inspect import NotSeen, StandbyLook, judge, look_at, not_seen, unreadable
 from standby.app.known import Known
 from standby.app.live import Live
 from standby.app.places import Place, place_of
 from standby.app.session import Session
-from standby.errors import ReachHost, StandbyError
+from standby.errors import FixProfile, ReachHost, StandbyError
 from standby.model.observation import TargetObservation
 from standby.model.run import Run
 from standby.profile import Profile
@@ -131,9 +131,13 @@ class Observatory:
         self._wake.set()
 
     def sights(self, live: Live | None = None) -> tuple[Sight, ...]:
-        """Return what is known of each standby that was looked at, judged now."""
-        names = sorted(self._profiles.names())
-        return tuple(it for name in names if (it := self.sight(name, live)) is not None)
+        """Return what is known of each standby that was looked at, judged now.
+
+        Those too whose profiles cannot be read and of which no earlier version is in effect.
+        """
+        names = self._profiles.names()
+        looked = (it for name in sorted(names) if (it := self.sight(name, live)) is not None)
+        return (*looked, *(self._unread(live, names) if live else ()))
 
     def sight(self, name: str, live: Live | None = None) -> Sight | None:
         """Return what is known of one standby, judged now; None before the first look."""
@@ -159,6 +163,13 @@ class Observatory:
         except StandbyError as error:
             kept = _NotSeen(error)
         return self._keep(profile, kept)
+
+    def _unread(self, live: Live, names: Collection[str]) -> Iterator[NotSeen]:
+        known, now = Known(live, self._last_runs), self._session.clock.now()
+        for broken in live.broken:
+            if broken.profile not in names:
+                error = FixProfile(f"profile {broken.profile}", broken.found)
+                yield unreadable(broken.profile, error, now, known)
 
     # ---- how ---------------------------------------------------------------------------
 

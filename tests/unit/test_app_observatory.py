@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from standby.app import observatory as observing
 from standby.app.inspect import NotSeen, StandbyLook, judge
+from standby.app.live import BrokenProfile, Live
 from standby.app.observatory import REST_S, STALE_S, Observatory, Rota, Sight
 from standby.app.places import Place
 from standby.app.session import Session
@@ -206,6 +207,22 @@ def test_a_host_that_does_not_answer_is_a_sight_too(world: World, tmp_path: Path
     assert isinstance(first, StandbyLook)
     assert isinstance(second, NotSeen)
     assert second.condition.health is Health.UNKNOWN
+
+
+def test_a_profile_that_was_never_right_is_a_sight_too(world: World, tmp_path: Path) -> None:
+    watched = observatory(world, tmp_path)
+    watched.look("web1")
+    broken = (
+        BrokenProfile("web1", "web1.yaml:3: x", keeps_older=True),
+        BrokenProfile("web9", "web9.yaml:1: y", keeps_older=False),
+    )
+    live = Live(START, 1, tmp_path, START, broken=broken)
+    seen, unread = watched.sights(live)
+    assert isinstance(seen, StandbyLook)
+    assert isinstance(unread, NotSeen)
+    assert unread.called == "web9"
+    assert unread.condition.health is Health.CRITICAL
+    assert "web9.yaml:1: y" in str(unread.error)
 
 
 def test_one_host_that_does_not_answer_is_asked_once_for_all_its_standbys(
