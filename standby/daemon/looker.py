@@ -26,13 +26,18 @@ Look = Callable[[str], Glance]
 
 
 class Looker:
-    """Looks, in threads of its own, one for each KVM host."""
+    """Looks, in threads of its own, one for each KVM host.
+
+    A host that keeps one of them waiting, be it for ever, is left out until that has ended: the
+    machines of the others are looked at all the same.
+    """
 
     def __init__(self, conductor: Conductor, look: Look, host_of: Callable[[str], str]) -> None:
         self._conductor = conductor
         self._look = look
         self._host_of = host_of
         self._known: set[str] = set()
+        self._busy: set[str] = set()  # KVM hosts
         self._again = threading.Event()
         self._ended = threading.Event()
 
@@ -68,16 +73,18 @@ class Looker:
         for name in sorted(wanted):
             with suppress(KeyError):  # its profile was removed meanwhile
                 by_host[self._host_of(name)].append(name)
-        threads = [
-            threading.Thread(target=self._look_at, args=(group,), name="looker", daemon=True)
-            for group in by_host.values()
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        for host in by_host.keys() - self._busy:
+            self._busy.add(host)
+            group = (host, by_host[host])
+            threading.Thread(target=self._look_at, args=group, name="looker", daemon=True).start()
 
-    def _look_at(self, names: Iterable[str]) -> None:
+    def _look_at(self, host: str, names: Iterable[str]) -> None:
+        try:
+            self._look_at_each(names)
+        finally:
+            self._busy.discard(host)
+
+    def _look_at_each(self, names: Iterable[str]) -> None:
         for name in names:
             try:
                 seen = self._look(name)
