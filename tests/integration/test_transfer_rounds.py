@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -54,6 +55,7 @@ def move(source: Path, target: Path, *, bitmap: str | None) -> None:
         copy_disks([DiskCopy("vda", reader.endpoint, writer.endpoint, scope, zeroes)])
 
 
+@pytest.mark.long
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(sizes, clusters, st.lists(changes, min_size=2, max_size=4))
 def test_every_overlay_of_a_chain_shows_its_own_round(

@@ -58,7 +58,9 @@ def pidfiles(protection: Protection) -> list[str]:
     return [path.name for path in (protection.store / "run").iterdir()]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)]
+)
 def test_every_disk_of_a_point_is_read_as_it_was_and_the_end_leaves_nothing(
     protect: Protect, cli: CommandLine, number: signal.Signals
 ) -> None:

@@ -142,7 +142,7 @@ def test_a_start_that_looked_at_the_old_head_does_not_run_the_new_one_on_an_olde
     standby.destroy()
 
 
-@pytest.mark.parametrize("folder", ["", "/srv/standby"])
+@pytest.mark.parametrize("folder", [pytest.param("", marks=pytest.mark.long), "/srv/standby"])
 def test_a_snapshot_of_the_dormant_standby_and_what_is_written_to_it_are_left_alone(
     protection: Protection, folder: str
 ) -> None:

@@ -144,6 +144,7 @@ def test_a_storage_with_too_little_room_is_told_before_anything_is_sent(
     expect_recovery(protection)
 
 
+@pytest.mark.long
 def test_a_storage_without_room_for_a_manifest_is_named_as_what_is_full(
     protection: Protection,
 ) -> None:
@@ -155,6 +156,7 @@ def test_a_storage_without_room_for_a_manifest_is_named_as_what_is_full(
     expect_recovery(protection)
 
 
+@pytest.mark.long
 def test_a_storage_that_became_read_only_is_said_to_be_so(protection: Protection) -> None:
     lab, storage = protection.lab, str(protection.directory.parent)
     lab.exec("kvm", ["mount", "-o", "remount,ro", storage])
@@ -193,7 +195,7 @@ def test_a_source_without_room_for_scratch_files_is_told_before_the_capture(
     expect_recovery(protection)
 
 
-@pytest.mark.parametrize("host", ["source", "kvm"])
+@pytest.mark.parametrize("host", ["source", pytest.param("kvm", marks=pytest.mark.long)])
 def test_libvirt_killed_in_the_midst_of_a_cycle_does_no_harm(
     protection: Protection, host: str
 ) -> None:
@@ -212,7 +214,7 @@ def test_libvirt_killed_in_the_midst_of_a_cycle_does_no_harm(
     expect_recovery(protection)
 
 
-@pytest.mark.parametrize("host", ["source", "kvm"])
+@pytest.mark.parametrize("host", ["source", pytest.param("kvm", marks=pytest.mark.long)])
 def test_connections_that_end_in_the_midst_of_a_cycle_end_it(
     protection: Protection, host: str
 ) -> None:
@@ -232,6 +234,7 @@ def test_a_source_that_is_killed_leads_to_a_resync_and_no_point_is_lost(
     expect_recovery(protection, Way.RESYNC)
 
 
+@pytest.mark.long
 def test_a_source_killed_between_cycles_leads_to_a_resync_that_sends_what_differs(
     protection: Protection,
 ) -> None:
@@ -254,6 +257,7 @@ def test_a_checkpoint_that_somebody_deletes_leads_to_a_resync(protection: Protec
     expect_recovery(protection, Way.RESYNC)
 
 
+@pytest.mark.long
 def test_a_clock_that_was_ahead_for_a_while_does_not_stop_cycles_that_follow_a_killed_one(
     protection: Protection,
 ) -> None:
@@ -302,6 +306,7 @@ def test_an_unknown_or_wrong_host_key_stops_a_cycle_before_it_begins(
     expect_recovery(protection)
 
 
+@pytest.mark.long
 def test_a_key_that_a_host_refuses_stops_a_cycle(protection: Protection) -> None:
     lab = protection.lab
     protection.managers.cool_down()
@@ -314,6 +319,7 @@ def test_a_key_that_a_host_refuses_stops_a_cycle(protection: Protection) -> None
     expect_recovery(protection)
 
 
+@pytest.mark.long
 def test_a_domain_that_is_not_there_stops_a_cycle(protection: Protection) -> None:
     protection.configure(domain="no-such-machine")
     with pytest.raises(RepairSource, match="no-such-machine"):
@@ -322,6 +328,7 @@ def test_a_domain_that_is_not_there_stops_a_cycle(protection: Protection) -> Non
     expect_recovery(protection)
 
 
+@pytest.mark.long
 def test_a_host_that_is_down_stops_a_cycle(protection: Protection) -> None:
     lab = protection.lab
     protection.managers.cool_down()

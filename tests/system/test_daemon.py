@@ -194,6 +194,7 @@ def test_what_happens_is_heard_also_after_libvirt_was_away(
     wait_until(lambda: len(protection.points) == 2, "the final boot point", 90)
 
 
+@pytest.mark.long
 def test_whoever_follows_a_run_on_a_terminal_is_asked_whether_ctrl_c_stops_it(
     protect: Protect, daemon: Served
 ) -> None:
@@ -237,6 +238,7 @@ def test_the_final_state_of_a_machine_that_was_shut_down_is_captured(
     protection.expect_exact(only=protection.points[-1])
 
 
+@pytest.mark.long
 def test_a_machine_that_was_shut_down_while_no_daemon_ran_is_captured_by_the_next_one(
     protect: Protect, daemon: Served
 ) -> None:

@@ -109,6 +109,7 @@ def test_a_script_that_fails_ends_the_cycle_or_does_not_as_the_profile_says(
     expect_no_traces(protection)
 
 
+@pytest.mark.long
 def test_a_script_after_the_publication_that_fails_lets_no_chain_grow(protect: Protect) -> None:
     protection = protect(16 * MIB, limit=2)
     protection.configure(limit=2, scripts={"after_publish": [script("exit 1")]})

@@ -71,6 +71,7 @@ def test_it_is_active_when_the_daemon_answers_and_not_before(service: Systemd) -
     assert service.shows("StatusText") == "0 profiles"
 
 
+@pytest.mark.long
 def test_cycles_run_under_its_hardening_and_its_group_may_ask(
     protect: Protect, service: Systemd
 ) -> None:
