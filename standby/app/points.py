@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
+from typing import Final
 
 from standby.app.places import Place
 from standby.app.session import Session
@@ -15,6 +17,7 @@ from standby.errors import (
     FixRequest,
     RepairStore,
     StopStandbyFirst,
+    TryLater,
 )
 from standby.model.manifest import Manifest
 from standby.model.names import PointName
@@ -29,6 +32,8 @@ from standby.target.opening import open_store
 from standby.target.store import KvmStore
 
 LATEST = "latest"
+_SOON_S: Final = 60.0
+_ASK_AGAIN_S: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +126,24 @@ def locked(session: Session, place: Place) -> Generator[KvmStore]:
     with open_store(place.host, place.directory, place.domain, None) as store:
         if session.cancel.is_set():
             raise Cancelled(f"standby {place.called}", "stopped before anything was changed")
+        yield store
+
+
+@contextmanager
+def locked_soon(session: Session, place: Place) -> Generator[KvmStore]:
+    """Open the store once a cycle that is at work has ended, within a minute.
+
+    For who has something to say that took hours to find. Raises as `locked` does.
+    """
+    deadline = time.monotonic() + _SOON_S
+    with ExitStack() as stack:
+        while True:
+            try:
+                store = stack.enter_context(locked(session, place))
+                break
+            except TryLater:
+                if time.monotonic() >= deadline or session.cancel.wait(_ASK_AGAIN_S):
+                    raise
         yield store
 
 

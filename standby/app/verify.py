@@ -11,7 +11,7 @@ from enum import Enum
 from standby.app.comparing import Compared, SourceDisks, alike, captured_source, compare
 from standby.app.mending import MendedDelta, Mender
 from standby.app.places import Place
-from standby.app.points import locked, require_manifest
+from standby.app.points import locked_soon, require_manifest
 from standby.app.scanning import (
     BrokenTable,
     Findings,
@@ -129,7 +129,7 @@ def verify(session: Session, place: Place, request: VerifyRequest) -> VerifyRepo
     chosen = [point.name for point in _chosen(session, manifest, request)]
     try:
         scanner = _scanned(scanner, request, chosen, findings, report)
-    except (TransferFailed, RepairStore):
+    except (TransferFailed, RepairStore, TryLater):
         _mark_what_was_found(session, scanner, findings)
         raise
     report.tables = scanner.broken
@@ -159,7 +159,8 @@ def _scanned(
         scopes = scopes_of(point) if request.asked else scopes_within(scanner.manifest, point)
         report.points.append(VerifiedPoint(point, scanner.scan(point, scopes, findings)))
     scanner = _looked_up_anew(_refreshed(scanner), findings)
-    scanner.spread(_disks(scanner.manifest), findings)
+    with suppress(TryLater):  # while a merge writes; who marks what was found looks then
+        scanner.spread(_disks(scanner.manifest), findings)
     return scanner
 
 
@@ -170,7 +171,7 @@ def _mark_what_was_found(session: Session, scanner: Scanner, findings: Findings)
     """
     if not _is_damaged(findings):
         return
-    with suppress(StandbyError), locked(session, scanner.place) as store:
+    with suppress(StandbyError), locked_soon(session, scanner.place) as store:
         try:
             _caught_up(scanner, store, findings)
         finally:
@@ -222,7 +223,7 @@ def _mark(session: Session, scanner: Scanner, findings: Findings, report: Verify
     if not _changed(scanner.manifest, findings):
         return scanner.manifest
     try:
-        with locked(session, scanner.place) as store:
+        with locked_soon(session, scanner.place) as store:
             _caught_up(scanner, store, findings)
             _publish(store, findings)
             return store.manifest
@@ -240,7 +241,7 @@ def _with_the_lock(
     findings: Findings,
     report: VerifyReport,
 ) -> Manifest:
-    with locked(session, scanner.place) as store, ExitStack() as stack:
+    with locked_soon(session, scanner.place) as store, ExitStack() as stack:
         scanner = _caught_up(scanner, store, findings)
         _publish(store, findings)  # before anything is written: a kill leaves the marks
         if request.then is Then.MEND and report.tables:
