@@ -6,10 +6,10 @@ that a person, a script or a monitoring system calls would pay for the thirty th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import typer
 from typer.core import TyperGroup
@@ -80,7 +80,7 @@ VERBS: Final[dict[str, Verb | Family]] = {
 }
 
 
-class _Loading(MutableMapping[str, Any]):
+class _Loading(Mapping[str, Any]):
     """Commands by name, each made when it is first looked up. None can be added."""
 
     def __init__(self) -> None:
@@ -100,16 +100,11 @@ class _Loading(MutableMapping[str, Any]):
     def __len__(self) -> int:
         return len(VERBS)
 
-    def __setitem__(self, name: str, command: Any) -> None:  # noqa: ANN401
-        raise NotImplementedError
-
-    def __delitem__(self, name: str) -> None:
-        raise NotImplementedError
-
 
 class Verbs(TyperGroup):
     """The program, whose commands are loaded one by one."""
 
     def __init__(self, **settings: Any) -> None:  # noqa: ANN401 - passed on as they are
         super().__init__(**settings)
-        self.commands = _Loading()
+        # Typer would let others be added; nobody does.
+        self.commands = cast(MutableMapping[str, Any], _Loading())

@@ -117,7 +117,7 @@ def _become(use: Use, output: IO[bytes], errors: IO[bytes]) -> None:
         status = 0
     except SystemExit as end:
         status = end.code or 0
-    except BaseException:
+    except BaseException:  # what Python itself would print; the process ends below
         traceback.print_exc()
         raise
     finally:
