@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from standby.model.digest import blocks_of
 from standby.model.spoilt import Range, overlap
 from standby.transfer.connection import ALLOCATION, Role
-from standby.transfer.digests import UNKNOWN, Digester, digester, entries
-from standby.transfer.feed import Feed, Part, Pool
+from standby.transfer.digests import UNKNOWN, digester, entries
+from standby.transfer.feed import READERS, Feed, Ledger, Part, Pool
 from standby.transfer.scan import (
     AT_FULL_SPEED,
     DigestedDisk,
     Pace,
     Scan,
-    digests_of,
     wait_for,
 )
 from standby.transfer.scout import Scout
@@ -40,13 +39,14 @@ def build_table(
         image = lines.open(subject.disk, Role.TARGET, subject.image, ALLOCATION)
         line = lines.open(subject.disk, Role.TABLE, subject.digests.endpoint)
         lines.poller()
-        cable = lines.cable(image, pool.share)
+        cable = lines.cable(image, READERS)
         poller = lines.poller()
         table = Table(line, image.size(), Trust.NOTHING)
         lines.also_close(table.close)
         table.require_writable()
-        feed = Feed(Scout(image.size(), image, None), cable, pool, table, pace.limiter)
-        builder = _Builder(feed, table, digester(subject.digests.algorithm), damaged)
+        ledger = Ledger(digester(subject.digests.algorithm), table)
+        feed = Feed(Scout(image.size(), image, None), cable, pool, ledger, pace.limiter)
+        builder = _Builder(feed, table, damaged)
         Scan(subject.disk, feed, builder, image.size(), pace).run(poller)
         table.take()()
         wait_for(poller, table.finish)
@@ -56,17 +56,14 @@ def build_table(
 class _Builder:
     """Enters the digests of parts."""
 
-    def __init__(
-        self, feed: Feed, table: Table, digest: Digester, damaged: Sequence[Range]
-    ) -> None:
+    def __init__(self, feed: Feed, table: Table, damaged: Sequence[Range]) -> None:
         self._feed = feed
         self._table = table
-        self._digest = digest
         self._damaged = damaged
 
     def receive(self, part: Part) -> None:
         """Enter the digests; the image is there already, so they need not wait for a flush."""
-        digests = bytearray(digests_of(part, self._digest))
+        digests = bytearray(part.digests)
         for start, end in overlap(self._damaged, [(part.start, part.start + part.length)]):
             where = entries(start - part.start, end - start)
             digests[where] = UNKNOWN * blocks_of(end - start)

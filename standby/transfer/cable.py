@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import cycle
+from typing import Protocol
 
 from standby.transfer.connection import Connection, Done
+
+
+class Place(Protocol):
+    """Where what is read of a range of the disk goes."""
+
+    def view(self, start: int, length: int) -> memoryview:
+        """Return the bytes for `length` bytes of the disk from `start`."""
 
 
 class Cable:
@@ -18,14 +26,27 @@ class Cable:
 
     def __init__(self, first: Connection, more: Sequence[Connection] = ()) -> None:
         """All are ready; `more` lead to where `first` does."""
-        self._first = first
+        self._longest = first.longest()  # bytes of one read
         self._turns = cycle((first, *more))
         self.lines = 1 + len(more)
 
-    def longest(self) -> int:
-        """Return how many bytes one read may carry."""
-        return self._first.longest()
+    def read(self, place: Place, offset: int, length: int, done: Done) -> None:
+        """Fill the place of a range of the disk; `done` is called once."""
+        if length <= self._longest:
+            next(self._turns).read(place.view(offset, length), offset, done)
+        else:
+            self._read_in_pieces(place, offset, length, done)
 
-    def read(self, buffer: memoryview, offset: int, done: Done) -> None:
-        """Fill `buffer` from `offset`."""
-        next(self._turns).read(buffer, offset, done)
+    def _read_in_pieces(self, place: Place, offset: int, length: int, done: Done) -> None:
+        begins = range(offset, offset + length, self._longest)
+        left = len(begins)
+
+        def arrived() -> None:
+            nonlocal left
+            left -= 1
+            if not left:
+                done()
+
+        for begin in begins:
+            piece = min(self._longest, offset + length - begin)
+            next(self._turns).read(place.view(begin, piece), begin, arrived)

@@ -9,8 +9,8 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 import nbd
 
@@ -44,8 +44,7 @@ class Role(Enum):
     TABLE = "digests"
 
 
-@dataclass(frozen=True, slots=True)
-class _Operation:
+class _Operation(NamedTuple):
     name: str
     offset: int
     length: int
@@ -69,11 +68,13 @@ class Connection:
         self._endpoint = endpoint
         self._socket = endpoint.socket
         self._context = context
-        self._operations: deque[tuple[_Operation, int]] = deque()
+        # What `deliver` has to do. This and `stirred` are what a loop asks most often.
+        self.finished: deque[tuple[_Operation, int]] = deque()
+        # Where it is noted when a request was begun since the socket's events were asked for.
+        self.stirred: set[Connection] = set()
         self._in_flight = 0
         self._flushing = False
         self._awaited = 0  # what the socket is polled for
-        self._stirred = True  # whether that may be out of date
         self.touched = time.monotonic()
         self._handle: nbd.NBD | None = nbd.NBD()
         # Every byte of a buffer is written by a read that succeeded before it is used.
@@ -145,25 +146,19 @@ class Connection:
     def read(self, buffer: memoryview, offset: int, done: Done) -> None:
         """Fill `buffer` from `offset`."""
         shared = nbd.Buffer.from_buffer(buffer)
-        self._begin(
-            _Operation("read", offset, len(buffer), done),
-            lambda finished: self._nbd.aio_pread(shared, offset, finished),
-        )
+        operation = _Operation("read", offset, len(buffer), done)
+        self._begin(operation, self._nbd.aio_pread, shared, offset)
 
     def write(self, buffer: memoryview, offset: int, done: Done) -> None:
         """Write `buffer` at `offset`; it must not change before `done`."""
         shared = nbd.Buffer.from_buffer(buffer)
-        self._begin(
-            _Operation("write", offset, len(buffer), done),
-            lambda finished: self._nbd.aio_pwrite(shared, offset, finished),
-        )
+        operation = _Operation("write", offset, len(buffer), done)
+        self._begin(operation, self._nbd.aio_pwrite, shared, offset)
 
     def zero(self, offset: int, length: int, done: Done) -> None:
         """Make a range read as zeroes, whatever lies below; the server may keep it thin."""
-        self._begin(
-            _Operation("write-zeroes", offset, length, done),
-            lambda finished: self._nbd.aio_zero(length, offset, finished),
-        )
+        operation = _Operation("write-zeroes", offset, length, done)
+        self._begin(operation, self._nbd.aio_zero, length, offset)
 
     def flush(self, done: Done) -> None:
         """Make what was written durable."""
@@ -184,23 +179,24 @@ class Connection:
                 answer.extend(entries)
             return 0
 
-        self._begin(
-            _Operation("block status", offset, length, lambda: done(answer)),
-            lambda finished: self._nbd.aio_block_status(length, offset, note, finished),
-        )
+        operation = _Operation("block status", offset, length, lambda: done(answer))
+        self._begin(operation, self._nbd.aio_block_status, length, offset, note)
 
-    def _begin(self, operation: _Operation, start: Callable[[Callable[..., int]], int]) -> None:
-        operations = self._operations  # the callback must not keep the handle alive
+    def _begin(self, operation: _Operation, call: Callable[..., int], *arguments: object) -> None:
+        finished = self.finished  # the callback must not keep the handle alive
 
-        def finished(error: object) -> int:
-            operations.append((operation, getattr(error, "value", 0)))
+        def note(error: object) -> int:
+            finished.append((operation, getattr(error, "value", 0)))
             return 1  # retire the command
 
         if not self._in_flight:
             self.touched = time.monotonic()
-        self._guarded(lambda: start(finished), operation)
+        try:
+            call(*arguments, note)
+        except nbd.Error as error:
+            raise self._failed(operation, self._code(error)) from error
         self._in_flight += 1
-        self._stirred = True
+        self.stirred.add(self)
 
     # The loop's side.
 
@@ -208,16 +204,11 @@ class Connection:
         """Return the socket."""
         return int(self._nbd.aio_get_fd())
 
-    def stirred(self) -> bool:
-        """Tell whether a request was begun since the socket's events were asked for."""
-        return self._stirred
-
     def events(self) -> int:
         """Return what to poll the socket for. Raises TransferFailed when it is closed."""
         direction = self._nbd.aio_get_direction()
         if not direction:
             self._raise_lost("the server closed the connection", errno.ENOTCONN)
-        self._stirred = False
         self._awaited = _EVENTS[direction]
         return self._awaited
 
@@ -232,6 +223,8 @@ class Connection:
         try:
             if happened & ~select.POLLOUT and self._awaited & select.POLLIN:
                 handle.aio_notify_read()
+                if self._awaited == happened:
+                    return happened  # nothing waits to be sent, and the server is there
             elif self._awaited & select.POLLOUT:
                 handle.aio_notify_write()
         except nbd.Error as error:
@@ -248,14 +241,10 @@ class Connection:
         waited = time.monotonic() - self.touched
         return waited / _FLUSH_PATIENCE if self._flushing else waited
 
-    def has_finished(self) -> bool:
-        """Tell whether `deliver` has something to do."""
-        return bool(self._operations)
-
     def deliver(self) -> None:
         """Run what waits for finished requests; raise TransferFailed for a failed one."""
-        while self._operations:
-            operation, code = self._operations.popleft()
+        while self.finished:
+            operation, code = self.finished.popleft()
             self._in_flight -= 1
             if code:
                 raise self._failed(operation, code)
@@ -265,7 +254,7 @@ class Connection:
         """Close the socket at once; what is in flight is abandoned."""
         # Dropping the only reference closes the handle: libnbd's Python has no close().
         self._handle = None
-        self._operations.clear()
+        self.finished.clear()
 
     def leave(self) -> None:
         """Tell the server that we go, then close. Waits for nothing."""
@@ -273,20 +262,24 @@ class Connection:
             self._guarded(self._nbd.aio_disconnect)
         self.close()
 
-    def _guarded(self, call: Callable[[], object], operation: _Operation | None = None) -> None:
+    def _guarded(self, call: Callable[[], object]) -> None:
         try:
             call()
         except nbd.Error as error:
-            if operation is not None:
-                raise self._failed(operation, error.errnum or errno.EIO) from error
             self._raise_lost(error.string, error.errnum or errno.ENOTCONN, error)
 
     def _raise_lost(self, found: str, code: int, cause: Exception | None = None) -> None:
         # A request that the loss cut short names the place better than the loss does.
-        for operation, failure in self._operations:
+        for operation, failure in self.finished:
             if failure:
                 raise self._failed(operation, failure) from cause
         raise self._lost(found, code) from cause
+
+    def _code(self, error: nbd.Error) -> int:
+        # libnbd refuses a request to a server that is gone as an invalid argument.
+        if self._nbd.aio_is_closed() or self._nbd.aio_is_dead():
+            return errno.ENOTCONN
+        return error.errnum or errno.EIO
 
     def _failed(self, operation: _Operation, code: int) -> TransferFailed:
         return TransferFailed(

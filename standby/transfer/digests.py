@@ -8,7 +8,7 @@ so a hole needs no entry, and a zeroed range is a zeroed range of the table too.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import nbd
@@ -62,35 +62,33 @@ def digester_of(digest: Hash) -> Digester:
     """
 
     def entries(buffer: memoryview) -> bytes:
-        is_zero = nbd.Buffer.from_buffer(buffer).is_zero
         whole = len(buffer) - len(buffer) % BLOCK
-        made = [
-            # Most blocks show by their first byte that they are not zeroes.
-            _kept(digest(buffer[at : at + BLOCK])) if buffer[at] or not is_zero(at, BLOCK) else ZERO
-            for at in range(0, whole, BLOCK)
-        ]
-        if rest := len(buffer) - whole:
-            last = buffer[whole:]
-            made.append(ZERO if is_zero(whole, rest) else _kept(digest(_filled(last))))
+        made = [_entry(buffer[at : at + BLOCK], digest) for at in range(0, whole, BLOCK)]
+        if rest := buffer[whole:]:
+            made.append(_entry(_filled(rest), digest))
         return b"".join(made)
 
     return entries
+
+
+def _entry(block: memoryview, digest: Hash) -> bytes:
+    # Most blocks show by their first byte that they are not zeroes.
+    if not block[0] and nbd.Buffer.from_buffer(block).is_zero():
+        return ZERO
+    made = digest(block)
+    return made if made != ZERO else _NOT_ZERO
 
 
 def _filled(block: memoryview) -> memoryview:
     return memoryview(bytes(block).ljust(BLOCK, b"\0"))
 
 
-def _kept(digest: bytes) -> bytes:
-    return digest if digest != ZERO else _NOT_ZERO
-
-
-def entry(offset: int) -> int:
-    """Return where, in its table, the digest of the block at `offset` of the disk lies."""
-    return offset // BLOCK * DIGEST_BYTES
+def each(digests: bytes) -> Iterator[bytes]:
+    """Return them one by one."""
+    return (digests[at : at + DIGEST_BYTES] for at in range(0, len(digests), DIGEST_BYTES))
 
 
 def entries(start: int, length: int) -> slice:
     """Return where the digests of a range of whole blocks lie, the last of which may be short."""
-    begin = entry(start)
+    begin = start // BLOCK * DIGEST_BYTES
     return slice(begin, begin + blocks_of(length) * DIGEST_BYTES)

@@ -8,7 +8,7 @@ from standby.errors import AskForResync
 from standby.model.extent import NbdEndpoint
 from standby.transfer.connection import ALLOCATION, Connection, Role
 from standby.transfer.digests import digester
-from standby.transfer.feed import Feed, Pool
+from standby.transfer.feed import READERS, Feed, Ledger, Pool
 from standby.transfer.job import (
     Changed,
     Differing,
@@ -18,7 +18,7 @@ from standby.transfer.job import (
     Unfinished,
     ZeroPolicy,
 )
-from standby.transfer.lane import Lane, Ledger
+from standby.transfer.lane import Lane
 from standby.transfer.lines import Lines
 from standby.transfer.rate import Limit
 from standby.transfer.scout import Scout
@@ -89,20 +89,23 @@ class Ends:
         """
         # More connections help where most of what is read is not sent; a copy gains nothing.
         mostly_reads = isinstance(self.copy.scope, Differing | Unfinished)
-        source = lines.cable(self.reader.data, pool.share if mostly_reads else 1)
+        source = lines.cable(
+            self.reader.data,
+            min(pool.share, READERS) if mostly_reads else 1,
+        )
         ledger = self._ledger(self.reader.data.size())
         table = ledger.table if ledger is not None else None
         if table is not None:
             lines.also_close(table.close)
-        feed = Feed(self.reader.scout(), source, pool, table, limits.read)
-        return Lane(self.copy, feed, (self.reader.data, self.target), pool, ledger, limits.sent)
+        feed = Feed(self.reader.scout(), source, pool, ledger, limits.read)
+        return Lane(self.copy, feed, (self.reader.data, self.target), pool, table, limits.sent)
 
     def _ledger(self, disk_bytes: int) -> Ledger | None:
         if self.table is None or self.copy.digests is None:
             return None
         table = Table(self.table, disk_bytes, _trust(self.copy))
         table.require_writable()
-        return Ledger(table, digester(self.copy.digests.algorithm))
+        return Ledger(digester(self.copy.digests.algorithm), table)
 
 
 def _trust(copy: DiskCopy) -> Trust:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
-from standby.model.digest import BLOCK
+from standby.model.digest import BLOCK, blocks_of
 from standby.model.extent import Extent, ExtentKind
 from standby.transfer.buffers import Buffer, Loan
 from standby.transfer.cable import Cable
+from standby.transfer.connection import Done
+from standby.transfer.digests import ZERO, Digester
 from standby.transfer.rate import Limit
 from standby.transfer.table import SPAN, Table
 
@@ -20,6 +23,8 @@ REQUEST = 2 * 1024 * 1024
 _READ = 512 * 1024
 # QEMU's server works on 16 requests of a connection at a time; all disks share the buffers.
 BUFFERS = 16
+# Connections to read a disk by of which little is sent; 4 to 16 were tried.
+READERS = 8
 _ZEROES_IN_FLIGHT = 16
 # A server that cannot zero efficiently writes: this much is done before a stall is suspected.
 _LONGEST_ZERO = 128 * 1024 * 1024
@@ -33,25 +38,25 @@ class Pool:
 
     def __init__(self, users: int) -> None:
         self._loan = Loan()
-        self._free = BUFFERS
+        self._made = 0
+        self._free: list[Buffer] = []
         self._users = users
-
-    @property
-    def share(self) -> int:
-        """How many buffers a user may have at a time."""
-        return max(BUFFERS // self._users, 1)
+        self.share = _share(users)
 
     def take(self, held: int) -> Buffer | None:
         """Return a buffer, or None when none is free or `held` is the user's share already."""
-        if self._free and held < self.share:
-            self._free -= 1
-            return self._loan.take(REQUEST)
-        return None
+        if held >= self.share:
+            return None
+        if self._free:
+            return self._free.pop()  # the last that was used: it is in the core's cache
+        if self._made == BUFFERS:
+            return None
+        self._made += 1
+        return self._loan.take(REQUEST)
 
     def give_back(self, buffer: Buffer) -> None:
         """Take a buffer back."""
-        self._free += 1
-        self._loan.give_back(buffer)
+        self._free.append(buffer)
 
     def close(self) -> None:
         """Take back what is still in use; its connections will not move again."""
@@ -60,19 +65,32 @@ class Pool:
     def leave(self) -> None:
         """Note that a user needs no more buffers, so that the others' shares grow."""
         self._users = max(self._users - 1, 1)
+        self.share = _share(self._users)
+
+
+def _share(users: int) -> int:
+    """Return how many buffers each may have at a time."""
+    return max(BUFFERS // users, 1)
 
 
 @dataclass(slots=True)
 class Part:
     """A range of the disk on its way; one without a buffer reads as zeroes.
 
-    `waiting` counts what has to happen before it can go on or be released.
+    `digested` holds the digests of its blocks, read by read, if they were asked for. `waiting`
+    counts what has to happen before it can go on or be released.
     """
 
     start: int
     length: int
     buffer: Buffer | None
+    digested: list[bytes] = field(default_factory=list)
     waiting: int = 0
+
+    @property
+    def digests(self) -> bytes:
+        """The digests of its blocks, as a table should have them, when all of it has arrived."""
+        return b"".join(self.digested)
 
     def view(self, start: int, length: int) -> memoryview:
         """Return the piece of its buffer that holds `length` bytes of the disk from `start`."""
@@ -86,6 +104,14 @@ class Part:
         if excess > 0 and self.buffer is not None:
             self.buffer[self.length : self.length + excess] = bytes(excess)
         return self.view(start, length)
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """How digests are made, and the table where those of the disk stand, if there is one."""
+
+    digest: Digester
+    table: Table | None = None
 
 
 class Runs(Protocol):
@@ -115,20 +141,26 @@ class Feed:
         scout: Runs,
         source: Cable,
         pool: Pool,
-        table: Table | None,
+        ledger: Ledger | None,
         limit: Limit | None,
     ) -> None:
         """`limit` is of what is read."""
         self._scout = scout
         self._source = source
         self._pool = pool
-        self._table = table
+        self._digest = ledger.digest if ledger is not None else None
+        self._table = ledger.table if ledger is not None else None
         self._limit = limit
-        # Where little is sent, what one read brings is digested while it is in the core's cache.
+        # Where little is sent each read is a part, and each connection has one: what is in flight
+        # stays small enough for the core's cache, and the server never waits for us.
         self._longest_part = REQUEST if source.lines == 1 else _READ
+        self._most = BUFFERS if source.lines == 1 else source.lines
         self._run: Extent | None = None
-        self._batches = 0
+        self._position = 0  # where what is left of the run begins
+        self._batches = 0  # parts that hold a buffer
+        self._unread = 0  # those of them that have not arrived yet
         self._zeroes = 0
+        self._beginning = False
         self.released_bytes = 0
 
     def exhausted(self) -> bool:
@@ -140,15 +172,26 @@ class Feed:
     def pump(self, sink: Sink) -> float | None:
         """Start what can start; return the seconds the rate limit asks for, if any."""
         self._scout.pump()
+        pause = self._begin_more(sink)
+        if self._table is not None and self._run is None and self._scout.exhausted():
+            self._table.pass_all()
+        return pause
+
+    def _begin_more(self, sink: Sink) -> float | None:
+        self._beginning = True  # what arrives meanwhile must not come here again
+        pause = self._begin_all(sink)
+        self._beginning = False
+        return pause
+
+    def _begin_all(self, sink: Sink) -> float | None:
         while (run := self._next_run()) is not None and not self._crowded():
             part = self._part(run)
             if not isinstance(part, Part):
                 return part
-            rest = run.length - part.length
-            self._run = Extent(part.start + part.length, rest, run.kind) if rest else None
+            self._position += part.length
+            if self._position == run.end:
+                self._run = None
             self._begin(part, sink)
-        if self._table is not None and self._run is None and self._scout.exhausted():
-            self._table.pass_all()
         return None
 
     def release(self, part: Part) -> None:
@@ -165,27 +208,30 @@ class Feed:
     def _next_run(self) -> Extent | None:
         if self._run is None and self._scout.runs:
             self._run = self._scout.runs.popleft()
+            self._position = self._run.start
         return self._run
 
     def _crowded(self) -> bool:
         return self._table is not None and self._table.full()
 
     def _part(self, run: Extent) -> Part | float | None:
-        """Take the first part of a run: None when there is no room, or the seconds to wait."""
-        longest = SPAN - run.start % SPAN  # no part has its digests in two sheets
+        """Take a run's next part: None when there is no room, or the seconds to wait."""
+        start = self._position
+        longest = min(run.end - start, SPAN - start % SPAN)  # its digests stand in one sheet
         if run.kind is ExtentKind.ZERO:
             if self._zeroes >= _ZEROES_IN_FLIGHT:
                 return None
-            return Part(run.start, min(run.length, longest, _LONGEST_ZERO), None)
-        buffer = self._pool.take(self._batches)
+            length = min(longest, _LONGEST_ZERO)
+            return Part(start, length, None, [ZERO * blocks_of(length)])
+        buffer = self._pool.take(self._batches) if self._unread < self._most else None
         if buffer is None:
             return None
-        length = min(run.length, longest, self._longest_batch())
+        length = min(longest, self._longest_batch())
         pause = self._limit.wait_before(length) if self._limit is not None else 0.0
         if pause:
             self._pool.give_back(buffer)
             return pause
-        return Part(run.start, length, buffer)
+        return Part(start, length, buffer)
 
     def _longest_batch(self) -> int:
         if self._limit is None:
@@ -198,23 +244,39 @@ class Feed:
         def arrived() -> None:
             part.waiting -= 1
             if not part.waiting:
+                self._unread -= 0 if part.buffer is None else 1
                 sink.receive(part)
+                if not self._beginning:
+                    # At once: the server is to have work while the next part is digested.
+                    self._begin_more(sink)
 
         part.waiting = 1  # nothing is received before all is asked for
         if part.buffer is None:
             self._zeroes += 1
         else:
             self._batches += 1
-            for offset, length in parts(part.start, part.length, self._longest_read()):
-                part.waiting += 1
-                self._source.read(part.view(offset, length), offset, arrived)
+            self._unread += 1
+            self._read(part, arrived)
         if self._table is not None:
             part.waiting += 1
             self._table.hold(part.start, part.length, arrived)
         arrived()
 
-    def _longest_read(self) -> int:
-        return min(self._source.longest(), _READ)
+    def _read(self, part: Part, arrived: Done) -> None:
+        digest = self._digest
+        for offset, length in parts(part.start, part.length, _READ):
+            part.waiting += 1
+            done = arrived
+            if digest is not None:
+                done = partial(_enter, part, len(part.digested), digest, (offset, length), arrived)
+                part.digested.append(b"")
+            self._source.read(part, offset, length, done)
+
+
+def _enter(part: Part, number: int, digest: Digester, read: tuple[int, int], arrived: Done) -> None:
+    """Digest what a part's read of that number brought, while it is in the core's cache."""
+    part.digested[number] = digest(part.view(*read))
+    arrived()
 
 
 def parts(start: int, length: int, longest: int) -> Iterator[tuple[int, int]]:

@@ -12,20 +12,12 @@ from standby.model.digest import blocks_of
 from standby.model.extent import Extent, ExtentKind
 from standby.model.spoilt import Range, overlap
 from standby.transfer.connection import Connection
-from standby.transfer.digests import UNKNOWN, ZERO, Digester, entries
+from standby.transfer.digests import UNKNOWN, entries
 from standby.transfer.feed import Feed, Part, Pool, parts
 from standby.transfer.job import CopyResult, DiskCopy, ZeroPolicy
 from standby.transfer.rate import Limit
 from standby.transfer.sieve import by_content, by_digests
 from standby.transfer.table import Table
-
-
-@dataclass(frozen=True, slots=True)
-class Ledger:
-    """Where a disk's digests stand, and how they are made."""
-
-    table: Table
-    digest: Digester
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +40,16 @@ class Lane:
         feed: Feed,
         ends: tuple[Connection, Connection],
         pool: Pool,
-        ledger: Ledger | None = None,
+        table: Table | None = None,
         limit: Limit | None = None,
     ) -> None:
         """Both `ends`, source and target, are ready. Raises RepairStore, UseOtherStorage."""
         source, self._target = ends
         self._copy = copy
+        self._leaves_out_zeroes = copy.zeroes is ZeroPolicy.LEAVE_OUT
         self._feed = feed
         self._pool = pool
-        self._ledger = ledger
+        self._table = table
         self._limit = limit
         self._size = source.size()
         self._require_fit()
@@ -106,45 +99,49 @@ class Lane:
         if not self._flushing and self._feed.exhausted():
             self._flushing = True
             self._target.flush(self._flushed)
-        elif not self._flushing and self._ledger is not None and self._ledger.table.crowded():
+        elif not self._flushing and self._table is not None and self._table.crowded():
             self._flushing = True
-            self._target.flush(self._store(self._ledger.table))
+            self._target.flush(self._store(self._table))
         return min((pause for pause in pauses if pause is not None), default=None)
 
     # From parts to pieces.
 
     def receive(self, part: Part) -> None:
         """Take what was read, and send what of it the target does not have."""
-        part.waiting = 1  # not released before all of it is queued
         self._read_bytes += 0 if part.buffer is None else part.length
-        leave_out = self._copy.zeroes is ZeroPolicy.LEAVE_OUT
+        leave_out = self._leaves_out_zeroes
         runs = [r for r in self._sieve(part) if r.kind is ExtentKind.DATA or not leave_out]
         left = part.length - sum(run.length for run in runs)
         self._unchanged_bytes += 0 if leave_out else left
         self._done_bytes += left
+        if runs:
+            self._replace(part, runs)
+        else:
+            self._feed.release(part)
+
+    def _replace(self, part: Part, runs: Sequence[Extent]) -> None:
+        part.waiting = 1  # not released before all of it is queued
 
         def begin() -> None:
             for run in runs:
                 self._queue(run, part)
             self._done_with(part)
 
-        if self._ledger is None or not runs:
+        if self._table is None:
             begin()
         else:
-            self._ledger.table.retract(part.start, part.length, begin)
+            self._table.retract(part.start, part.length, begin)
 
     def _sieve(self, part: Part) -> Iterable[Extent]:
-        if self._ledger is None:
+        if self._table is None:
             if part.buffer is None:
                 return (Extent(part.start, part.length, ExtentKind.ZERO),)
             return by_content(part.start, part.view(part.start, part.length))
-        table = self._ledger.table
-        digests = ZERO * blocks_of(part.length)
-        if part.buffer is not None:
-            digests = self._ledger.digest(part.view(part.start, part.length))
-        known = _forgotten(table.known(part.start, part.length), part, self._copy.again)
-        if digests != known:
-            table.put(part.start, digests)
+        known = _forgotten(self._table.known(part.start, part.length), part, self._copy.again)
+        digests = part.digests
+        if digests == known:
+            return ()
+        self._table.put(part.start, digests)
         return by_digests(part.start, part.length, digests, known)
 
     def _queue(self, run: Extent, part: Part) -> None:
@@ -209,11 +206,11 @@ class Lane:
         return flushed
 
     def _flushed(self) -> None:
-        if self._ledger is None:
+        if self._table is None:
             self._finish()
         else:
-            self._ledger.table.take()()
-            self._ledger.table.finish(self._finish)
+            self._table.take()()
+            self._table.finish(self._finish)
 
     def _finish(self) -> None:
         self._seconds = time.monotonic() - self._started
@@ -222,9 +219,9 @@ class Lane:
 
 def _forgotten(known: bytes | None, part: Part, again: Sequence[Range]) -> bytes | None:
     """Return what is known of a part's blocks, but for those that are to be sent again."""
-    blocks = overlap(again, [(part.start, part.start + part.length)])
-    if known is None or not blocks:
+    if known is None or not again:
         return known
+    blocks = overlap(again, [(part.start, part.start + part.length)])
     doubted = bytearray(known)
     for start, end in blocks:
         place = entries(start - part.start, end - start)

@@ -12,14 +12,13 @@ from standby.model.spoilt import Range, joined
 from standby.transfer.cable import Cable
 from standby.transfer.chosen import ChosenBlocks
 from standby.transfer.connection import Connection, Role
-from standby.transfer.digests import Digester, digester
-from standby.transfer.feed import Feed, Part, Pool
+from standby.transfer.digests import digester
+from standby.transfer.feed import Feed, Ledger, Part, Pool
 from standby.transfer.scan import (
     AT_FULL_SPEED,
     DigestedDisk,
     Pace,
     Scan,
-    digests_of,
     wait_for,
 )
 from standby.transfer.sieve import mendable
@@ -62,8 +61,9 @@ def mend_blocks(
         blocks = ChosenBlocks(damaged, image.size(), source.size())
         table = Table(entries, image.size(), Trust.STORED)
         lines.also_close(table.close)
-        feed = Feed(blocks, Cable(source), pool, table, pace.limiter)
-        mender = _Mender(feed, table, digester(subject.digests.algorithm), image)
+        ledger = Ledger(digester(subject.digests.algorithm), table)
+        feed = Feed(blocks, Cable(source), pool, ledger, pace.limiter)
+        mender = _Mender(feed, table, image)
         Scan(subject.disk, feed, mender, blocks.bytes, pace).run(poller)
         wait_for(poller, image.flush)
         lines.leave()
@@ -73,10 +73,9 @@ def mend_blocks(
 class _Mender:
     """Writes what has the right digest."""
 
-    def __init__(self, feed: Feed, table: Table, digest: Digester, image: Connection) -> None:
+    def __init__(self, feed: Feed, table: Table, image: Connection) -> None:
         self._feed = feed
         self._table = table
-        self._digest = digest
         self._image = image
         self.mended: list[Range] = []
         self.unlike: list[Range] = []
@@ -86,7 +85,7 @@ class _Mender:
         part.waiting = 1  # not released before all is begun
         known = self._table.known(part.start, part.length) or b""
         position = part.start
-        for run in mendable(part.start, part.length, digests_of(part, self._digest), known):
+        for run in mendable(part.start, part.length, part.digests, known):
             if run.start > position:
                 self.unlike.append((position, run.start))
             self._write(run, part)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from standby.model.digest import BLOCK, DIGEST_BYTES, DigestAlgorithm
+from standby.model.digest import BLOCK, DigestAlgorithm
 from standby.model.extent import NbdEndpoint
 from standby.model.spoilt import Range
 from standby.transfer.cable import Cable
 from standby.transfer.chosen import ChosenBlocks
 from standby.transfer.connection import Role
-from standby.transfer.digests import Digester, digester
-from standby.transfer.feed import Feed, Part, Pool
-from standby.transfer.scan import AT_FULL_SPEED, Pace, Scan, digests_of
+from standby.transfer.digests import digester, each
+from standby.transfer.feed import Feed, Ledger, Part, Pool
+from standby.transfer.scan import AT_FULL_SPEED, Pace, Scan
 
 
 def digests_at(
@@ -33,8 +33,9 @@ def digests_at(
         connection = lines.open(disk, Role.SOURCE, image)
         poller = lines.poller()
         blocks = ChosenBlocks(ranges, connection.size(), connection.size())
-        feed = Feed(blocks, Cable(connection), pool, None, pace.limiter)
-        collector = _Collector(feed, digester(algorithm))
+        ledger = Ledger(digester(algorithm))
+        feed = Feed(blocks, Cable(connection), pool, ledger, pace.limiter)
+        collector = _Collector(feed)
         Scan(disk, feed, collector, blocks.bytes, pace).run(poller)
         lines.leave()
     return collector.found
@@ -43,15 +44,12 @@ def digests_at(
 class _Collector:
     """Keeps the digests of parts."""
 
-    def __init__(self, feed: Feed, digest: Digester) -> None:
+    def __init__(self, feed: Feed) -> None:
         self._feed = feed
-        self._digest = digest
         self.found: dict[int, bytes] = {}
 
     def receive(self, part: Part) -> None:
         """Note the digests of a part's blocks."""
-        digests = digests_of(part, self._digest)
-        for number in range(len(digests) // DIGEST_BYTES):
-            place = number * DIGEST_BYTES
-            self.found[part.start + number * BLOCK] = digests[place : place + DIGEST_BYTES]
+        for number, digest in enumerate(each(part.digests)):
+            self.found[part.start + number * BLOCK] = digest
         self._feed.release(part)

@@ -37,8 +37,11 @@ class Poller:
         self._connections = connections
         self._patience = patience
         self._poll = select.poll()
-        self._polled: dict[int, int] = {}
         self._by_socket = {connection.fileno(): connection for connection in connections}
+        self._polled = dict.fromkeys(self._by_socket, 0)
+        self._stirred = set(connections)  # of which it may be out of date what to poll for
+        for connection in connections:
+            connection.stirred = self._stirred
         self._next_look = 0.0
         self._next_alive = time.monotonic() + _ALIVE_EVERY
 
@@ -66,10 +69,10 @@ class Poller:
 
         Returns the connections whose requests have finished.
         """
-        for socket, connection in self._by_socket.items():
-            if connection.stirred() or socket not in self._polled:
-                self._watch(socket, connection.events())
-        finished = [line for line in self._connections if line.has_finished()]
+        for connection in self._stirred:
+            self._watch(connection.fileno(), connection.events())
+        finished = [connection for connection in self._stirred if connection.finished]
+        self._stirred.clear()
         deadline = time.monotonic() + seconds
         while not finished and seconds > 0:
             # Rounded up: a wait of zero milliseconds would spin until the moment comes.
@@ -78,13 +81,13 @@ class Poller:
             for socket, events in happened:
                 connection = self._by_socket[socket]
                 self._watch(socket, connection.notify(events, now))
-                if connection.has_finished():
+                if connection.finished:
                     finished.append(connection)
             seconds = deadline - now
         return finished
 
     def _watch(self, socket: int, events: int) -> None:
-        if self._polled.get(socket) != events:
+        if self._polled[socket] != events:
             self._poll.register(socket, events)
             self._polled[socket] = events
 

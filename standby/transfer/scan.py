@@ -7,10 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from standby.model.digest import blocks_of
 from standby.model.extent import NbdEndpoint
-from standby.transfer.digests import ZERO, Digester
-from standby.transfer.feed import Feed, Part, Sink
+from standby.transfer.feed import Feed, Sink
 from standby.transfer.job import CancelToken, DigestTable, Progress
 from standby.transfer.lines import Lines
 from standby.transfer.poller import STALL_LIMIT, Patience, Poller
@@ -80,13 +78,6 @@ class Scan:
         if self._progress is not None:
             self._progress(self._disk, self._feed.released_bytes, self._size)
             self._next_report = time.monotonic() + _REPORT_EVERY
-
-
-def digests_of(part: Part, digest: Digester) -> bytes:
-    """Return the digests of a part's blocks, as a table should have them."""
-    if part.buffer is None:
-        return ZERO * blocks_of(part.length)
-    return digest(part.view(part.start, part.length))
 
 
 def wait_for(poller: Poller, start: Callable[[Callable[[], None]], None]) -> None:

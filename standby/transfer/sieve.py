@@ -10,9 +10,9 @@ from itertools import groupby
 
 import nbd
 
-from standby.model.digest import BLOCK, DIGEST_BYTES
+from standby.model.digest import BLOCK
 from standby.model.extent import Extent, ExtentKind
-from standby.transfer.digests import ZERO
+from standby.transfer.digests import ZERO, each
 
 
 def by_content(start: int, buffer: memoryview) -> Iterator[Extent]:
@@ -36,10 +36,10 @@ def by_digests(start: int, length: int, digests: bytes, known: bytes | None) -> 
         return iter(())
     if ZERO not in digests and (known is None or known == bytes(len(known))):
         return iter((Extent(start, length, ExtentKind.DATA),))  # as all of most first copies
-    found = _entries(digests)
+    found = each(digests)
     if known is None:
         return _runs(start, length, (_kind(digest == ZERO) for digest in found))
-    pairs = zip(found, _entries(known), strict=True)
+    pairs = zip(found, each(known), strict=True)
     return _runs(start, length, (None if new == old else _kind(new == ZERO) for new, old in pairs))
 
 
@@ -49,18 +49,13 @@ def mendable(start: int, length: int, digests: bytes, known: bytes) -> Iterator[
     An entry of zeroes is no evidence: a table that lost entries says the same of what holds data,
     and zeroes to match it are found anywhere.
     """
-    pairs = zip(_entries(digests), _entries(known), strict=True)
+    pairs = zip(each(digests), each(known), strict=True)
     kinds = (ExtentKind.DATA if old == new != ZERO else None for new, old in pairs)
     return _runs(start, length, kinds)
 
 
 def _kind(zero: bool) -> ExtentKind:  # noqa: FBT001 - the answer it is about
     return ExtentKind.ZERO if zero else ExtentKind.DATA
-
-
-def _entries(digests: bytes) -> Iterator[bytes]:
-    for at in range(0, len(digests), DIGEST_BYTES):
-        yield digests[at : at + DIGEST_BYTES]
 
 
 def _runs(start: int, length: int, kinds: Iterable[ExtentKind | None]) -> Iterator[Extent]:

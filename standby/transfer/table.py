@@ -15,13 +15,14 @@ from standby.errors import RepairStore, UseOtherStorage
 from standby.model.digest import BLOCK, DIGEST_BYTES, table_bytes
 from standby.transfer.buffers import Buffer, Loan
 from standby.transfer.connection import Connection, Done
-from standby.transfer.digests import UNKNOWN, ZERO, entries, entry
+from standby.transfer.digests import UNKNOWN, ZERO, each, entries
 
 # What is read and written of a table at least: a cluster of its image, 16 MiB of the disk.
 PAGE: Final = 4096
 # A part of the table that is worked on at a time, at most 64 KiB: 256 MiB of the disk.
 _SHEET: Final = 16 * PAGE
 SPAN: Final = _SHEET // DIGEST_BYTES * BLOCK
+_COVERED: Final = PAGE // DIGEST_BYTES * BLOCK  # what a page tells of: 16 MiB of the disk
 # Digests of blocks that are written but not yet durable, kept in memory: 32 GiB of the disk.
 _KEPT: Final = 8 * 1024 * 1024
 _IN_FLIGHT: Final = 8  # writes
@@ -120,7 +121,8 @@ class Table:
         sheet = self._sheet(start // SPAN)
         sheet.users += 1
         needed = _pages(start, length)
-        self._fetch(sheet, needed & ~sheet.asked)
+        if needed & ~sheet.asked:
+            self._fetch(sheet, needed & ~sheet.asked)
         if needed & ~sheet.present:
             sheet.waiting.append((needed, ready))
         else:
@@ -290,8 +292,7 @@ def _doubted(stored: bytes) -> bytes:
     """Return entries with zeroes replaced by what no block has."""
     if ZERO not in stored:
         return stored
-    each = (stored[at : at + DIGEST_BYTES] for at in range(0, len(stored), DIGEST_BYTES))
-    return b"".join(UNKNOWN if digest == ZERO else digest for digest in each)
+    return b"".join(UNKNOWN if digest == ZERO else digest for digest in each(stored))
 
 
 def _nothing() -> None:
@@ -305,7 +306,7 @@ def _within(start: int, length: int) -> slice:
 def _pages(start: int, length: int) -> int:
     """Return the mask of the pages that hold the entries of a part, in its span's sheet."""
     begin = start % SPAN
-    return _mask(entry(begin) // PAGE, entry(begin + length - 1) // PAGE + 1)
+    return _mask(begin // _COVERED, (begin + length - 1) // _COVERED + 1)
 
 
 def _mask(begin: int, end: int) -> int:

@@ -10,10 +10,10 @@ from standby.model.extent import ExtentKind
 from standby.model.spoilt import Range, joined, total
 from standby.transfer.chosen import ChosenBlocks
 from standby.transfer.connection import ALLOCATION, DEPTH, Connection, Role
-from standby.transfer.digests import Digester, digester
-from standby.transfer.feed import Feed, Part, Pool
+from standby.transfer.digests import digester
+from standby.transfer.feed import READERS, Feed, Ledger, Part, Pool
 from standby.transfer.job import Everything
-from standby.transfer.scan import AT_FULL_SPEED, DigestedDisk, Pace, Scan, digests_of
+from standby.transfer.scan import AT_FULL_SPEED, DigestedDisk, Pace, Scan
 from standby.transfer.scout import Scout, UnchangedScout, is_own_layer
 from standby.transfer.sieve import by_digests
 from standby.transfer.table import Table, Trust
@@ -90,15 +90,16 @@ def verify_disk(
             marks = lines.open(subject.disk, Role.TARGET, subject.image, context)
         entries = lines.open(subject.disk, Role.TABLE, subject.digests.endpoint)
         lines.poller()
-        cable = lines.cable(image, pool.share)
+        cable = lines.cable(image, READERS)
         poller = lines.poller()
         if marks is not None and not marks.has_context():
             raise UseOtherStorage(image.where, f"the server does not offer {context}")
         table = Table(entries, image.size(), Trust.STORED)
         lines.also_close(table.close)
         runs = _runs(scope, image, marks)
-        feed = Feed(runs, cable, pool, table, pace.limiter)
-        verifier = _Verifier(feed, table, digester(subject.digests.algorithm))
+        ledger = Ledger(digester(subject.digests.algorithm), table)
+        feed = Feed(runs, cable, pool, ledger, pace.limiter)
+        verifier = _Verifier(feed, table)
         Scan(subject.disk, feed, verifier, image.size(), pace).run(poller)
         lines.leave()
     passed = runs.changed_bytes if isinstance(runs, UnchangedScout) else 0
@@ -123,10 +124,9 @@ def _runs(scope: VerifyScope, image: Connection, marks: Connection | None) -> Sc
 class _Verifier:
     """Compares parts with the table."""
 
-    def __init__(self, feed: Feed, table: Table, digest: Digester) -> None:
+    def __init__(self, feed: Feed, table: Table) -> None:
         self._feed = feed
         self._table = table
-        self._digest = digest
         self._looked_at = dict.fromkeys(ExtentKind, 0)
         self._damaged_bytes = 0
         self._damaged: list[Range] = []
@@ -136,8 +136,7 @@ class _Verifier:
         kind = ExtentKind.ZERO if part.buffer is None else ExtentKind.DATA
         self._looked_at[kind] += part.length
         known = self._table.known(part.start, part.length)
-        digests = digests_of(part, self._digest)
-        for run in by_digests(part.start, part.length, digests, known):
+        for run in by_digests(part.start, part.length, part.digests, known):
             self._damaged_bytes += run.length
             self._name((run.start, run.end))
         self._feed.release(part)

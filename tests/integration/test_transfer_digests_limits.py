@@ -308,3 +308,23 @@ def test_back_to_what_it_was_between_interrupted_tries_is_not_taken_for_unchange
             file.write(data)
     assert seed.go_on() is not None
     seed.expect_exact()
+
+
+@pytest.mark.parametrize("maximum", [16 * KIB, 96 * KIB])
+def test_blocks_that_take_several_reads_get_the_digests_of_the_whole(
+    tmp_path: Path, maximum: int
+) -> None:
+    disk = os.urandom(3 * MIB) + bytes(MIB) + os.urandom(MIB + 512)
+    raw = tmp_path / "source.raw"
+    raw.write_bytes(disk)
+    pair = Chain(tmp_path).add(len(disk))
+    policy = ("--filter=blocksize-policy", "blocksize-error-policy=error", "blocksize-minimum=512")
+    policy += ("blocksize-preferred=4096", f"blocksize-maximum={maximum}")
+    with nbdkit(tmp_path / "s.sock", "file", raw, *policy) as reader, serve(pair) as ends:
+        for scope in (Everything(), Differing()):
+            copy = DiskCopy(
+                "vda", reader.endpoint, ends.image, scope, ZeroPolicy.WRITE, digests=ends.digests
+            )
+            (result,) = copy_disks([copy])
+    assert result.unchanged_bytes == len(disk)
+    assert pair.content() == (disk, table_of(disk))

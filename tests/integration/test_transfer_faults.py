@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,10 @@ from standby.transfer import (
     copy_disks,
     pending,
 )
+from standby.transfer.connection import Role
 from standby.transfer.feed import BUFFERS, REQUEST
+from standby.transfer.lines import Lines
+from standby.transfer.poller import Patience
 from tests.integration.nbd_servers import (
     KIB,
     MIB,
@@ -353,3 +357,17 @@ def test_failing_again_and_again_keeps_no_memory(tmp_path: Path) -> None:
 def _resident() -> int:
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_a_server_that_is_gone_is_not_called_an_invalid_argument(tmp_path: Path) -> None:
+    """So libnbd calls it, and nobody would look after the server."""
+    with random_source(tmp_path) as source, Lines(Patience()) as lines:
+        line = lines.open("vda", Role.SOURCE, source.endpoint)
+        lines.poller()
+        source.kill()
+        with suppress(TransferFailed):
+            line.notify(select.POLLIN | select.POLLHUP, time.monotonic())
+        with pytest.raises(TransferFailed) as raised:
+            line.read(memoryview(bytearray(512)), 0, lambda: None)
+    assert raised.value.errno == errno.ENOTCONN
+    assert "still runs" in raised.value.remedy
