@@ -70,7 +70,8 @@ class Poller:
         Returns the connections whose requests have finished.
         """
         for connection in self._stirred:
-            self._watch(connection.fileno(), connection.events())
+            events = connection.events()  # of one whose server is gone this raises, and says so
+            self._watch(connection.fileno(), events)
         finished = [connection for connection in self._stirred if connection.finished]
         self._stirred.clear()
         deadline = time.monotonic() + seconds

@@ -371,3 +371,13 @@ def test_a_server_that_is_gone_is_not_called_an_invalid_argument(tmp_path: Path)
             line.read(memoryview(bytearray(512)), 0, lambda: None)
     assert raised.value.errno == errno.ENOTCONN
     assert "still runs" in raised.value.remedy
+
+
+def test_a_loss_that_shows_when_a_request_is_begun_is_told_as_one(tmp_path: Path) -> None:
+    with random_source(tmp_path) as source, Lines(Patience()) as lines:
+        line = lines.open("vda", Role.SOURCE, source.endpoint)
+        poller = lines.poller()
+        source.kill()
+        line.read(memoryview(bytearray(512)), 0, lambda: None)
+        with pytest.raises(TransferFailed, match="disk vda, source"):
+            poller.until(lambda: False, lambda: None)
