@@ -19,6 +19,8 @@ from tests.integration.digest_chain import Chain, Ends, Pair
 from tests.integration.nbd_servers import GIB, MIB, qemu_nbd
 
 _SIZE = GIB
+# A round takes a second and a half, and rounds differ by a tenth and more: many of them.
+_ROUNDS = 25
 _CHANGED = 160  # blocks that differ at each resync: 10 MiB, one percent
 
 
@@ -33,7 +35,7 @@ def resync(place: Path) -> Measured:
             copy = _copy(reader.endpoint, target)
             return _speed(lambda: copy_disks([copy]))
 
-        measured = in_turns(ours, lambda: _read(reader.endpoint))
+        measured = in_turns(ours, lambda: _read(reader.endpoint), _ROUNDS)
     nbd_servers.run("qemu-img", "compare", "-f", "raw", "-F", "qcow2", source, pair.image)
     return measured
 
@@ -46,7 +48,7 @@ def verify(place: Path) -> Measured:
         def ours() -> float:
             return _speed(lambda: _expect_sound(image))
 
-        return in_turns(ours, lambda: _read(image.image))
+        return in_turns(ours, lambda: _read(image.image), _ROUNDS)
 
 
 def _seeded(place: Path) -> tuple[Path, Pair]:

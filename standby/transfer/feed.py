@@ -184,7 +184,7 @@ class Feed:
         return pause
 
     def _begin_all(self, sink: Sink) -> float | None:
-        while (run := self._next_run()) is not None and not self._crowded():
+        while self._unread < self._most and (run := self._next_run()) and not self._crowded():
             part = self._part(run)
             if not isinstance(part, Part):
                 return part
@@ -223,7 +223,7 @@ class Feed:
                 return None
             length = min(longest, _LONGEST_ZERO)
             return Part(start, length, None, [ZERO * blocks_of(length)])
-        buffer = self._pool.take(self._batches) if self._unread < self._most else None
+        buffer = self._pool.take(self._batches)
         if buffer is None:
             return None
         length = min(longest, self._longest_batch())
