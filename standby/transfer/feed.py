@@ -43,6 +43,11 @@ class Pool:
         self._users = users
         self.share = _share(users)
 
+    @property
+    def scarce(self) -> bool:
+        """Tell whether there are too few for each user to have one."""
+        return self._users > BUFFERS
+
     def take(self, held: int) -> Buffer | None:
         """Return a buffer, or None when none is free or `held` is the user's share already."""
         if held >= self.share:
@@ -246,8 +251,9 @@ class Feed:
             if not part.waiting:
                 self._unread -= 0 if part.buffer is None else 1
                 sink.receive(part)
-                if not self._beginning:
-                    # At once: the server is to have work while the next part is digested.
+                # At once, so that the server has work while the next part is digested; but not
+                # where somebody else waits for his turn at a buffer.
+                if not self._beginning and not self._pool.scarce:
                     self._begin_more(sink)
 
         part.waiting = 1  # nothing is received before all is asked for

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from standby.transfer import (
     ZeroPolicy,
     copy_disks,
 )
+from standby.transfer.feed import BUFFERS
 from tests.integration.digest_chain import Chain, serve, table_of, table_of_file
 from tests.integration.nbd_servers import GIB, KIB, MIB, content, nbdkit, open_files, run
 
@@ -328,3 +330,30 @@ def test_blocks_that_take_several_reads_get_the_digests_of_the_whole(
             (result,) = copy_disks([copy])
     assert result.unchanged_bytes == len(disk)
     assert pair.content() == (disk, table_of(disk))
+
+
+def test_more_disks_than_buffers_take_turns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """None waits until another has ended: its server would wait as long."""
+    monkeypatch.setattr("standby.transfer.engine._REPORT_EVERY", 0.0)
+    done: dict[str, int] = {}
+    behind: list[int] = []
+
+    def note(disk: str, moved: int, total: int) -> None:
+        done[disk] = moved
+        if moved == total and not behind:
+            behind.append(min(done.values()))
+
+    size = 16 * MIB
+    pair = Chain(tmp_path).add(size)
+    with nbdkit(tmp_path / "s.sock", "pattern", str(size)) as reader, serve(pair) as ends:
+        one = DiskCopy(
+            "vda", reader.endpoint, ends.image, Everything(), ZeroPolicy.WRITE, digests=ends.digests
+        )
+        copy_disks([one])
+        disks = [f"vd{number}" for number in range(BUFFERS + 4)]
+        same = [replace(one, disk=disk, scope=Differing()) for disk in disks]
+        results = copy_disks(same, progress=note)
+    assert [result.unchanged_bytes for result in results] == [size] * len(disks)
+    assert behind[0] >= size // 2
