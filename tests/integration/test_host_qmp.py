@@ -18,6 +18,12 @@ from standby.host.qmp import QmpRefused, QmpSession
 from tests.integration.host_sshd import until
 
 
+def listens(path: Path) -> bool:
+    """Tell whether connections are taken: the socket is there a moment earlier."""
+    sockets = Path("/proc/net/unix").read_text().splitlines()
+    return any(line.endswith(f" {path}") and line.split()[3] == "00010000" for line in sockets)
+
+
 @pytest.fixture
 def daemon(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     path = tmp_path / "qmp"
@@ -28,7 +34,7 @@ def daemon(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     )
     with subprocess.Popen(command) as process:
         try:
-            assert until(path.exists)
+            assert until(lambda: listens(path))
             yield process
         finally:
             process.send_signal(signal.SIGCONT)
